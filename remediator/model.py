@@ -1,0 +1,372 @@
+"""The nouns of the way of one alert, and the states of a remediation.
+
+Everything here is a frozen value without behaviour beyond names for its parts. The modules that decide take and
+return these; `store/` keeps them; nothing here does I/O.
+
+States of a remediation (`TRANSITIONS` below is this picture as data; a test compares the two):
+
+    queued      -> diagnosing cancelled expired
+    diagnosing  -> diagnosing planned held recommended escalated declined cancelled expired
+    planned     -> diagnosing acting held recommended awaiting_approval escalated declined cancelled expired
+    held        -> diagnosing cancelled expired
+    awaiting_approval -> diagnosing cancelled expired
+    acting      -> verifying diagnosing held escalated unknown
+    verifying   -> verified failed unknown
+    failed      -> reverting escalated
+    reverting   -> reverted escalated unknown
+
+The others (`TERMINAL`) are final.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any, NewType
+
+Json = Any
+"""A value as JSON holds it; `Any` because it only ever enters from outside and is read by path."""
+
+RemediationId = NewType("RemediationId", int)
+IncidentId = NewType("IncidentId", int)
+ActionId = NewType("ActionId", str)
+
+
+class AlertStatus(StrEnum):
+    FIRING = "firing"
+    RESOLVED = "resolved"
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """One label set's state as Alertmanager reported it.
+
+    `fingerprint` names the label set, not an episode; (`fingerprint`, `starts_at`) is the episode.
+    `ends_at` is None while it fires. `truncated` counts the alerts of the same body that `max_alerts` cut off.
+    """
+
+    fingerprint: str
+    status: AlertStatus
+    labels: Mapping[str, str]
+    annotations: Mapping[str, str]
+    starts_at: datetime
+    ends_at: datetime | None
+    generator_url: str
+    receiver: str
+    group_key: str
+    truncated: int = 0
+
+    @property
+    def name(self) -> str:
+        return self.labels.get("alertname", "")
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The object acted on. Locks, cooldowns and budgets are keyed by `key`; requests are bound to `uid`."""
+
+    cluster: str
+    kind: str
+    namespace: str
+    name: str
+    uid: str
+
+    @property
+    def key(self) -> str:
+        return f"{self.cluster}/{self.namespace}/{self.kind}/{self.name}"
+
+    def __str__(self) -> str:
+        return f"{self.namespace}/{self.kind.lower()}/{self.name}"
+
+
+class Mode(StrEnum):
+    """What the service may do, most cautious first: `off` not even recommends."""
+
+    OFF = "off"
+    SILENT = "silent"
+    APPROVE = "approve"
+    ACTIVE = "active"
+
+
+MODES_BY_CAUTION: tuple[Mode, ...] = (Mode.OFF, Mode.SILENT, Mode.APPROVE, Mode.ACTIVE)
+
+
+def most_cautious(*modes: Mode) -> Mode:
+    """The mode that holds when several apply. At least one is required."""
+    return min(modes, key=MODES_BY_CAUTION.index)
+
+
+class Cause(StrEnum):
+    """The class that the findings add up to. `unknown` is a proper answer and never acts."""
+
+    CODE_ERROR = "code-error"
+    CANNOT_START = "cannot-start"
+    IMAGE_ERROR = "image-error"
+    MISSING_CONFIG = "missing-config"
+    CHANGED_CONFIG = "changed-config"
+    OUT_OF_MEMORY = "out-of-memory"
+    PROBE_FAILING = "probe-failing"
+    DEPENDENCY_DOWN = "dependency-down"
+    CAPACITY = "capacity"
+    TAINT_OR_AFFINITY = "taint-or-affinity"
+    VOLUME = "volume"
+    QUOTA = "quota"
+    LOAD = "load"
+    LEAK = "leak"
+    NODE_FAULT = "node-fault"
+    BAD_ROLLOUT = "bad-rollout"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A typed fact that a diagnosis established.
+
+    `kind` is the collector's word for it (`container-waiting`, `rollout`, `unavailable`, ...), `summary` one line for
+    people, `facts` the values it rests on, as JSON.
+    """
+
+    kind: str
+    summary: str
+    facts: Mapping[str, Json] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One request to the API server, exactly as it goes out.
+
+    `path` begins with `/`; `body` is sent as canonical JSON; `query` holds `fieldManager` and the like, never `dryRun`:
+    whether it is a dry run is said where it is sent.
+    """
+
+    method: str
+    path: str
+    content_type: str
+    body: Json
+    query: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """What will prove success: the names of the checks, within what time, and for how long without a break."""
+
+    expect: tuple[str, ...]
+    within: timedelta
+    stable_for: timedelta
+    otherwise: str
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What an action would do, decided before anything is done.
+
+    `generation` is the target's `metadata.generation` that the request's own tests require; `inverse` restores the
+    object as it was (None where nothing can); `before` and `after` are what people compare; `summary` is one line;
+    `details` are the action's own facts (revision numbers, template hashes) as JSON.
+    """
+
+    action: str
+    action_id: ActionId
+    target: Target
+    request: Request
+    inverse: Request | None
+    proof: Proof
+    generation: int
+    summary: str
+    before: Json
+    after: Json
+    details: Mapping[str, Json] = field(default_factory=dict)
+
+
+class Answer(StrEnum):
+    """What became of a write: `unknown` only where reading the object back could not tell."""
+
+    APPLIED = "applied"
+    NOT_APPLIED = "not-applied"
+    UNKNOWN = "unknown"
+
+
+class Outcome(StrEnum):
+    """Whether an action helped. `unknown` is never success."""
+
+    VERIFIED = "verified"
+    FAILED = "failed"
+    UNKNOWN = "unknown"
+
+
+class Reason(StrEnum):
+    """Why the answer was "no", or what ended a remediation. The value is the metric label and the Event's word."""
+
+    NONE = ""
+    # match
+    NO_RULE = "no-rule"
+    # target
+    NO_TARGET_LABEL = "no-target-label"
+    TARGET_NOT_FOUND = "target-not-found"
+    TARGET_AMBIGUOUS = "target-ambiguous"
+    TARGET_UNSUPPORTED = "target-unsupported"
+    TARGET_CHANGED = "target-changed"
+    TARGET_PROTECTED = "target-protected"
+    TARGET_UNREADABLE = "target-unreadable"
+    SAME_INCIDENT = "same-incident"
+    # plan
+    ROW_RECOMMENDS = "row-recommends"
+    ROW_ESCALATES = "row-escalates"
+    NO_ROW = "no-row"
+    FACT_MISSING = "fact-missing"
+    NOT_OBSERVED = "rollout-not-observed"
+    PAUSED = "paused"
+    BEING_DELETED = "being-deleted"
+    UNSUPPORTED_STRATEGY = "unsupported-strategy"
+    OWNED_BY_CONTROLLER = "owned-by-controller"
+    OWNED_BY_GITOPS = "owned-by-gitops"
+    NO_DIFFERENT_REVISION = "no-different-revision"
+    ONLY_CHECKSUM_DIFFERS = "only-checksum-differs"
+    CONFIG_CHANGED = "config-changed"
+    REFERENCE_MISSING = "reference-missing"
+    NOT_RECENT = "not-recent"
+    PREVIOUS_NOT_PROVEN_GOOD = "previous-not-proven-good"
+    ALREADY_ROLLED_BACK = "already-rolled-back"
+    REDEPLOYED_AFTER_ROLLBACK = "redeployed-after-rollback"
+    NO_HISTORY = "no-history"
+    OPTED_OUT = "opted-out"
+    # guard
+    KILL_SWITCH = "kill-switch"
+    MODE_OFF = "mode-off"
+    MODE_SILENT = "mode-silent"
+    MODE_INVALID = "mode-annotation-invalid"
+    SEVERITY_WAITS = "severity-waits"
+    COOLDOWN = "cooldown"
+    ATTEMPTS_USED = "attempts-used"
+    NEEDS_APPROVAL = "needs-approval"
+    ALERT_RESOLVED = "alert-resolved"
+    TRUNCATED = "alerts-truncated"
+    DRY_RUN_REFUSED = "dry-run-refused"
+    NOT_PROVABLE = "dry-run-not-provable"
+    # act and after
+    CONFLICT = "conflict"
+    REPLY_LOST = "reply-lost"
+    REFUSED_BY_API = "refused-by-api"
+    INTENT_EXPIRED = "intent-expired"
+    NOT_VERIFIED = "not-verified"
+    EVIDENCE_MISSING = "evidence-missing"
+    CHANGED_BY_SOMEONE_ELSE = "changed-by-someone-else"
+    INTERNAL_ERROR = "internal-error"
+
+
+class Decision(StrEnum):
+    """A guard's answer."""
+
+    ALLOW = "allow"
+    RECOMMEND = "recommend"
+    """Nothing forbids it but the mode: say what would be done, and let the later guards speak too."""
+    HOLD = "hold"
+    REFUSE = "refuse"
+    ASK = "ask"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """A guard's answer with the number that led to it ("2 of 2 used, next slot 12:40:07Z").
+
+    `until` is set for HOLD only: when to ask again.
+    """
+
+    guard: str
+    decision: Decision
+    reason: Reason
+    detail: str
+    until: datetime | None = None
+
+
+class State(StrEnum):
+    QUEUED = "queued"
+    DIAGNOSING = "diagnosing"
+    PLANNED = "planned"
+    RECOMMENDED = "recommended"
+    HELD = "held"
+    AWAITING_APPROVAL = "awaiting_approval"
+    ACTING = "acting"
+    VERIFYING = "verifying"
+    VERIFIED = "verified"
+    FAILED = "failed"
+    REVERTING = "reverting"
+    REVERTED = "reverted"
+    ESCALATED = "escalated"
+    UNKNOWN = "unknown"
+    DECLINED = "declined"
+    CANCELLED = "cancelled"
+    EXPIRED = "expired"
+
+
+TRANSITIONS: Mapping[State, frozenset[State]] = {
+    State.QUEUED: frozenset({State.DIAGNOSING, State.CANCELLED, State.EXPIRED}),
+    State.DIAGNOSING: frozenset(
+        {
+            State.DIAGNOSING,
+            State.PLANNED,
+            State.HELD,
+            State.RECOMMENDED,
+            State.ESCALATED,
+            State.DECLINED,
+            State.CANCELLED,
+            State.EXPIRED,
+        }
+    ),
+    State.PLANNED: frozenset(
+        {
+            State.DIAGNOSING,
+            State.ACTING,
+            State.HELD,
+            State.RECOMMENDED,
+            State.AWAITING_APPROVAL,
+            State.ESCALATED,
+            State.DECLINED,
+            State.CANCELLED,
+            State.EXPIRED,
+        }
+    ),
+    State.HELD: frozenset({State.DIAGNOSING, State.CANCELLED, State.EXPIRED}),
+    State.AWAITING_APPROVAL: frozenset({State.DIAGNOSING, State.CANCELLED, State.EXPIRED}),
+    State.ACTING: frozenset(
+        {State.VERIFYING, State.DIAGNOSING, State.HELD, State.ESCALATED, State.UNKNOWN}
+    ),
+    State.VERIFYING: frozenset({State.VERIFIED, State.FAILED, State.UNKNOWN}),
+    State.FAILED: frozenset({State.REVERTING, State.ESCALATED}),
+    State.REVERTING: frozenset({State.REVERTED, State.ESCALATED, State.UNKNOWN}),
+}
+"""From -> to. A state that is not a key is final."""
+
+TERMINAL: frozenset[State] = frozenset(State) - frozenset(TRANSITIONS)
+
+
+@dataclass(frozen=True, slots=True)
+class Remediation:
+    """One attempt of one rule on one target, as the store holds it.
+
+    `rule`, `target` and `plan` are None until their step has answered; `plan` is the committed intent from `acting`
+    on. `acted_at` is when the write was sent, `due_at` when a worker should look at it next.
+    `epoch` grows with each claim: an update by an older claim changes nothing.
+    `tries` counts decisions that a conflict sent back to the start. `progress` is the step's own memory between looks.
+    """
+
+    id: RemediationId
+    incident_id: IncidentId | None
+    action_id: ActionId
+    fingerprint: str
+    alert: Alert
+    state: State
+    reason: Reason
+    rule: str | None
+    severity: int | None
+    mode: Mode | None
+    target: Target | None
+    plan: Plan | None
+    created_at: datetime
+    acted_at: datetime | None
+    due_at: datetime
+    epoch: int
+    tries: int
+    progress: Mapping[str, Json] = field(default_factory=dict)

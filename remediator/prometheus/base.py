@@ -1,0 +1,81 @@
+"""What the rest of the service knows of Prometheus: the protocol `Metrics` and its errors.
+
+`prometheus/client.py` implements it. Empty, NaN and missing are "unknown" to every caller, never "safe to act".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from remediator.errors import PermanentError, TransientError
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One series of an instant query; `value` is never NaN (such series are left out and counted by the client)."""
+
+    labels: Mapping[str, str]
+    value: float
+
+
+@dataclass(frozen=True, slots=True)
+class AlertingRule:
+    """One alerting rule as Prometheus runs it.
+
+    `health` is Prometheus' own word (`ok`, `err`, `unknown`); `interval_seconds` is its group's evaluation interval;
+    `last_evaluated_at` is None before the first evaluation.
+    """
+
+    name: str
+    query: str
+    labels: Mapping[str, str]
+    health: str
+    interval_seconds: float
+    last_evaluated_at: datetime | None
+
+
+class BadQuery(PermanentError):
+    """Prometheus understood the request and refused the expression."""
+
+
+class PrometheusUnavailable(TransientError):
+    """No usable answer: unreachable, timeout, overloaded, 5xx."""
+
+
+class Metrics(Protocol):
+    async def query(self, expression: str, *, at: datetime | None = None) -> Sequence[Sample]:
+        """An instant query. Raises BadQuery, PrometheusUnavailable."""
+
+    async def alerting_rules(self, alertname: str) -> Sequence[AlertingRule]:
+        """The loaded alerting rules of that name; several may exist. Raises PrometheusUnavailable."""
+
+    async def is_ready(self) -> bool: ...
+
+    async def close(self) -> None: ...
+
+
+def label_value(text: str) -> str:
+    """`text` as a quoted PromQL label value. Escapes what the PromQL lexer treats specially in double quotes.
+
+    Source: prometheus/prometheus `util/strutil/quote.go` (Go string escapes).
+    """
+    out = ['"']
+    for char in text:
+        match char:
+            case "\\" | '"':
+                out.append("\\" + char)
+            case "\n":
+                out.append("\\n")
+            case "\r":
+                out.append("\\r")
+            case "\t":
+                out.append("\\t")
+            case _ if ord(char) < 0x20 or ord(char) == 0x7F:
+                out.append(f"\\x{ord(char):02x}")
+            case _:
+                out.append(char)
+    out.append('"')
+    return "".join(out)

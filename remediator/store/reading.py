@@ -1,0 +1,51 @@
+"""What people read: incidents and their remediations. Apart from `Store`, since the way of an alert needs none of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from remediator.model import IncidentId, Json, Remediation
+from remediator.store.base import CommittedRecord
+
+
+@dataclass(frozen=True, slots=True)
+class IncidentRow:
+    """One line of `incidents list`. `outcome` is the state of its newest remediation, `reason` that one's reason."""
+
+    id: IncidentId
+    title: str
+    target: str
+    severity: int | None
+    outcome: str
+    reason: str
+    rule: str | None
+    opened_at: datetime
+    closed_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class IncidentView:
+    """An incident whole: its remediations (with their diagnoses by remediation id) and every record, oldest first."""
+
+    row: IncidentRow
+    remediations: Sequence[Remediation]
+    diagnoses: Mapping[int, Json]
+    records: Sequence[CommittedRecord]
+
+
+class IncidentReader(Protocol):
+    async def incidents(self, *, limit: int, open_only: bool) -> Sequence[IncidentRow]:
+        """Newest first."""
+
+    async def incident(self, incident_id: IncidentId) -> IncidentView | None: ...
+
+    async def queue_depth(self) -> Mapping[str, int]:
+        """State -> how many remediations are in it, for states that are not final."""
+
+    async def cursor(self, sink: str) -> int:
+        """The last record that the sink has been told."""
+
+    async def move_cursor(self, sink: str, *, to: int) -> None: ...
