@@ -1,0 +1,12 @@
+"""The drawer of actions: what a rule's `do:` can name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from remediator.actions.base import Action
+from remediator.actions.escalate import Escalate
+from remediator.actions.recommend import Recommend
+from remediator.actions.rollback import Rollback
+
+ACTIONS: Mapping[str, Action] = {action.name: action for action in (Rollback(), Recommend(), Escalate())}

@@ -1,0 +1,12 @@
+"""The drawer of checks: what a rule's `verify.expect` can name. `verify` is step 8 of an alert."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from remediator.checks.alert_clear import AlertClear
+from remediator.checks.base import Check
+from remediator.checks.pods_ready import PodsReady
+from remediator.checks.rollout_complete import RolloutComplete
+
+CHECKS: Mapping[str, Check] = {check.name: check for check in (RolloutComplete(), PodsReady(), AlertClear())}

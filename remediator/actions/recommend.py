@@ -1,0 +1,23 @@
+"""`do: recommend`: say what a person could do, and do nothing."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict
+
+from remediator.actions.base import Case, NoPlan, Permission
+from remediator.model import Reason
+
+
+class Parameters(BaseModel):
+    """None: the text is the row's `advice`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Recommend:
+    name = "recommend"
+    parameters = Parameters
+    permissions: tuple[Permission, ...] = ()
+
+    def plan(self, case: Case, parameters: BaseModel) -> NoPlan:
+        return NoPlan(Reason.ROW_RECOMMENDS, f"the rule recommends for cause {case.cause}")

@@ -1,0 +1,25 @@
+"""The bounds of a rollback that a rule may set."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Parameters(BaseModel):
+    """Bounds of a rollback; the preconditions themselves cannot be switched off."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    recent: timedelta = Field(
+        default=timedelta(hours=2),
+        gt=timedelta(0),
+        le=timedelta(days=1),
+        description="How long after a rollout it may be undone (a deployment is watched for 2 h).",
+    )
+    min_good: timedelta = Field(
+        default=timedelta(minutes=10),
+        ge=timedelta(0),
+        description="How long the previous revision must have been fully available, unless it still has ready pods.",
+    )

@@ -1,0 +1,52 @@
+"""What a check is: one look at the world after an action, with an answer that is never better than its evidence."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Protocol
+
+from remediator.kube.base import Cluster
+from remediator.model import Alert, Json, Plan
+from remediator.prometheus.base import Metrics
+
+
+class Look(StrEnum):
+    """`waiting` may still become good; `unknown` is no answer, and never good."""
+
+    PASSED = "passed"
+    WAITING = "waiting"
+    FAILED = "failed"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One check's answer with its evidence. `memory` comes back to the same check at its next look."""
+
+    look: Look
+    detail: str
+    memory: Mapping[str, Json] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """What a check may read. `metrics` is None where no Prometheus is configured."""
+
+    plan: Plan
+    alert: Alert
+    acted_at: datetime
+    now: datetime
+    cluster: Cluster
+    metrics: Metrics | None
+    memory: Mapping[str, Json]
+
+
+class Check(Protocol):
+    @property
+    def name(self) -> str: ...
+
+    async def look(self, scene: Scene) -> Result:
+        """Raises TransientError when the API server or Prometheus cannot be read; the caller calls that unknown."""

@@ -1,0 +1,28 @@
+"""`rollout-complete`: kubectl's own rule for a finished rollout holds, on the object we changed and nobody else did."""
+
+from __future__ import annotations
+
+from remediator.actions.base import LAST_ACTION
+from remediator.checks.base import Look, Result, Scene
+from remediator.kube.base import NotFound, annotations_of, path_of
+from remediator.kube.rollout import meaningful_hash, rollout_status
+
+
+class RolloutComplete:
+    name = "rollout-complete"
+
+    async def look(self, scene: Scene) -> Result:
+        target = scene.plan.target
+        try:
+            item = await scene.cluster.get(path_of(target.kind, namespace=target.namespace, name=target.name))
+        except NotFound:
+            return Result(Look.FAILED, f"{target} is gone")
+        if item["metadata"]["uid"] != target.uid:
+            return Result(Look.FAILED, f"{target} was replaced by another object of that name")
+        if meaningful_hash(item["spec"]["template"]) != meaningful_hash(scene.plan.after):
+            mark = annotations_of(item).get(LAST_ACTION, "none")
+            return Result(Look.UNKNOWN, f"someone changed the pod template after the action (mark on it: {mark})")
+        status = rollout_status(item)
+        if status.is_failed:
+            return Result(Look.FAILED, status.detail)
+        return Result(Look.PASSED if status.is_complete else Look.WAITING, status.detail)

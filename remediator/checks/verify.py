@@ -1,0 +1,66 @@
+"""Step 8 of an alert: one look at everything that was to prove success. Called by `pipeline.py` until it decides."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from remediator.checks import CHECKS
+from remediator.checks.base import Look, Result, Scene
+from remediator.errors import RemediatorError, cut
+from remediator.kube.base import Cluster
+from remediator.model import Alert, Json, Outcome, Plan
+from remediator.prometheus.base import Metrics
+
+CHECK_TIMEOUT_SECONDS = 15.0
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """`outcome` None: too early to say. `evidence`: check -> {look, detail}; `memory` is for the next look."""
+
+    outcome: Outcome | None
+    evidence: Mapping[str, Json]
+    memory: Mapping[str, Json]
+
+
+async def verify(
+    plan: Plan,
+    alert: Alert,
+    *,
+    acted_at: datetime,
+    now: datetime,
+    cluster: Cluster,
+    metrics: Metrics | None,
+    memory: Mapping[str, Json],
+) -> Verification:
+    """Look once with every check the plan expects.
+
+    All passed: verified. Any failed: failed. Otherwise, once `proof.within` is over: unknown if any check had no
+    answer, else failed. A check that raises has no answer; it never passes.
+    """
+    results: dict[str, Result] = {}
+    for name in plan.proof.expect:
+        scene = Scene(plan, alert, acted_at, now, cluster, metrics, memory.get(name, {}))
+        try:
+            async with asyncio.timeout(CHECK_TIMEOUT_SECONDS):
+                results[name] = await CHECKS[name].look(scene)
+        except TimeoutError:
+            results[name] = Result(Look.UNKNOWN, f"no answer within {CHECK_TIMEOUT_SECONDS:.0f} s")
+        except RemediatorError as error:
+            results[name] = Result(Look.UNKNOWN, cut(str(error)))
+    looks = {result.look for result in results.values()}
+    outcome: Outcome | None = None
+    if Look.FAILED in looks:
+        outcome = Outcome.FAILED
+    elif looks == {Look.PASSED}:
+        outcome = Outcome.VERIFIED
+    elif now - acted_at >= plan.proof.within or not looks:
+        outcome = Outcome.UNKNOWN if Look.UNKNOWN in looks or not looks else Outcome.FAILED
+    return Verification(
+        outcome=outcome,
+        evidence={name: {"look": r.look.value, "detail": r.detail} for name, r in results.items()},
+        memory={name: dict(r.memory) for name, r in results.items() if r.memory},
+    )

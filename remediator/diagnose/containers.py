@@ -1,0 +1,94 @@
+"""`containers`: what the pods of the workload say of themselves: waiting, terminated, restarts, readiness.
+
+Read from the picture already taken: no call of its own. Findings are bound to the revision of the pod, since "the new
+release crashes, the old one is healthy" is the strongest evidence there is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from remediator.diagnose.base import Scene
+from remediator.diagnose.redact import redact
+from remediator.errors import cut
+from remediator.kube.base import controller_of
+from remediator.kube.rollout import condition, current_replica_set
+from remediator.model import Finding, Json
+
+MAX_PODS = 10
+
+
+class Containers:
+    name = "containers"
+
+    async def collect(self, scene: Scene) -> Sequence[Finding]:
+        workload = scene.workload
+        current = current_replica_set(workload.object, workload.replica_sets)
+        current_uid = current["metadata"]["uid"] if current is not None else None
+        pods = list(workload.pods)
+        pods.sort(key=lambda pod: (_is_ready(pod), pod["metadata"]["name"]))
+        findings = [self._share(pods, current_uid)]
+        for pod in pods[:MAX_PODS]:
+            owner = controller_of(pod)
+            is_current = current_uid is None or (owner is not None and owner["uid"] == current_uid)
+            findings += _pod_findings(pod, is_current)
+        return findings
+
+    def _share(self, pods: Sequence[Json], current_uid: str | None) -> Finding:
+        mine = [pod for pod in pods if (ref := controller_of(pod)) is not None and ref["uid"] == current_uid]
+        others = [pod for pod in pods if pod not in mine]
+        sick, healthy_old = sum(not _is_ready(p) for p in mine), sum(map(_is_ready, others))
+        return Finding(
+            "readiness",
+            f"{sick} of {len(mine)} pods of the present revision are not ready, {healthy_old} older pods are ready",
+            {"not_ready": sick, "pods": len(mine), "old_ready": healthy_old},
+        )
+
+
+def _is_ready(pod: Json) -> bool:
+    return (condition(pod, "Ready") or {}).get("status") == "True"
+
+
+def _pod_findings(pod: Json, is_current: bool) -> list[Finding]:
+    name, status = pod["metadata"]["name"], pod.get("status") or {}
+    base = {"pod": name, "is_current": is_current, "node": pod["spec"].get("nodeName")}
+    found = []
+    if status.get("reason") in ("Evicted", "NodeLost", "Shutdown", "UnexpectedAdmissionError"):
+        found.append(Finding("pod-failed", f"{name}: {status['reason']}", {**base, "reason": status["reason"]}))
+    scheduled = condition(pod, "PodScheduled") or {}
+    if scheduled.get("status") == "False":
+        text = redact(cut(scheduled.get("message", "")))
+        facts = {**base, "reason": scheduled.get("reason", ""), "message": text}
+        found.append(Finding("pod-not-scheduled", f"{name}: {scheduled.get('reason')}: {text}", facts))
+    statuses = [*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())]
+    for container in statuses:
+        found += _container_findings(container, base)
+    return found
+
+
+def _container_findings(container: Json, base: dict[str, Json]) -> list[Finding]:
+    facts = {**base, "container": container["name"], "restarts": container.get("restartCount", 0)}
+    found = []
+    waiting = (container.get("state") or {}).get("waiting")
+    if waiting and waiting.get("reason") not in (None, "ContainerCreating", "PodInitializing"):
+        message = redact(cut(waiting.get("message", "")))
+        found.append(
+            Finding(
+                "container-waiting",
+                f"{base['pod']}/{container['name']}: {waiting['reason']}, {facts['restarts']} restarts",
+                {**facts, "reason": waiting["reason"], "message": message},
+            )
+        )
+    for where in ("state", "lastState"):
+        ended = (container.get(where) or {}).get("terminated")
+        if ended:
+            code, reason = ended.get("exitCode"), ended.get("reason", "")
+            found.append(
+                Finding(
+                    "container-terminated",
+                    f"{base['pod']}/{container['name']}: exit {code} {reason}",
+                    {**facts, "exit_code": code, "reason": reason, "message": redact(cut(ended.get("message", "")))},
+                )
+            )
+            break
+    return found

@@ -1,0 +1,93 @@
+"""`rollout`: the present rollout, who made it, what it changed, and whether the former revision was good."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from remediator.clock import rfc3339
+from remediator.diagnose.base import Scene
+from remediator.errors import RemediatorError, cut
+from remediator.kube.base import annotations_of
+from remediator.kube.ownership import gitops_owner, template_writer
+from remediator.kube.rollout import (
+    current_replica_set,
+    deployed_ago,
+    differing_paths,
+    revision_of,
+    rollout_status,
+    rollout_times,
+)
+from remediator.model import Finding, Json
+from remediator.prometheus.base import label_value
+
+MAX_PATHS = 20
+
+
+class Rollout:
+    name = "rollout"
+
+    async def collect(self, scene: Scene) -> Sequence[Finding]:
+        workload = scene.workload
+        if scene.target.kind != "Deployment":
+            return []
+        current = current_replica_set(workload.object, workload.replica_sets)
+        times = rollout_times(workload.object, workload.replica_sets)
+        ago = deployed_ago(times, scene.now)
+        status = rollout_status(workload.object)
+        number = (revision_of(current) or 0) if current is not None else 0
+        facts: dict[str, Json] = {
+            "revision": number,
+            "images": _images(workload.template),
+            "started_at": rfc3339(times.started_at) if times.started_at else None,
+            "completed_at": rfc3339(times.completed_at) if times.completed_at else None,
+            "deployed_seconds_ago": ago.total_seconds() if ago is not None else None,
+            "status": status.detail,
+            "by": template_writer(workload.object),
+            "change_cause": annotations_of(workload.object).get("kubernetes.io/change-cause"),
+            "gitops": gitops_owner(workload.object),
+        }
+        when = "at an unknown time" if ago is None else f"{ago.total_seconds() / 60:.0f} min ago"
+        findings = [Finding("rollout", f"revision {number} deployed {when}: {status.detail}", facts)]
+        older = sorted(
+            ((n, rs) for rs in workload.replica_sets if (n := revision_of(rs)) is not None and n < number),
+            key=lambda pair: pair[0],
+        )
+        if older:
+            before_number, before = older[-1]
+            paths = differing_paths(before["spec"]["template"], workload.template)
+            findings.append(
+                Finding(
+                    "rollout-diff",
+                    f"revision {number} differs from {before_number} in {', '.join(paths[:5]) or 'restarts only'}",
+                    {"paths": list(paths[:MAX_PATHS]), "before_images": _images(before["spec"]["template"])},
+                )
+            )
+        findings += await self._availability(scene, [rs for _, rs in older])
+        return findings
+
+    async def _availability(self, scene: Scene, replica_sets: Sequence[Json]) -> list[Finding]:
+        """For each former revision, how long Prometheus saw it fully available in the last two days."""
+        if scene.metrics is None:
+            return []
+        found = []
+        for item in replica_sets[-3:]:
+            name = item["metadata"]["name"]
+            selector = f"{{namespace={label_value(scene.target.namespace)},replicaset={label_value(name)}}}"
+            expression = (
+                f"count_over_time((kube_replicaset_status_ready_replicas{selector} >= on (namespace, replicaset) "
+                f"(kube_replicaset_spec_replicas{selector} > 0))[2d:1m])"
+            )
+            try:
+                samples = await scene.metrics.query(expression)
+            except RemediatorError as error:
+                return [Finding("unavailable", f"availability of former revisions: {cut(str(error))}", {})]
+            seconds = 60.0 * max((sample.value for sample in samples), default=0.0)
+            if seconds:
+                text = f"{name} was seen fully available for {seconds / 60:.0f} min"
+                facts = {"replica_set": name, "seconds": seconds}
+                found.append(Finding("revision-was-available", text, facts))
+        return found
+
+
+def _images(template: Json) -> Json:
+    return {container["name"]: container.get("image") for container in template["spec"].get("containers") or ()}

@@ -1,0 +1,55 @@
+"""Step 6 of an alert: ask every guard in order. Called by `pipeline.py`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from pydantic import BaseModel
+
+from remediator.errors import cut
+from remediator.guards.base import Guard, View
+from remediator.kube.base import Forbidden
+from remediator.model import Decision, Reason, Verdict
+
+GUARD_TIMEOUT_SECONDS = 15.0
+
+
+@dataclass(frozen=True, slots=True)
+class Ruling:
+    """What the guards say together. `deciding` is the verdict that settles it; `verdicts` are all that were asked."""
+
+    deciding: Verdict
+    verdicts: Sequence[Verdict]
+
+    @property
+    def is_allowed(self) -> bool:
+        return self.deciding.decision is Decision.ALLOW
+
+
+async def check(view: View, guards: Sequence[Guard], parameters: Mapping[str, BaseModel]) -> Ruling:
+    """The first hold, refusal or question decides. A RECOMMEND (silent mode) lets the later guards speak, so that a
+    recommendation says whether active mode would have been allowed; it decides when none of them says no.
+
+    A guard without an answer in time refuses. Faults of the API server or the store propagate: no answer, no action.
+    """
+    verdicts: list[Verdict] = []
+    for guard in guards:
+        verdict = await _ask(guard, view, parameters.get(guard.name) or guard.parameters())
+        verdicts.append(verdict)
+        if verdict.decision in (Decision.HOLD, Decision.REFUSE, Decision.ASK):
+            return Ruling(verdict, verdicts)
+    cautious = [verdict for verdict in verdicts if verdict.decision is Decision.RECOMMEND]
+    return Ruling((cautious or verdicts)[0], verdicts)
+
+
+async def _ask(guard: Guard, view: View, parameters: BaseModel) -> Verdict:
+    try:
+        async with asyncio.timeout(GUARD_TIMEOUT_SECONDS):
+            return await guard.check(view, parameters)
+    except TimeoutError:
+        detail = f"no answer within {GUARD_TIMEOUT_SECONDS:.0f} s"
+        return Verdict(guard.name, Decision.REFUSE, Reason.FACT_MISSING, detail)
+    except Forbidden as error:
+        return Verdict(guard.name, Decision.REFUSE, Reason.FACT_MISSING, cut(str(error)))

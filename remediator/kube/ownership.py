@@ -1,0 +1,89 @@
+"""Who else manages an object: GitOps controllers, Helm, operators, server-side appliers. And its owner's wishes. Pure.
+
+Detection by annotations, labels, owner references and managed fields; sources: argoproj/argo-cd
+`docs/user-guide/resource_tracking.md`, fluxcd/kustomize-controller and helm-controller labels, helm/helm.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from remediator.clock import parse_rfc3339
+from remediator.kube.base import annotations_of
+from remediator.model import Json, Mode
+
+MODE = "remediator.io/mode"
+ACTIONS = "remediator.io/actions"
+PAUSE_UNTIL = "remediator.io/pause-until"
+
+
+def gitops_owner(item: Json) -> str | None:
+    """The GitOps controller that would revert a change of this object's template, in words; None: none found."""
+    metadata = item["metadata"]
+    labels, annotations = metadata.get("labels") or {}, annotations_of(item)
+    tracking = annotations.get("argocd.argoproj.io/tracking-id", "")
+    # A copied tracking id names another object; Argo CD ignores it, and so do we.
+    if tracking.endswith(f"/{item.get('kind', '')}:{metadata.get('namespace', '')}/{metadata['name']}"):
+        return f"Argo CD application {tracking.split(':', 1)[0]}"
+    is_flux_off = annotations.get("kustomize.toolkit.fluxcd.io/reconcile") == "disabled"
+    if (name := labels.get("kustomize.toolkit.fluxcd.io/name")) is not None and not is_flux_off:
+        return f"Flux Kustomization {labels.get('kustomize.toolkit.fluxcd.io/namespace', '?')}/{name}"
+    if (name := labels.get("helm.toolkit.fluxcd.io/name")) is not None:
+        return f"Flux HelmRelease {labels.get('helm.toolkit.fluxcd.io/namespace', '?')}/{name}"
+    for entry in metadata.get("managedFields") or ():
+        owned = (entry.get("fieldsV1") or {}).get("f:spec") or {}
+        if entry.get("operation") == "Apply" and "f:template" in owned:
+            return f"server-side apply by {entry.get('manager', '?')}"
+    return None
+
+
+def helm_release(item: Json) -> str | None:
+    """The Helm release that installed the object; Helm keeps our change until its next upgrade."""
+    labels, annotations = item["metadata"].get("labels") or {}, annotations_of(item)
+    if labels.get("app.kubernetes.io/managed-by") != "Helm":
+        return None
+    return annotations.get("meta.helm.sh/release-name")
+
+
+def template_writer(item: Json) -> str | None:
+    """The manager that last wrote the pod template according to managedFields: who deployed."""
+    writers = [
+        (entry.get("time", ""), entry.get("manager", ""))
+        for entry in item["metadata"].get("managedFields") or ()
+        if "f:template" in ((entry.get("fieldsV1") or {}).get("f:spec") or {})
+    ]
+    return max(writers)[1] if writers else None
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What the annotations of one object ask of us. `mode` None: nothing said. `problems` are values we cannot read,
+    each of which means silent."""
+
+    mode: Mode | None
+    actions: frozenset[str] | None
+    pause_until: datetime | None
+    problems: tuple[str, ...]
+
+
+def wishes_of(item: Json) -> Wishes:
+    """Read `remediator.io/mode`, `/actions` and `/pause-until`."""
+    annotations = annotations_of(item)
+    mode: Mode | None = None
+    actions: frozenset[str] | None = None
+    pause_until: datetime | None = None
+    problems = []
+    if (text := annotations.get(MODE)) is not None:
+        try:
+            mode = Mode(text)
+        except ValueError:
+            problems.append(f"{MODE}: {text!r} is not one of {', '.join(Mode)}")
+    if (text := annotations.get(ACTIONS)) is not None:
+        actions = frozenset(word.strip() for word in text.split(",") if word.strip())
+    if (text := annotations.get(PAUSE_UNTIL)) is not None:
+        try:
+            pause_until = parse_rfc3339(text)
+        except ValueError:
+            problems.append(f"{PAUSE_UNTIL}: {text!r} is not an RFC 3339 time")
+    return Wishes(mode=mode, actions=actions, pause_until=pause_until, problems=tuple(problems))

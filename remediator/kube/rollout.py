@@ -1,0 +1,198 @@
+"""Deployments as the deployment controller and `kubectl rollout` read them: revisions, templates, progress. Pure.
+
+Used by the rollout collector, the `rollback` action and the `rollout-complete` check, so that all three agree.
+Sources: kubernetes/kubectl `pkg/util/deployment/deployment.go`, `pkg/polymorphichelpers/rollout_status.go`;
+kubernetes/kubernetes `pkg/controller/deployment/util/deployment_util.go`.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import cast
+
+from remediator.kube.base import annotations_of, controller_of, instant_of
+from remediator.model import Json
+
+REVISION = "deployment.kubernetes.io/revision"
+REVISION_HISTORY = "deployment.kubernetes.io/revision-history"
+TEMPLATE_HASH_LABEL = "pod-template-hash"
+OUR_PREFIX = "remediator.io/"
+VOLATILE_ANNOTATIONS = frozenset({"kubectl.kubernetes.io/restartedAt", "robusta.kubernetes.io/restartedAt"})
+"""Template annotations that a restart writes: a revision that differs in nothing else is the same release."""
+
+
+def live_template(template: Json) -> Json:
+    """The template without the controller's `pod-template-hash` label, as a Deployment holds it. A copy."""
+    bare = copy.deepcopy(template)
+    labels = bare.get("metadata", {}).get("labels")
+    if labels:
+        labels.pop(TEMPLATE_HASH_LABEL, None)
+    return bare
+
+
+def is_same_template(one: Json, other: Json) -> bool:
+    """Equal but for `pod-template-hash`, with absent and empty metadata maps alike (Go's semantic DeepEqual)."""
+    return _canonical(_without_empties(live_template(one))) == _canonical(_without_empties(live_template(other)))
+
+
+def meaningful_template(template: Json) -> Json:
+    """The template without what a restart or we ourselves write into it: what makes two releases different."""
+    bare = live_template(template)
+    annotations = bare.get("metadata", {}).get("annotations")
+    if annotations:
+        bare["metadata"]["annotations"] = {
+            key: value
+            for key, value in annotations.items()
+            if key not in VOLATILE_ANNOTATIONS and not key.startswith(OUR_PREFIX)
+        }
+    return _without_empties(bare)
+
+
+def meaningful_hash(template: Json) -> str:
+    """SHA-256 of the canonical JSON of the meaningful template: the key of the ledger of templates."""
+    return hashlib.sha256(_canonical(meaningful_template(template)).encode()).hexdigest()
+
+
+def differing_paths(one: Json, other: Json) -> tuple[str, ...]:
+    """JSON pointers (without escapes, lists compared whole by index) where two meaningful templates differ."""
+    return tuple(_differences("", meaningful_template(one), meaningful_template(other)))
+
+
+def revision_of(item: Json) -> int | None:
+    """The revision annotation as a number: missing is 0, unparsable is None (kubectl skips it)."""
+    text = annotations_of(item).get(REVISION)
+    if text is None:
+        return 0
+    try:
+        return int(text)
+    except ValueError:
+        return None
+
+
+def owned_by(owner: Json, items: Sequence[Json]) -> tuple[Json, ...]:
+    """Those whose controller ownerReference carries the owner's UID; labels alone prove nothing."""
+    uid = owner["metadata"]["uid"]
+    return tuple(item for item in items if (ref := controller_of(item)) is not None and ref.get("uid") == uid)
+
+
+def current_replica_set(deployment: Json, replica_sets: Sequence[Json]) -> Json | None:
+    """The oldest ReplicaSet whose template is the Deployment's (`FindNewReplicaSet`); None while not observed."""
+    same = [rs for rs in replica_sets if is_same_template(rs["spec"]["template"], deployment["spec"]["template"])]
+    same.sort(key=lambda rs: (rs["metadata"]["creationTimestamp"], rs["metadata"]["name"]))
+    return same[0] if same else None
+
+
+def condition(item: Json, kind: str) -> Json | None:
+    """The status condition of that type, or None."""
+    for entry in item.get("status", {}).get("conditions") or ():
+        if entry["type"] == kind:
+            return entry
+    return None
+
+
+def is_observed(deployment: Json) -> bool:
+    """Whether the controller has seen the present spec."""
+    return bool((deployment.get("status", {}).get("observedGeneration") or 0) >= deployment["metadata"]["generation"])
+
+
+@dataclass(frozen=True, slots=True)
+class RolloutTimes:
+    """When the present rollout began and ended, as far as the API proves it (kubernetes-sources in the module docs).
+
+    `started_at` is a lower bound: the rollout cannot have begun earlier. `completed_at` is None while it runs or where
+    the condition is absent.
+    """
+
+    started_at: datetime | None
+    completed_at: datetime | None
+    is_running: bool
+
+
+def rollout_times(deployment: Json, replica_sets: Sequence[Json]) -> RolloutTimes:
+    """Read the times of the present rollout.
+
+    A ReplicaSet that never was rolled back to (no `revision-history`) was created when its rollout began. One that was
+    re-used keeps its old creation time, so the bound is then the newest creation of any owned ReplicaSet.
+    `Progressing` with reason NewReplicaSetAvailable carries the completion time in `lastUpdateTime`, which later
+    crashes and scaling leave alone.
+    """
+    current = current_replica_set(deployment, replica_sets)
+    started: datetime | None = None
+    if current is not None:
+        created = [cast(datetime, instant_of(rs["metadata"]["creationTimestamp"])) for rs in replica_sets]
+        own = cast(datetime, instant_of(current["metadata"]["creationTimestamp"]))
+        started = max(created) if REVISION_HISTORY in annotations_of(current) else own
+    progressing = condition(deployment, "Progressing") or {}
+    reason = progressing.get("reason")
+    return RolloutTimes(
+        started_at=started,
+        completed_at=instant_of(progressing.get("lastUpdateTime")) if reason == "NewReplicaSetAvailable" else None,
+        is_running=reason in ("ReplicaSetUpdated", "NewReplicaSetCreated", "FoundNewReplicaSet"),
+    )
+
+
+def deployed_ago(times: RolloutTimes, now: datetime) -> timedelta | None:
+    """How long ago the present rollout was provably still recent: zero while it runs, else since the nearer of its
+    completion and the lower bound of its start. None: not proven, which counts as not recent."""
+    if times.is_running:
+        return timedelta()
+    proven = [at for at in (times.started_at, times.completed_at) if at is not None]
+    return max(now - max(proven), timedelta()) if proven else None
+
+
+@dataclass(frozen=True, slots=True)
+class RolloutStatus:
+    is_complete: bool
+    is_failed: bool
+    detail: str
+
+
+def rollout_status(deployment: Json) -> RolloutStatus:
+    """kubectl's own rule for `rollout status`, with its words."""
+    if not is_observed(deployment):
+        return RolloutStatus(False, False, "waiting for the spec update to be observed")
+    progressing = condition(deployment, "Progressing") or {}
+    if progressing.get("reason") == "ProgressDeadlineExceeded":
+        return RolloutStatus(False, True, "exceeded its progress deadline")
+    status = deployment.get("status", {})
+    wanted = deployment["spec"].get("replicas", 1)
+    total, updated, available = (
+        status.get(key) or 0 for key in ("replicas", "updatedReplicas", "availableReplicas")
+    )
+    if updated < wanted:
+        return RolloutStatus(False, False, f"{updated} of {wanted} new replicas have been updated")
+    if total > updated:
+        return RolloutStatus(False, False, f"{total - updated} old replicas are pending termination")
+    if available < updated:
+        return RolloutStatus(False, False, f"{available} of {updated} updated replicas are available")
+    return RolloutStatus(True, False, f"{available} of {wanted} replicas available")
+
+
+def _canonical(value: Json) -> str:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def _without_empties(value: Json) -> Json:
+    if isinstance(value, dict):
+        cleaned = {key: _without_empties(item) for key, item in value.items()}
+        return {key: item for key, item in cleaned.items() if item not in (None, {}, [])}
+    return [_without_empties(item) for item in value] if isinstance(value, list) else value
+
+
+def _differences(path: str, one: Json, other: Json) -> list[str]:
+    if isinstance(one, dict) and isinstance(other, dict):
+        found = []
+        for key in sorted(one.keys() | other.keys()):
+            found += _differences(f"{path}/{key}", one.get(key), other.get(key))
+        return found
+    if isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
+        found = []
+        for index, (left, right) in enumerate(zip(one, other, strict=True)):
+            found += _differences(f"{path}/{index}", left, right)
+        return found
+    return [] if one == other else [path or "/"]

@@ -1,0 +1,122 @@
+"""A workload read whole, once: the object, what it owns and what it refers to. The facts of steps 4 to 6 of one alert.
+
+Everything later (findings, preconditions, guards) is decided on this one picture, and the write is bound to its
+`generation`, so that nothing is decided on one state and done to another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TypeVar
+
+from remediator.clock import Clock
+from remediator.kube.base import Cluster, Forbidden, NotFound, instant_of, path_of, selector_text
+from remediator.kube.rollout import current_replica_set, is_observed, owned_by
+from remediator.model import Json, Target
+
+T = TypeVar("T")
+
+OBSERVE_WITHIN_SECONDS = 10.0
+"""How long to wait for the deployment controller to observe a spec before giving the picture as it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """One workload as read at `taken_at`.
+
+    `replica_sets` and `pods` are owned by UID. `namespace`, `config_maps` (name -> last change), `claims` and
+    `service_accounts` are None where we are not permitted to read them: unknown, never "none".
+    """
+
+    taken_at: datetime
+    object: Json
+    replica_sets: Sequence[Json]
+    pods: Sequence[Json]
+    namespace: Json | None
+    config_maps: Mapping[str, datetime] | None
+    claims: frozenset[str] | None
+    service_accounts: frozenset[str] | None
+
+    @property
+    def template(self) -> Json:
+        return self.object["spec"]["template"]
+
+
+async def read_workload(target: Target, cluster: Cluster, clock: Clock) -> Workload | None:
+    """Read the target; None when it is gone or another object has its name now (UID differs).
+
+    Waits up to `OBSERVE_WITHIN_SECONDS` for a Deployment's spec to be observed. About eight API calls.
+    Raises the errors of `kube.base` but NotFound.
+    """
+    path = path_of(target.kind, namespace=target.namespace, name=target.name)
+    waited = 0.0
+    while True:
+        try:
+            found = await cluster.get(path)
+        except NotFound:
+            return None
+        if found["metadata"]["uid"] != target.uid:
+            return None
+        replica_sets = await _owned(found, "ReplicaSet", cluster) if target.kind == "Deployment" else ()
+        settled = target.kind != "Deployment" or (
+            is_observed(found) and current_replica_set(found, replica_sets) is not None
+        )
+        if settled or waited >= OBSERVE_WITHIN_SECONDS:
+            break
+        await clock.sleep(0.5)
+        waited += 0.5
+    owners = replica_sets if target.kind == "Deployment" else (found,)
+    pods = await _pods(found, owners, cluster)
+    space = target.namespace
+    config_maps = await _permitted(_metadata("ConfigMap", space, cluster))
+    claims = await _permitted(_metadata("PersistentVolumeClaim", space, cluster))
+    accounts = await _permitted(_metadata("ServiceAccount", space, cluster))
+    return Workload(
+        taken_at=clock.now(),
+        object=found,
+        replica_sets=replica_sets,
+        pods=pods,
+        namespace=await _permitted(cluster.get(path_of("Namespace", namespace=None, name=space))),
+        config_maps=None if config_maps is None else {_name(item): _changed_at(item) for item in config_maps},
+        claims=None if claims is None else frozenset(map(_name, claims)),
+        service_accounts=None if accounts is None else frozenset(map(_name, accounts)),
+    )
+
+
+async def _owned(owner: Json, kind: str, cluster: Cluster) -> Sequence[Json]:
+    path = path_of(kind, namespace=owner["metadata"]["namespace"])
+    items = await cluster.list(path, label_selector=selector_text(owner["spec"]["selector"]))
+    return owned_by(owner, items)
+
+
+async def _pods(workload: Json, owners: Sequence[Json], cluster: Cluster) -> Sequence[Json]:
+    selector = workload.get("spec", {}).get("selector")
+    if not isinstance(selector, dict) or not (selector.get("matchLabels") or selector.get("matchExpressions")):
+        return ()
+    path = path_of("Pod", namespace=workload["metadata"]["namespace"])
+    items = await cluster.list(path, label_selector=selector_text(selector))
+    return tuple(pod for owner in owners for pod in owned_by(owner, items))
+
+
+async def _metadata(kind: str, namespace: str, cluster: Cluster) -> Sequence[Json]:
+    return await cluster.list(path_of(kind, namespace=namespace), metadata_only=True)
+
+
+async def _permitted(call: Awaitable[T]) -> T | None:
+    try:
+        return await call
+    except Forbidden:
+        return None
+
+
+def _name(item: Json) -> str:
+    return str(item["metadata"]["name"])
+
+
+def _changed_at(item: Json) -> datetime:
+    """The newest time any manager wrote it; its creation where no manager is named."""
+    times = [entry.get("time") for entry in item["metadata"].get("managedFields") or ()]
+    instants = [instant_of(text) for text in (*times, item["metadata"]["creationTimestamp"]) if text]
+    return max(instant for instant in instants if instant is not None)
