@@ -1,0 +1,1 @@
+"""remediator: alert-driven auto-remediation for Kubernetes. Read `pipeline.py` first."""

@@ -1,0 +1,312 @@
+"""The only wiring: settings -> parts -> one TaskGroup; and the order of start, reload and stop.
+
+`cli/serve.py` runs it as a process, `cli/demo.py` and the tests inside their own. Nothing else constructs a part.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import os
+import socket
+from collections.abc import AsyncIterator, Awaitable, Sequence
+from datetime import timedelta
+from importlib.metadata import version
+from pathlib import Path
+
+import structlog
+from aiohttp import web
+
+from remediator.api.answers import Part
+from remediator.api.application import build_application
+from remediator.api.operating import OperatingRoutes
+from remediator.api.reading import IncidentRoutes
+from remediator.api.server import HttpServer
+from remediator.clock import Clock
+from remediator.errors import ConfigError, RemediatorError, cut
+from remediator.kube.base import Cluster
+from remediator.kube.client import connect
+from remediator.model import Alert, Remediation
+from remediator.pipeline import Parts, admit
+from remediator.prometheus.base import Metrics
+from remediator.prometheus.client import PrometheusMetrics
+from remediator.receive.server import Receiver
+from remediator.receive.tokens import BearerTokens
+from remediator.rules.load import load_rules
+from remediator.rules.schema import RuleSet
+from remediator.rules.shipped import shipped_rules
+from remediator.settings import Settings
+from remediator.sinks.base import Sink
+from remediator.sinks.kubernetes_event import KubernetesEventSink
+from remediator.sinks.log import LogSink
+from remediator.sinks.metrics import MetricsSink
+from remediator.store.base import Accepted
+from remediator.store.database import Database, open_database
+from remediator.telemetry import Telemetry, otlp_exporter
+from remediator.worker import Pace, Publisher, Worker
+
+PASS_SHARE = 0.75
+"""Share of the lease that one pass over a remediation may take; the rest is for the last commit and for clocks."""
+
+VERSION = version("remediator")
+
+
+class RuleTable:
+    """The rules in force. `reload` loads all files first and swaps then, so a fault leaves the old table standing."""
+
+    def __init__(self, paths: Sequence[Path], *, telemetry: Telemetry, clock: Clock) -> None:
+        """Raises ConfigError with every problem of the files."""
+        self._paths = tuple(paths)
+        self._telemetry = telemetry
+        self._clock = clock
+        self.problem = ""
+        self.current: RuleSet = load_rules(*self._paths)
+        self._seen = self._fingerprint()
+        telemetry.reloaded(at_seconds=clock.now().timestamp(), successful=True)
+
+    def reload(self) -> None:
+        """Raises ConfigError; then the table from before stays in force and `problem` says why."""
+        self._seen = self._fingerprint()
+        try:
+            fresh = load_rules(*self._paths)
+        except ConfigError as error:
+            self.problem = str(error)
+            self._telemetry.reloaded(at_seconds=self._clock.now().timestamp(), successful=False)
+            raise
+        self.current, self.problem = fresh, ""
+        self._telemetry.reloaded(at_seconds=self._clock.now().timestamp(), successful=True)
+
+    def is_changed(self) -> bool:
+        """Whether the files differ from what was last loaded or tried."""
+        return self._fingerprint() != self._seen
+
+    def _fingerprint(self) -> str:
+        files = [f for p in self._paths for f in (sorted(p.glob("*.yaml")) if p.is_dir() else [p])]
+        digest = hashlib.sha256()
+        for file in files:
+            with contextlib.suppress(OSError):
+                digest.update(str(file).encode() + b"\0" + file.read_bytes())
+        return digest.hexdigest()
+
+
+class Service:
+    """The running service. Make it with `open_service`; `run` serves until `stop` is called or a part fails."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        clock: Clock,
+        telemetry: Telemetry,
+        database: Database,
+        cluster: Cluster,
+        metrics: Metrics | None,
+        table: RuleTable,
+        tokens: BearerTokens,
+    ) -> None:
+        self._settings = settings
+        self._telemetry = telemetry
+        self._table = table
+        self._tokens = tokens
+        self._cluster = cluster
+        self._metrics = metrics
+        self._log = structlog.get_logger("remediator.app")
+        self._stopping = asyncio.Event()
+        self.database = database
+        self.parts = Parts(
+            store=database,
+            cluster=cluster,
+            metrics=metrics,
+            clock=clock,
+            rules=lambda: table.current,
+            mode=settings.mode,
+            protected_namespaces=settings.never_touched(),
+        )
+        pace = Pace(
+            owner=f"{socket.gethostname()}:{os.getpid()}",
+            workers=settings.workers,
+            lease=timedelta(seconds=settings.lease_seconds),
+            poll_seconds=settings.poll_seconds,
+            grace_seconds=settings.grace_seconds,
+            pass_seconds=settings.lease_seconds * PASS_SHARE,
+        )
+        self._worker = Worker(self.parts, pace, around=self._traced)
+        self._publishers = [
+            Publisher(sink, store=database, reader=database, poll_seconds=min(1.0, settings.poll_seconds))
+            for sink in self._sinks()
+        ]
+        self._server = HttpServer(self._application(), grace_seconds=settings.grace_seconds)
+
+    @property
+    def port(self) -> int:
+        return self._server.port
+
+    async def start(self) -> None:
+        """Listen. The worker starts with `run`: what arrives before is stored and waits."""
+        await self._server.start(self._settings.listen_host, self._settings.listen_port)
+        self._log.info(
+            "listening",
+            address=f"{self._settings.listen_host or ''}:{self.port}",
+            mode=self._settings.mode.value,
+            rules=len(self._table.current.rules),
+            version=VERSION,
+        )
+
+    def stop(self) -> None:
+        """Begin to stop: no more alerts are accepted, nothing more is claimed."""
+        self._stopping.set()
+
+    async def run(self) -> None:
+        """Serve until `stop`. Stop order: 503 for new alerts, no more claims, drain, tell what is committed, close."""
+        async with asyncio.TaskGroup() as group:
+            worker = group.create_task(self._worker.run(), name="worker")
+            publishers = [group.create_task(publisher.run()) for publisher in self._publishers]
+            watch = group.create_task(self._watch_files())
+            gauges = group.create_task(self._observe())
+            await self._stopping.wait()
+            watch.cancel()
+            gauges.cancel()
+            self._worker.stop()
+            await asyncio.wait([worker])
+            for publisher in self._publishers:
+                publisher.stop()
+            await asyncio.wait(publishers)
+            await self._server.stop()
+
+    async def reload(self) -> None:
+        """Load rules and tokens again. Raises ConfigError; what was in force then stays."""
+        self._table.reload()
+        self._tokens.refresh()
+        self._log.info("reloaded", rules=len(self._table.current.rules), digest=self._table.current.digest[:12])
+
+    def request_reload(self) -> None:
+        """For SIGHUP: reload, and say in the log if it failed."""
+        try:
+            self._table.reload()
+            self._tokens.refresh()
+        except ConfigError as error:
+            self._log.error("reload failed, the rules from before stay in force", problem=cut(str(error)))
+
+    async def readiness(self) -> Sequence[Part]:
+        """What `/-/ready` says: each part, and whether it is needed for good decisions."""
+        api_server = await self._cluster.is_ready()
+        parts = [
+            Part("store", True),
+            Part("api-server", api_server, "" if api_server else f"cluster {self._cluster.name} does not answer"),
+            Part("rules", not self._table.problem, self._table.problem.splitlines()[0] if self._table.problem else ""),
+        ]
+        try:
+            await self.database.kill_switch()
+        except RemediatorError as error:
+            parts[0] = Part("store", False, cut(str(error)))
+        if self._metrics is None:
+            parts.append(Part("prometheus", False, "not configured: what needs metrics is unknown", is_required=False))
+        else:
+            parts.append(Part("prometheus", await self._metrics.is_ready(), is_required=False))
+        return parts
+
+    async def _admit(self, alerts: Sequence[Alert]) -> Accepted:
+        accepted = await admit(alerts, store=self.database, clock=self.parts.clock)
+        if accepted.queued:
+            self._worker.wake()
+        return accepted
+
+    async def _traced(self, remediation: Remediation, work: Awaitable[None]) -> None:
+        attributes = {"remediator.remediation": str(remediation.id), "remediator.alert": remediation.alert.name}
+        with self._telemetry.span("remediate", attributes=attributes):
+            await work
+
+    def _sinks(self) -> Sequence[Sink]:
+        sinks: list[Sink] = [LogSink(), MetricsSink(self._telemetry)]
+        if self._settings.events:
+            sinks.append(KubernetesEventSink(self._cluster))
+        return sinks
+
+    def _application(self) -> web.Application:
+        receiver = Receiver(
+            self._admit,
+            is_allowed=self._tokens.is_allowed,
+            telemetry=self._telemetry,
+            max_body_bytes=self._settings.max_body_bytes,
+            stopping=self._stopping,
+        )
+        operating = OperatingRoutes(
+            self.database,
+            self.database,
+            settings=self._settings,
+            telemetry=self._telemetry,
+            clock=self.parts.clock,
+            readiness=self.readiness,
+            reload=self.reload,
+            is_allowed=self._tokens.is_allowed,
+            version=VERSION,
+        )
+        return build_application(
+            receiver.routes(),
+            operating=operating,
+            incidents=IncidentRoutes(self.database),
+            telemetry=self._telemetry,
+            max_body_bytes=self._settings.max_body_bytes,
+            version=VERSION,
+        )
+
+    async def _watch_files(self) -> None:
+        """Reload when the rule files change: ConfigMap mounts swap links, so content is compared, not times."""
+        while self._settings.reload_poll_seconds:
+            await asyncio.sleep(self._settings.reload_poll_seconds)
+            if await asyncio.to_thread(self._table.is_changed):
+                self.request_reload()
+
+    async def _observe(self) -> None:
+        """Keep the gauges that are not counted from records near the truth."""
+        while True:
+            with contextlib.suppress(RemediatorError):
+                self._telemetry.queued(await self.database.queue_depth())
+                self._telemetry.paused((await self.database.kill_switch()).engaged)
+            await asyncio.sleep(max(1.0, self._settings.poll_seconds))
+
+
+@contextlib.asynccontextmanager
+async def open_service(settings: Settings, *, clock: Clock) -> AsyncIterator[Service]:
+    """Build all parts (what can fail, first), listen, and close them in the reverse order.
+
+    Raises ConfigError for settings or rules that cannot be used, StoreUnavailable.
+    """
+    exporter = otlp_exporter(settings.otlp_endpoint) if settings.otlp_endpoint else None
+    telemetry = Telemetry.create(version=VERSION, mode=settings.mode, span_exporter=exporter)
+    async with contextlib.AsyncExitStack() as stack:
+        stack.push_async_callback(asyncio.to_thread, telemetry.shutdown)
+        table = RuleTable(settings.rules or (shipped_rules(),), telemetry=telemetry, clock=clock)
+        tokens = BearerTokens(settings.web_token_files)
+        cluster = await connect(
+            name=settings.cluster_name,
+            kubeconfig=settings.kubeconfig,
+            context=settings.kube_context,
+            server=settings.kube_server,
+            user_agent=f"remediator/{VERSION}",
+        )
+        stack.push_async_callback(cluster.close)
+        metrics: Metrics | None = None
+        if settings.prometheus_url:
+            metrics = PrometheusMetrics(
+                settings.prometheus_url,
+                clock,
+                token_file=settings.prometheus_token_file,
+                ca_file=settings.prometheus_ca_file,
+            )
+            stack.push_async_callback(metrics.close)
+        database = await open_database(settings.storage_url, clock=clock)
+        stack.push_async_callback(database.close)
+        service = Service(
+            settings,
+            clock=clock,
+            telemetry=telemetry,
+            database=database,
+            cluster=cluster,
+            metrics=metrics,
+            table=table,
+            tokens=tokens,
+        )
+        await service.start()
+        yield service

@@ -1,0 +1,175 @@
+"""The `remediator` command. Exit codes as promtool's: 0 good, 1 failed, 2 misuse."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from remediator.cli.output import Output
+from remediator.errors import RemediatorError
+
+app = typer.Typer(
+    name="remediator",
+    help="Auto-remediation for Kubernetes that proves, limits, verifies and records what it does.",
+    no_args_is_help=True,
+    rich_markup_mode=None,  # plain text in pipes and logs
+    pretty_exceptions_enable=False,
+    add_completion=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+check_app = typer.Typer(help="Check files before they are used.", no_args_is_help=True, rich_markup_mode=None)
+incidents_app = typer.Typer(help="Look at incidents of a running service.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(check_app, name="check")
+app.add_typer(incidents_app, name="incidents")
+
+OutputOption = Annotated[Output, typer.Option("-o", "--output", help="Form of the output.")]
+UrlOption = Annotated[
+    str, typer.Option("--url", envvar="REMEDIATOR_URL", help="Address of the running service.", show_envvar=True)
+]
+DEFAULT_URL = "http://127.0.0.1:9095"
+
+
+@app.command()
+def serve(
+    config_file: Annotated[Path | None, typer.Option("--config.file", help="Settings file (YAML).")] = None,
+    rules: Annotated[list[Path] | None, typer.Option("--rules", help="Rule file or folder; repeat for more.")] = None,
+    mode: Annotated[str | None, typer.Option("--mode", help="Most that any rule may do: off, silent, active.")] = None,
+    listen: Annotated[str | None, typer.Option("--web.listen-address", help="host:port to serve HTTP on.")] = None,
+    lifecycle: Annotated[bool | None, typer.Option("--web.enable-lifecycle", help="Answer POST /-/reload.")] = None,
+    tokens: Annotated[list[Path] | None, typer.Option("--web.token-file", help="Bearer token file; repeat.")] = None,
+    storage: Annotated[str | None, typer.Option("--storage.url", help="Database URL.")] = None,
+    prometheus: Annotated[str | None, typer.Option("--prometheus.url", help="Base URL of Prometheus.")] = None,
+    kubeconfig: Annotated[Path | None, typer.Option("--kubeconfig", help="Kubeconfig file.")] = None,
+    context: Annotated[str | None, typer.Option("--context", help="Context of the kubeconfig.")] = None,
+    events: Annotated[bool | None, typer.Option("--events/--no-events", help="Write Kubernetes Events.")] = None,
+    log_level: Annotated[str | None, typer.Option("--log.level", help="debug, info, warning or error.")] = None,
+    log_format: Annotated[str | None, typer.Option("--log.format", help="logfmt, json or console.")] = None,
+) -> None:
+    """Run the service. Without --mode it only recommends.
+
+    Example: remediator serve --prometheus.url http://prometheus:9090 --web.listen-address :9095
+    """
+    from remediator.cli.serve import run
+
+    overrides: dict[str, Any] = {
+        "rules": tuple(rules) if rules else None,
+        "mode": mode,
+        "web_listen_address": listen,
+        "web_enable_lifecycle": lifecycle,
+        "web_token_files": tuple(tokens) if tokens else None,
+        "storage_url": storage,
+        "prometheus_url": prometheus,
+        "kubeconfig": kubeconfig,
+        "kube_context": context,
+        "events": events,
+        "log_level": log_level,
+        "log_format": log_format,
+    }
+    run(config_file, overrides)
+
+
+@app.command()
+def demo(
+    mode: Annotated[str, typer.Option("--mode", help="silent, active, or both one after the other.")] = "both",
+    output: OutputOption = Output.SIMPLE,
+) -> None:
+    """Show the whole loop on an embedded cluster: no cluster, no configuration, no account needed.
+
+    Example: remediator demo --mode active
+    """
+    from remediator.cli.demo import run
+
+    raise typer.Exit(run(mode, output))
+
+
+@check_app.command("rules")
+def check_rules(
+    paths: Annotated[list[Path] | None, typer.Argument(help="Rule files or folders; none: the shipped table.")] = None,
+    output: OutputOption = Output.SIMPLE,
+) -> None:
+    """Check rule files: every mistake with its place, and what was probably meant.
+
+    Example: remediator check rules rules/
+    """
+    from remediator.cli.check import rules
+
+    raise typer.Exit(rules(paths or [], output))
+
+
+@app.command()
+def explain(
+    labels: Annotated[str, typer.Argument(help="Labels in matcher syntax, a webhook body's file, or - for stdin.")],
+    rules: Annotated[Path | None, typer.Option("--rules", help="Rule file or folder; none: the shipped table.")] = None,
+    output: OutputOption = Output.SIMPLE,
+) -> None:
+    """Say for each rule, in order, why it would answer an alert or not.
+
+    Example: remediator explain 'alertname="KubePodCrashLooping",namespace="shop",pod="web-1"'
+    """
+    from remediator.cli.explain import explain as run
+
+    raise typer.Exit(run(labels, rules, output))
+
+
+@incidents_app.command("list")
+def list_incidents(
+    url: UrlOption = DEFAULT_URL,
+    limit: Annotated[int, typer.Option("--limit", min=1, max=1000, help="Most incidents to list.")] = 50,
+    open_only: Annotated[bool, typer.Option("--open", help="Only those that are not closed.")] = False,
+    output: OutputOption = Output.SIMPLE,
+) -> None:
+    """List incidents, newest first.
+
+    Example: remediator incidents list --open
+    """
+    from remediator.cli.incidents import list_incidents as run
+
+    raise typer.Exit(run(url, output, limit=limit, only_open=open_only))
+
+
+@incidents_app.command("show")
+def show_incident(
+    incident: Annotated[str, typer.Argument(help="Number of the incident, as 3 or inc-3.")],
+    url: UrlOption = DEFAULT_URL,
+    output: OutputOption = Output.SIMPLE,
+) -> None:
+    """Show one incident: what was seen, decided and done, and why.
+
+    Example: remediator incidents show inc-3
+    """
+    from remediator.cli.incidents import show_incident as run
+
+    raise typer.Exit(run(url, incident, output))
+
+
+@app.command()
+def version(output: OutputOption = Output.SIMPLE) -> None:
+    """Print the version.
+
+    Example: remediator version -o json
+    """
+    import json
+    import platform
+    from importlib.metadata import version as version_of
+
+    number = version_of("remediator")
+    if output is Output.JSON:
+        print(json.dumps({"version": number, "python": platform.python_version()}))
+    else:
+        print(f"remediator {number} (Python {platform.python_version()})")
+
+
+def main() -> None:
+    """Run the command; a fault that we name is one line and exit code 1, never a stack trace."""
+    try:
+        app()
+    except RemediatorError as error:
+        print(f"remediator: {error}", file=sys.stderr)
+        raise SystemExit(1) from None
+    except BrokenPipeError:
+        # The reader of our output went away (`| head`): nothing to tell, and no trace to print at exit.
+        sys.stdout = None
+        raise SystemExit(1) from None

@@ -1,0 +1,30 @@
+"""`remediator serve`: the service as a process. SIGTERM and SIGINT drain, SIGHUP reloads."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from remediator.app import open_service
+from remediator.clock import SystemClock
+from remediator.settings import Settings
+from remediator.telemetry import configure_logging
+
+
+def run(config_file: Path | None, overrides: Mapping[str, Any]) -> None:
+    """Serve until a signal ends it. Raises ConfigError for settings or rules that cannot be used."""
+    settings = Settings.load(config_file, overrides)
+    configure_logging(settings.log_level, log_format=settings.log_format)
+    asyncio.run(_serve(settings))
+
+
+async def _serve(settings: Settings) -> None:
+    loop = asyncio.get_running_loop()
+    async with open_service(settings, clock=SystemClock()) as service:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, service.stop)
+        loop.add_signal_handler(signal.SIGHUP, service.request_reload)
+        await service.run()

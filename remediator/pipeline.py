@@ -1,0 +1,219 @@
+"""The whole way of one alert, in order: `admit` ends step 1, `remediate` is steps 2 to 9, `publish` is step 10.
+
+`receive/` calls `admit` inside the request; `worker.py` runs the other two in loops. Every step is one call; every way
+a step can end is one call of the journal, which commits the new state with its record. Whoever claims the remediation
+next, after a wait or a crash, goes on from the committed state: what was only read is read again, what was to be
+written is looked for on the object before anything is sent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import timedelta
+
+from remediator.actions.base import Case
+from remediator.actions.write import act, read_back, read_back_revert, revert
+from remediator.checks.verify import verify
+from remediator.clock import Clock
+from remediator.diagnose.base import Scene
+from remediator.diagnose.diagnose import Diagnosis, diagnose
+from remediator.errors import PermanentError
+from remediator.guards import GUARDS
+from remediator.guards.base import View
+from remediator.guards.check import check
+from remediator.journal import Journal
+from remediator.kube.base import Cluster
+from remediator.kube.workload import read_workload
+from remediator.model import Alert, Mode, Plan, Proof, Remediation, State, most_cautious
+from remediator.prometheus.base import Metrics
+from remediator.rules.match import NoMatch, match
+from remediator.rules.plan import make_plan
+from remediator.rules.schema import Rule, RuleSet
+from remediator.sinks.base import Sink
+from remediator.store.base import Accepted, Store, TemplateEvent
+from remediator.store.reading import IncidentReader
+from remediator.target.labels import NoTarget
+from remediator.target.resolve import resolve
+
+UNDECIDED = (State.QUEUED, State.DIAGNOSING, State.PLANNED, State.HELD, State.AWAITING_APPROVAL)
+
+NO_PROOF = Proof((), timedelta(), timedelta(), "escalate")
+"""For rules that only speak: their rows make no plan, and a plan without a proof could never be verified."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What the steps read and write. `rules` gives the table as loaded now; `decide_within` bounds all waiting before
+    an action; `look_every` is the pause between two looks of a verification."""
+
+    store: Store
+    cluster: Cluster
+    metrics: Metrics | None
+    clock: Clock
+    rules: Callable[[], RuleSet]
+    mode: Mode
+    protected_namespaces: frozenset[str]
+    decide_within: timedelta = timedelta(hours=1)
+    look_every: timedelta = timedelta(seconds=5)
+
+
+async def admit(alerts: Sequence[Alert], *, store: Store, clock: Clock) -> Accepted:
+    """Step 1, receive: keep every alert durably and queue the new ones. After this returns, 200 is true."""
+    return await store.accept(alerts, at=clock.now())
+
+
+async def remediate(journal: Journal, parts: Parts) -> None:
+    """Steps 2 to 9 for the journal's claimed remediation, as far as they go now.
+
+    Raises TransientError when something could not be read (the worker tries again later), LostClaim when someone else
+    has the remediation.
+    """
+    alert, cluster, clock = journal.remediation.alert, parts.cluster, parts.clock
+
+    if journal.state in UNDECIDED:
+        if await is_over(journal, parts):
+            return None
+        await journal.begin()
+
+        # 2 match
+        rule = match(alert, parts.rules())
+        if isinstance(rule, NoMatch):
+            return await journal.no_rule(rule)
+        journal.matched(rule)
+
+        # 3 target
+        found = await resolve(
+            alert, rule.target.spec(), cluster=cluster, protected_namespaces=parts.protected_namespaces
+        )
+        if isinstance(found, NoTarget):
+            return await journal.no_target(rule, found)
+        journal.found(found)
+        workload = await read_workload(found.target, cluster, clock)
+        if workload is None:
+            return await journal.target_gone(rule, found.target)
+
+        # 4 diagnose
+        scene = Scene(found.target, alert, workload, cluster, parts.metrics, clock.now())
+        diagnosis = await diagnose(rule.diagnose, scene)
+
+        # 5 plan
+        ledger = await parts.store.template_events(found.target)
+        planned = make_plan(rule, case_of(journal.remediation, rule, scene, diagnosis, ledger))
+        await journal.planned(rule, found.target, diagnosis, planned)
+        if not isinstance(planned.answer, Plan):
+            return None
+
+        # 6 guard
+        view = view_of(planned.answer, rule, scene, parts)
+        ruling = await check(view, GUARDS, rule.guard_parameters)
+        if not ruling.is_allowed:
+            return await journal.not_allowed(ruling, most_cautious(*view.modes))
+
+        # 7 act: the intent is durable before the request goes out
+        await journal.intend(ruling)
+        if (stop := await kill_switch_detail(parts)) is not None:
+            return await journal.stopped(stop)
+        await journal.acted(await act(journal.plan, cluster))
+
+    elif journal.state is State.ACTING:
+        # Someone died, or lost the reply, after the intent: look whether it was done, and never send it again blindly.
+        await journal.acted(await read_back(journal.plan, cluster))
+
+    if journal.state is State.VERIFYING:
+        # 8 verify
+        seen = await verify(
+            journal.plan,
+            alert,
+            acted_at=journal.acted_at,
+            now=clock.now(),
+            cluster=cluster,
+            metrics=parts.metrics,
+            memory=journal.remediation.progress,
+        )
+        if seen.outcome is None:
+            return await journal.look_again(seen, at=clock.now() + parts.look_every)
+        await journal.concluded(seen)
+
+    if journal.state is State.FAILED:
+        # 9 settle: the inverse once, or people
+        if journal.plan.inverse is None or journal.plan.proof.otherwise != "revert":
+            return await journal.escalate_failure("the action did not help; the rule asks for people")
+        if (stop := await kill_switch_detail(parts)) is not None:
+            return await journal.escalate_failure(f"the action did not help and may not be reverted: {stop}")
+        await journal.intend_revert()
+        await journal.reverted(await revert(journal.plan, cluster))
+
+    elif journal.state is State.REVERTING:
+        await journal.reverted(await read_back_revert(journal.plan, cluster))
+    return None
+
+
+async def publish(sink: Sink, *, reader: IncidentReader, store: Store, limit: int = 100) -> int:
+    """Step 10, tell: hand committed records to one sink, in order, at least once. Returns how many there were.
+
+    A record that the sink refuses for good is passed over: it stands in the log, and the next one must not wait for it.
+    """
+    done = await reader.cursor(sink.name)
+    records = await store.records(after=done, limit=limit)
+    for record in records:
+        with suppress(PermanentError):
+            await sink.tell(record)
+        await reader.move_cursor(sink.name, to=record.seq)
+    return len(records)
+
+
+async def is_over(journal: Journal, parts: Parts) -> bool:
+    """Whether there is nothing left to decide: resolved meanwhile, or no decision within its time."""
+    remediation = journal.remediation
+    if await parts.store.is_resolved(remediation.fingerprint, remediation.alert.starts_at):
+        await journal.resolved_before_acting()
+        return True
+    is_late = parts.clock.now() - remediation.created_at > parts.decide_within
+    if remediation.state is State.AWAITING_APPROVAL or is_late:
+        await journal.expired()
+        return True
+    return False
+
+
+async def kill_switch_detail(parts: Parts) -> str | None:
+    """Why nothing may be written now, None: it may. A store that cannot say raises, and then nothing is written."""
+    switch = await parts.store.kill_switch()
+    if not switch.engaged or (switch.until is not None and switch.until <= parts.clock.now()):
+        return None
+    return f"kill switch engaged by {switch.by}: {switch.comment}"
+
+
+def case_of(
+    remediation: Remediation, rule: Rule, scene: Scene, diagnosis: Diagnosis, ledger: Sequence[TemplateEvent]
+) -> Case:
+    """What the plan is made from."""
+    asked = rule.verify
+    proof = Proof(asked.expect, asked.within, asked.stable_for, asked.otherwise) if asked else NO_PROOF
+    return Case(
+        target=scene.target,
+        alert=scene.alert,
+        workload=scene.workload,
+        cause=diagnosis.cause,
+        findings=diagnosis.findings,
+        ledger=ledger,
+        action_id=remediation.action_id,
+        rule=rule.name,
+        proof=proof,
+        now=scene.now,
+    )
+
+
+def view_of(plan: Plan, rule: Rule, scene: Scene, parts: Parts) -> View:
+    """What the guards look at."""
+    return View(
+        plan=plan,
+        alert=scene.alert,
+        workload=scene.workload,
+        modes=(parts.mode, rule.mode),
+        severity_wait_until=scene.alert.starts_at + parts.rules().severities.wait(rule.severity),
+        now=parts.clock.now(),
+        cluster=scene.cluster,
+        store=parts.store,
+    )

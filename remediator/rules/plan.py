@@ -1,0 +1,71 @@
+"""Step 5 of an alert: cause + rule -> the first row that holds -> what its action would do. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from remediator.actions import ACTIONS
+from remediator.actions.base import Case, NoPlan
+from remediator.kube.rollout import deployed_ago, rollout_times
+from remediator.kube.workload import Workload
+from remediator.model import Cause, Finding, Json, Plan, Reason
+from remediator.rules.conditions import Evidence
+from remediator.rules.schema import Row, Rule
+from remediator.rules.when import first_row
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """`answer` is the plan or why there is none; `trace` shows each row and condition with the value seen."""
+
+    answer: Plan | NoPlan
+    row: int | None
+    trace: Json
+
+
+def make_plan(rule: Rule, case: Case) -> Planned:
+    """The first row whose `when` holds decides; no row at all is an answer too, and never acts."""
+    choice = first_row(rule, evidence_of(case))
+    if choice.row is None:
+        answer: Plan | NoPlan = NoPlan(Reason.NO_ROW, f"no row of rule {rule.name} holds for cause {case.cause}")
+        return Planned(answer, None, choice.as_json())
+    row = rule.respond[choice.row]
+    answer = ACTIONS[row.do].plan(case, row.parameters)
+    if isinstance(answer, NoPlan) and row.advice:
+        answer = NoPlan(answer.reason, answer.detail, _fill(row, case), answer.is_escalation)
+    return Planned(answer, choice.row, choice.as_json())
+
+
+def evidence_of(case: Case) -> Evidence:
+    """What the conditions of a rule can ask about."""
+    workload = case.workload
+    times = rollout_times(workload.object, workload.replica_sets)
+    readiness = next((finding for finding in case.findings if finding.kind == "readiness"), None)
+    return Evidence(
+        cause=case.cause,
+        deployed_ago=deployed_ago(times, case.now) if case.target.kind == "Deployment" else None,
+        kind=case.target.kind,
+        replicas=_replicas(workload),
+        affected_ratio=_ratio(readiness),
+    )
+
+
+def _replicas(workload: Workload) -> int | None:
+    replicas = workload.object.get("spec", {}).get("replicas")
+    return replicas if isinstance(replicas, int) else None
+
+
+def _ratio(readiness: Finding | None) -> float | None:
+    if readiness is None or not readiness.facts["pods"]:
+        return None
+    return float(readiness.facts["not_ready"]) / float(readiness.facts["pods"])
+
+
+def _fill(row: Row, case: Case) -> str:
+    """Plain substitution of `{target}`, `{cause}` and `{finding.<fact>}`; a fact nobody found stays as written."""
+    text = row.advice or ""
+    text = text.replace("{target}", str(case.target)).replace("{cause}", Cause(case.cause).value)
+    for finding in case.findings:
+        for name, value in finding.facts.items():
+            text = text.replace(f"{{finding.{name}}}", str(value))
+    return text

@@ -1,0 +1,89 @@
+"""The `kubernetes-event` sink: an Event on the touched object, so that `kubectl describe` shows what we did or refused.
+
+Best effort by nature (Events go after an hour): the audit log is the record. The Event's name is made from the record's
+number, so telling a record twice makes one Event.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from remediator.clock import rfc3339
+from remediator.errors import cut
+from remediator.kube.base import RESOURCES, Cluster, Conflict, Forbidden, NotFound, path_of
+from remediator.model import Json, Request
+from remediator.store.base import CommittedRecord
+
+WORDS: Mapping[str, tuple[str, str]] = {
+    "decision.recommended": ("Recommended", "Normal"),
+    "decision.held": ("Held", "Normal"),
+    "decision.escalated": ("Escalated", "Warning"),
+    "action.applied": ("Acted", "Normal"),
+    "action.not-applied": ("NotActed", "Warning"),
+    "outcome.verified": ("Verified", "Normal"),
+    "outcome.failed": ("NotVerified", "Warning"),
+    "outcome.unknown": ("OutcomeUnknown", "Warning"),
+    "outcome.reverted": ("Reverted", "Warning"),
+}
+"""Record kind -> (Event reason, Event type). Kinds that are not here make no Event."""
+
+VERBS: Mapping[str, tuple[str, str]] = {"rollback": ("WouldRollBack", "RolledBack")}
+"""Action -> its Event reason when recommended and when done."""
+
+
+class KubernetesEventSink:
+    name = "kubernetes-event"
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+
+    async def tell(self, record: CommittedRecord) -> None:
+        target = record.body.get("object")
+        if record.kind not in WORDS or not target:
+            return
+        try:
+            await self._cluster.send(_event(record, target), dry_run=False)
+        except Conflict:
+            return  # told before
+        except (Forbidden, NotFound):
+            return  # not permitted, or the namespace is gone: the record itself stands in the log
+
+
+def _event(record: CommittedRecord, target: Json) -> Request:
+    reason, kind = WORDS[record.kind]
+    action: str = record.body.get("action") or ""
+    if action in VERBS and record.kind in ("decision.recommended", "action.applied"):
+        reason = VERBS[action][record.kind == "action.applied"]
+    place = RESOURCES[target["kind"]]
+    stamp = rfc3339(record.at)
+    incident = f"inc-{record.incident_id}: " if record.incident_id is not None else ""
+    why = f" [{record.body['reason']}]" if record.body.get("reason") else ""
+    note = cut(f"{incident}{record.body.get('detail') or record.kind}{why} (rule {record.body.get('rule')})")
+    return Request(
+        method="POST",
+        path=path_of("Event", namespace=target["namespace"] or "default"),
+        content_type="application/json",
+        query={"fieldManager": "remediator"},
+        body={
+            "apiVersion": "events.k8s.io/v1",
+            "kind": "Event",
+            "metadata": {
+                "name": f"remediator.{record.body.get('action_id', 'none')[:16]}.{record.seq:x}",
+                "namespace": target["namespace"] or "default",
+            },
+            "eventTime": stamp if "." in stamp else stamp.replace("Z", ".000000Z"),
+            "reportingController": "remediator.io/controller",
+            "reportingInstance": "remediator",
+            "action": (action or "decide").capitalize(),
+            "reason": reason,
+            "regarding": {
+                "apiVersion": f"{place.group}/{place.version}".lstrip("/"),
+                "kind": target["kind"],
+                "namespace": target["namespace"],
+                "name": target["name"],
+                "uid": target["uid"],
+            },
+            "note": note,
+            "type": kind,
+        },
+    )

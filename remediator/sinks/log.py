@@ -1,0 +1,38 @@
+"""The `log` sink: one structured line for each decision and outcome, for people who read the process's output."""
+
+from __future__ import annotations
+
+import structlog
+
+from remediator.store.base import CommittedRecord
+
+QUIET = frozenset({"alert.received", "step.diagnosing"})
+
+
+class LogSink:
+    name = "log"
+
+    def __init__(self) -> None:
+        self._log = structlog.get_logger("remediator.record")
+
+    async def tell(self, record: CommittedRecord) -> None:
+        body = record.body
+        fields = {
+            key: value
+            for key, value in (
+                ("seq", record.seq),
+                ("incident", record.incident_id),
+                ("remediation", record.remediation_id),
+                ("alert", body.get("alertname")),
+                ("target", body.get("target")),
+                ("rule", body.get("rule")),
+                ("action", body.get("action")),
+                ("reason", body.get("reason")),
+                ("detail", body.get("detail")),
+            )
+            if value not in (None, "")
+        }
+        if record.kind in QUIET:
+            self._log.debug(record.kind, **fields)
+        else:
+            self._log.info(record.kind, **fields)
