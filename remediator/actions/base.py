@@ -16,12 +16,6 @@ from remediator.kube.workload import Workload
 from remediator.model import ActionId, Alert, Cause, Finding, Plan, Proof, Reason, Target
 from remediator.store.base import TemplateEvent
 
-MANAGER = "remediator"
-"""Our fieldManager and the author of our Events."""
-
-LAST_ACTION = "remediator.io/last-action"
-"""Annotation on the touched object: the id of the action that wrote it last, read back after a lost reply."""
-
 
 @dataclass(frozen=True, slots=True)
 class Case:

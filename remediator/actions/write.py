@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from remediator.actions.base import LAST_ACTION
 from remediator.errors import PermanentError, TransientError, cut
 from remediator.kube.base import Cluster, Conflict, NotFound, ReplyLost, annotations_of, path_of
+from remediator.kube.ownership import LAST_ACTION
 from remediator.model import Answer, Plan, Reason, Request
 
 

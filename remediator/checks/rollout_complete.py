@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from remediator.actions.base import LAST_ACTION
 from remediator.checks.base import Look, Result, Scene
 from remediator.kube.base import NotFound, annotations_of, path_of
+from remediator.kube.ownership import LAST_ACTION
 from remediator.kube.rollout import meaningful_hash, rollout_status
 
 

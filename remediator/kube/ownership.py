@@ -13,6 +13,12 @@ from remediator.clock import parse_rfc3339
 from remediator.kube.base import annotations_of
 from remediator.model import Json, Mode
 
+MANAGER = "remediator"
+"""Our fieldManager and the author of our Events."""
+
+LAST_ACTION = "remediator.io/last-action"
+"""Annotation on the touched object: the id of the action that wrote it last, read back after a lost reply."""
+
 MODE = "remediator.io/mode"
 ACTIONS = "remediator.io/actions"
 PAUSE_UNTIL = "remediator.io/pause-until"

@@ -6,19 +6,21 @@ from datetime import timedelta
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from remediator.units import Duration
+
 
 class Parameters(BaseModel):
     """Bounds of a rollback; the preconditions themselves cannot be switched off."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    recent: timedelta = Field(
+    recent: Duration = Field(
         default=timedelta(hours=2),
         gt=timedelta(0),
         le=timedelta(days=1),
         description="How long after a rollout it may be undone (a deployment is watched for 2 h).",
     )
-    min_good: timedelta = Field(
+    min_good: Duration = Field(
         default=timedelta(minutes=10),
         ge=timedelta(0),
         description="How long the previous revision must have been fully available, unless it still has ready pods.",

@@ -6,8 +6,9 @@ retry (kubernetes/apiserver `pkg/endpoints/handlers/patch.go`), so the `test` op
 
 from __future__ import annotations
 
-from remediator.actions.base import LAST_ACTION, MANAGER, Case
+from remediator.actions.base import Case
 from remediator.kube.base import annotations_of, path_of
+from remediator.kube.ownership import LAST_ACTION, MANAGER
 from remediator.model import Json, Request
 
 CHANGE_CAUSE = "kubernetes.io/change-cause"
