@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from pydantic import BaseModel
@@ -28,15 +28,16 @@ class Ruling:
         return self.deciding.decision is Decision.ALLOW
 
 
-async def check(view: View, guards: Sequence[Guard], parameters: Mapping[str, BaseModel]) -> Ruling:
+async def check(view: View, guards: Sequence[Guard], parameters: Callable[[str], BaseModel]) -> Ruling:
     """The first hold, refusal or question decides. A RECOMMEND (silent mode) lets the later guards speak, so that a
     recommendation says whether active mode would have been allowed; it decides when none of them says no.
 
-    A guard without an answer in time refuses. Faults of the API server or the store propagate: no answer, no action.
+    `parameters` gives a guard's parameters by its name. A guard without an answer in time refuses. Faults of the API
+    server or the store propagate: no answer, no action.
     """
     verdicts: list[Verdict] = []
     for guard in guards:
-        verdict = await _ask(guard, view, parameters.get(guard.name) or guard.parameters())
+        verdict = await _ask(guard, view, parameters(guard.name))
         verdicts.append(verdict)
         if verdict.decision in (Decision.HOLD, Decision.REFUSE, Decision.ASK):
             return Ruling(verdict, verdicts)

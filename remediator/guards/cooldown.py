@@ -9,12 +9,13 @@ from pydantic import BaseModel, ConfigDict, Field
 from remediator.clock import rfc3339
 from remediator.guards.base import View
 from remediator.model import Decision, Reason, Verdict
+from remediator.units import Duration
 
 
 class Parameters(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    period: timedelta = Field(
+    period: Duration = Field(
         default=timedelta(seconds=900),
         ge=timedelta(seconds=60),
         le=timedelta(days=1),

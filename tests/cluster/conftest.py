@@ -1,0 +1,134 @@
+"""Fixtures of the cluster tests: one control plane per run, a namespace per test, monitoring on demand."""
+
+import re
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cluster.binaries import Binaries, binaries_or_skip
+from tests.cluster.controlplane import ControlPlane
+from tests.cluster.monitoring import Alertmanager, Exporter, Prometheus, Receiver
+from tests.cluster.waiting import wait_for
+
+HERE = Path(__file__).parent
+NAMESPACE_LABELS = {"app.kubernetes.io/part-of": "remediator-tests"}
+
+StartAlertmanager = Callable[[str | dict[str, Any]], Alertmanager]
+StartPrometheus = Callable[[str | dict[str, Any]], Prometheus]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Register the marker here too, so that this folder also runs without the project's settings."""
+    config.addinivalue_line("markers", "cluster: needs a real control plane, Alertmanager or Prometheus")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark every test of this folder `cluster`; first, for -m deselects in the same hook."""
+    for item in items:
+        if HERE in item.path.parents:
+            item.add_marker(pytest.mark.cluster)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Any:
+    """Add to the report of a failed test where the logs are, and how they end."""
+    report = yield
+    if report.failed:
+        values = getattr(item, "funcargs", {}).values()
+        for program in values:
+            if isinstance(program, (ControlPlane, StartedPrograms)):
+                report.sections.append(("programs of the rig", program.log_tails()))
+    return report
+
+
+@pytest.fixture(scope="session")
+def binaries() -> Binaries:
+    """The programs of the rig, built if need be; skips where that is impossible, fails on CI."""
+    return binaries_or_skip()
+
+
+@pytest.fixture(scope="session")
+def control_plane(binaries: Binaries, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
+    """The one control plane of this run."""
+    with ControlPlane(binaries, tmp_path_factory.mktemp("control-plane")) as running:
+        yield running
+
+
+@pytest.fixture
+def namespace(control_plane: ControlPlane, request: pytest.FixtureRequest) -> Iterator[str]:
+    """A namespace of its own for this test; its deletion is asked for, not waited for."""
+    slug = re.sub(r"[^a-z0-9]+", "-", request.node.name.lower()).strip("-")[:40].strip("-")
+    name = f"{slug}-{secrets.token_hex(3)}"
+    control_plane.refresh_pod_logs()
+    control_plane.request(
+        "POST", "/api/v1/namespaces", {"metadata": {"name": name, "labels": NAMESPACE_LABELS}}
+    )
+    accounts = f"/api/v1/namespaces/{name}/serviceaccounts"
+    wait_for(
+        # Without it the admission of a bare pod fails.
+        lambda: control_plane.get(accounts)["items"],
+        timeout_seconds=20,
+        what=f"the default ServiceAccount of namespace {name}",
+    )
+    yield name
+    control_plane.request("DELETE", f"/api/v1/namespaces/{name}")
+
+
+class StartedPrograms:
+    """Starts programs for one test, each in a folder of its own, and ends them after it."""
+
+    def __init__(self, kind: type[Alertmanager] | type[Prometheus], binaries: Binaries, folder: Path):
+        self._kind = kind
+        self._binaries = binaries
+        self._folder = folder
+        self._stack = ExitStack()
+        self._started: list[Alertmanager | Prometheus] = []
+
+    def __call__(self, config: str | dict[str, Any]) -> Any:
+        folder = self._folder / f"{self._kind.name}-{len(self._started)}"
+        program = self._kind(self._binaries, folder, config)
+        self._started.append(program)
+        return self._stack.enter_context(program)
+
+    def log_tails(self) -> str:
+        """The end of the log of each."""
+        return "\n".join(program.log_tails() for program in self._started)
+
+    def stop(self) -> None:
+        """End all."""
+        self._stack.close()
+
+
+@pytest.fixture
+def start_alertmanager(binaries: Binaries, tmp_path: Path) -> Iterator[StartAlertmanager]:
+    """Call it with a configuration (see alertmanager_config); may be called again for a second one."""
+    programs = StartedPrograms(Alertmanager, binaries, tmp_path)
+    yield programs
+    programs.stop()
+
+
+@pytest.fixture
+def start_prometheus(binaries: Binaries, tmp_path: Path) -> Iterator[StartPrometheus]:
+    """Call it with a configuration (see prometheus_config); may be called again for a second one."""
+    programs = StartedPrograms(Prometheus, binaries, tmp_path)
+    yield programs
+    programs.stop()
+
+
+@pytest.fixture
+def exporter() -> Iterator[Exporter]:
+    """A scrape target that the test fills."""
+    with Exporter() as serving:
+        yield serving
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    """A webhook that keeps what it is sent."""
+    with Receiver() as serving:
+        yield serving

@@ -1,0 +1,61 @@
+"""Alerts for the tests of step 3, from labels and from the captured webhook bodies; and asking for their targets."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from remediator.model import Alert, AlertStatus
+from remediator.target.labels import NoTarget
+from remediator.target.resolve import Resolved, resolve
+from remediator.target.spec import TargetSpec
+from tests.fakes import FakeCluster
+from tests.unit.target.world import PROTECTED
+
+DATA = Path(__file__).parents[2] / "data"
+
+
+def alert(**labels: str) -> Alert:
+    return Alert(
+        fingerprint="0" * 16,
+        status=AlertStatus.FIRING,
+        labels=labels,
+        annotations={},
+        starts_at=datetime(2026, 11, 23, 12, tzinfo=UTC),
+        ends_at=None,
+        generator_url="",
+        receiver="remediator",
+        group_key="{}",
+    )
+
+
+def body(file: str) -> Any:
+    return json.loads((DATA / "payloads" / file).read_text(encoding="utf-8"))
+
+
+def alerts_of(file: str) -> Sequence[Alert]:
+    return [alert(**one["labels"]) for one in body(file)["alerts"]]
+
+
+FROM_ALERT = TargetSpec(from_alert=True)
+
+
+async def find(cluster: FakeCluster, spec: TargetSpec = FROM_ALERT, **labels: str) -> Resolved | NoTarget:
+    return await resolve(
+        alert(**{"namespace": "shop", **labels}), spec, cluster=cluster, protected_namespaces=PROTECTED
+    )
+
+
+async def resolved(cluster: FakeCluster, **labels: str) -> Resolved:
+    found = await find(cluster, FROM_ALERT, **labels)
+    assert isinstance(found, Resolved), found
+    return found
+
+
+async def refused(cluster: FakeCluster, **labels: str) -> tuple[str, str]:
+    found = await find(cluster, FROM_ALERT, **labels)
+    assert isinstance(found, NoTarget), found
+    return found.reason.value, found.detail
