@@ -11,6 +11,7 @@ import pytest
 
 from tests.cluster.binaries import Binaries, binaries_or_skip
 from tests.cluster.controlplane import ControlPlane
+from tests.cluster.credentials import ACTIVE, SILENT
 from tests.cluster.monitoring import Alertmanager, Exporter, Prometheus, Receiver
 from tests.cluster.waiting import wait_for
 
@@ -57,6 +58,41 @@ def control_plane(binaries: Binaries, tmp_path_factory: pytest.TempPathFactory) 
     """The one control plane of this run."""
     with ControlPlane(binaries, tmp_path_factory.mktemp("control-plane")) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def permissions(control_plane: ControlPlane) -> None:
+    """Both accounts may read what they need, patch Deployments and write Events.
+
+    The silent one may patch too, here: what it does not do then is its own restraint and not its lack of rights.
+    """
+    rules = [
+        {"apiGroups": groups, "resources": resources, "verbs": verbs}
+        for groups, resources, verbs in (
+            (["", "apps", "batch", "autoscaling", "policy", "discovery.k8s.io"], ["*"], ["get", "list", "watch"]),
+            (["apps"], ["deployments"], ["patch"]),
+            (["events.k8s.io"], ["events"], ["create", "patch"]),
+        )
+    ]
+    name = "remediator-tests"
+    accounts = [
+        {"kind": "ServiceAccount", "namespace": "remediator", "name": user.rpartition(":")[2]}
+        for user in (ACTIVE, SILENT)
+    ]
+    reference = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": name}
+    api = "rbac.authorization.k8s.io/v1"
+    control_plane.apply(
+        [
+            {"apiVersion": api, "kind": "ClusterRole", "metadata": {"name": name}, "rules": rules},
+            {
+                "apiVersion": api,
+                "kind": "ClusterRoleBinding",
+                "metadata": {"name": name},
+                "subjects": accounts,
+                "roleRef": reference,
+            },
+        ]
+    )
 
 
 @pytest.fixture

@@ -1,0 +1,115 @@
+"""The real service as a process, the way users start it, against the rig."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+from typing import Any, Self
+
+import yaml
+
+from tests.cluster.controlplane import ControlPlane
+from tests.cluster.waiting import wait_for
+
+RULES = Path(__file__).parent.parent.parent / "rules"
+
+
+class RunningService:
+    """`remediator serve` in a folder of its own. Use as a context manager."""
+
+    name = "remediator"
+
+    def __init__(
+        self, control_plane: ControlPlane, folder: Path, *, user: str, flags: tuple[str, ...], rules: Path | None = None
+    ) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._folder = folder
+        self._log = folder / "remediator.log"
+        self._command = [
+            sys.executable,
+            "-m",
+            "remediator",
+            "serve",
+            f"--kubeconfig={control_plane.kubeconfig(user)}",
+            f"--storage.url=sqlite+aiosqlite:///{folder / 'remediator.db'}",
+            "--web.listen-address=127.0.0.1:0",
+            *([f"--rules={rules}"] if rules else []),
+            *flags,
+        ]
+        self._process: subprocess.Popen[bytes] | None = None
+        self._port = 0
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._port}"
+
+    @property
+    def log(self) -> str:
+        return self._log.read_text(encoding="utf-8", errors="replace") if self._log.exists() else ""
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Start it, again on the same database if it ran before, and wait until it listens."""
+        seen = len(self.log)
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(self._command, stdout=log, stderr=log)
+
+        def port() -> int:
+            assert self._process is not None
+            if self._process.poll() is not None:
+                raise RuntimeError(f"remediator ended with {self._process.returncode}:\n{self.log[-4000:]}")
+            line = next((line for line in self.log[seen:].splitlines() if "event=listening" in line), "")
+            return int(line.split("address=")[1].split()[0].rpartition(":")[2]) if line else 0
+
+        self._port = wait_for(port, timeout_seconds=30, what="remediator listens")
+
+    def stop(self) -> None:
+        """SIGTERM, as Kubernetes does."""
+        self._end(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """SIGKILL: a crash."""
+        self._end(signal.SIGKILL)
+
+    def get(self, path: str) -> Any:
+        with urllib.request.urlopen(self.url + path, timeout=10) as reply:
+            return json.loads(reply.read())
+
+    def incidents(self) -> list[dict[str, Any]]:
+        return list(self.get("/api/v1/incidents")["incidents"])
+
+    def cli(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """A command against this service."""
+        command = [sys.executable, "-m", "remediator", *words, "--url", self.url]
+        return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+
+    def log_tails(self) -> str:
+        return f"{self._log}\n{self.log[-6000:]}"
+
+    def _end(self, number: int) -> None:
+        if self._process is not None and self._process.poll() is None:
+            self._process.send_signal(number)
+            self._process.wait(timeout=40)
+
+
+def rules_with(folder: Path, **verify: Any) -> Path:
+    """The shipped table with another `verify` in every rule that can act, and mode active: to not wait for minutes."""
+    folder.mkdir(parents=True, exist_ok=True)
+    table = yaml.safe_load((RULES / "default.yaml").read_text(encoding="utf-8"))
+    for rule in table["rules"]:
+        rule["mode"] = "active"
+        if "verify" in rule:
+            rule["verify"] |= verify
+    path = folder / "rules.yaml"
+    path.write_text(yaml.safe_dump(table, sort_keys=False), encoding="utf-8")
+    return path
