@@ -1,4 +1,4 @@
-"""What people read: incidents and their remediations. Apart from `Store`, since the way of an alert needs none of it."""
+"""What people read: incidents and their remediations. Apart from `Store`: the way of an alert needs none of it."""
 
 from __future__ import annotations
 

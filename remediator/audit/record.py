@@ -1,0 +1,58 @@
+"""The bytes of one audit record: canonical JSON, written once and never serialised again.
+
+`store/` calls it when a record is committed; whoever hashes, exports or verifies uses the stored bytes. Pure, and
+without imports from the rest of the package, since the offline verifier reads the same format.
+
+Canonical means: keys sorted by code point, no spaces, UTF-8 without escapes beyond those JSON requires, no NaN or
+infinity, string keys only. An entry has exactly the keys `at`, `body`, `incident`, `kind`, `remediation`, `seq`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def canonical_json(value: Any) -> bytes:
+    """The one way to write a JSON value as bytes.
+
+    Takes mappings, lists, tuples, strings, numbers, booleans and None. Raises ValueError for NaN, infinity, text that
+    is not Unicode (lone surrogates), keys that are not strings, and anything else that JSON does not have.
+    """
+    try:
+        return _ENCODER.encode(_plain(value)).encode("utf-8")
+    except RecursionError as error:
+        raise ValueError("not a JSON value: nested too deeply") from error
+
+
+def encode_entry(
+    *, seq: int, at: datetime, kind: str, remediation: int | None, incident: int | None, body: bytes
+) -> bytes:
+    """The canonical bytes of a whole entry; `body` is already canonical (`canonical_json`), `at` is kept in UTC."""
+    instant = at.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    tail = {"incident": incident, "kind": kind, "remediation": remediation, "seq": seq}
+    return b'{"at":"%b","body":%b,%b' % (instant.encode("ascii"), body, _ENCODER.encode(tail).encode("utf-8")[1:])
+
+
+def decode_body(canonical: bytes) -> Mapping[str, Any]:
+    """The body inside the stored bytes of an entry."""
+    body: Mapping[str, Any] = json.loads(canonical)["body"]
+    return body
+
+
+def _plain(value: Any) -> Any:
+    """The same value in dicts and lists, which is all that `json` writes; refuses keys that it would silently turn."""
+    if isinstance(value, str | int | float) or value is None:
+        return value
+    if isinstance(value, Mapping):
+        for key in value:
+            if not isinstance(key, str):
+                raise ValueError(f"not a JSON value: key {key!r} is not a string")
+        return {key: item if type(item) is str else _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    raise ValueError(f"not a JSON value: {type(value).__name__}")

@@ -1,0 +1,121 @@
+"""The store: both protocols (`base.Store`, `reading.IncidentReader`) on one SQLAlchemy Core database.
+
+`app.py` opens it and hands it to the receiver, the worker and the readers. Each method prepares its values, which may
+raise ValueError before anything is queued, and makes one call to the writer; the SQL is in the files beside this one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from functools import partial
+
+import sqlalchemy as sa
+
+from remediator.clock import Clock
+from remediator.model import Alert, IncidentId, Json, Remediation, State, Target
+from remediator.store import incidents, intake, queue, switches
+from remediator.store.base import Accepted, Change, CommittedRecord, KillSwitch, Record, TemplateEvent
+from remediator.store.episodes import prepare
+from remediator.store.migrate import migrate
+from remediator.store.reading import IncidentRow, IncidentView
+from remediator.store.rows import record_from, to_json, to_micros
+from remediator.store.sqlite import check_url, connect, is_memory
+from remediator.store.tables import records
+from remediator.store.writer import Writer
+
+_NO_CHANGE = Change()
+
+
+async def open_database(url: str, *, clock: Clock) -> Database:
+    """Connect, bring the schema up to date, and start the writer. The caller closes it.
+
+    `url` is `sqlite+aiosqlite:///relative/path`, `sqlite+aiosqlite:////absolute/path` or
+    `sqlite+aiosqlite:///:memory:`. Raises ConfigError when the file cannot be used: held by another process, read-only,
+    not durable, or written by a newer version.
+    """
+    parsed = check_url(url)
+    connection = await connect(parsed)
+    try:
+        await migrate(connection)
+    except BaseException:
+        await connection.close()
+        raise
+    return Database(Writer(connection, connect=None if is_memory(parsed) else partial(connect, parsed)), clock=clock)
+
+
+class Database:
+    """One database, open. Made by `open_database`."""
+
+    def __init__(self, writer: Writer, *, clock: Clock) -> None:
+        self._writer = writer
+        self._clock = clock
+
+    async def close(self) -> None:
+        """Finish the calls that wait, then let the file go."""
+        await self._writer.close()
+
+    # -- Store
+
+    async def accept(self, alerts: Sequence[Alert], *, at: datetime) -> Accepted:
+        if not alerts:
+            return Accepted()
+        return await self._writer.merge(intake.accept, prepare(alerts, at), weight=len(alerts))
+
+    async def claim(self, *, owner: str, at: datetime, lease: timedelta, limit: int) -> Sequence[Remediation]:
+        return await self._writer.write(partial(queue.claim, owner=owner, at=at, lease=lease, limit=limit))
+
+    async def advance(
+        self,
+        remediation: Remediation,
+        *,
+        to: State,
+        record: Record,
+        at: datetime,
+        change: Change = _NO_CHANGE,
+    ) -> Remediation:
+        step = queue.prepare(remediation, to, record, at, change)
+        return await self._writer.write(lambda transaction: queue.advance(transaction, step))
+
+    async def release(self, remediation: Remediation, *, due_at: datetime, progress: Mapping[str, Json]) -> None:
+        values = {"due_at": to_micros(due_at), "progress": to_json(progress)}
+        await self._writer.write(lambda transaction: queue.release(transaction, remediation, values))
+
+    async def is_resolved(self, fingerprint: str, starts_at: datetime) -> bool:
+        question = sa.select(queue.is_resolved_clause(fingerprint, to_micros(starts_at)))
+        return await self._writer.read(lambda t: bool(t.connection.execute(question).scalar_one()))
+
+    async def last_action_at(self, target: Target) -> datetime | None:
+        return await self._writer.read(lambda t: switches.last_action_at(t.connection, target.key))
+
+    async def template_events(self, target: Target) -> Sequence[TemplateEvent]:
+        return await self._writer.read(lambda t: switches.read_template_events(t.connection, target.key))
+
+    async def kill_switch(self) -> KillSwitch:
+        return await self._writer.read(lambda t: switches.read_kill_switch(t.connection))
+
+    async def set_kill_switch(self, switch: KillSwitch) -> None:
+        await self._writer.write(lambda transaction: switches.set_kill_switch(transaction, switch))
+
+    async def records(self, *, after: int, limit: int) -> Sequence[CommittedRecord]:
+        page = sa.select(records).where(records.c.seq > after).order_by(records.c.seq).limit(limit)
+        rows = await self._writer.read(lambda t: t.connection.execute(page).mappings().all())
+        return [record_from(row) for row in rows]
+
+    # -- IncidentReader
+
+    async def incidents(self, *, limit: int, open_only: bool) -> Sequence[IncidentRow]:
+        return await self._writer.read(lambda t: incidents.newest(t.connection, limit=limit, open_only=open_only))
+
+    async def incident(self, incident_id: IncidentId) -> IncidentView | None:
+        return await self._writer.read(lambda t: incidents.view(t.connection, incident_id))
+
+    async def queue_depth(self) -> Mapping[str, int]:
+        return await self._writer.read(lambda t: incidents.queue_depth(t.connection))
+
+    async def cursor(self, sink: str) -> int:
+        return await self._writer.read(lambda t: switches.read_cursor(t.connection, sink))
+
+    async def move_cursor(self, sink: str, *, to: int) -> None:
+        at = self._clock.now()
+        await self._writer.write(lambda t: switches.move_cursor(t.connection, sink, to=to, at=at))

@@ -1,0 +1,152 @@
+"""What received alerts are to us: new episodes, repeats or resolutions. Pure; `intake.py` calls it.
+
+An episode is (fingerprint, starts_at). Alertmanager repeats itself, reorders, and reports some resolutions late or
+never, so the rules are: a known episode is never new again, also when it was resolved; a resolution covers all
+episodes of the fingerprint that began no later than the resolved one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from remediator.audit.record import canonical_json
+from remediator.clock import rfc3339
+from remediator.model import Alert, AlertStatus
+from remediator.store.base import Accepted
+from remediator.store.rows import alert_columns, to_micros
+
+Key = tuple[str, int]
+"""(fingerprint, starts_at in microseconds)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """One alert of one body, ready to be stored: its columns, and the body of its audit record."""
+
+    key: Key
+    firing: bool
+    columns: dict[str, Any]
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Intake:
+    """The alerts of one webhook body and when they came in."""
+
+    received: Sequence[Received]
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """An alert, and when it came in."""
+
+    received: Received
+    at: datetime
+
+
+@dataclass(slots=True)
+class Episode:
+    """An episode as the database has it, and what this batch does to it.
+
+    `id` is None until it has a row; `first` is what the row will be made of, None when there is one. `times` and
+    `last_at` are of this batch: an episode that only ended with a later one was not received itself (0 and None).
+    """
+
+    key: Key
+    id: int | None
+    firing: bool
+    first: Sighting | None = None
+    resolution: Sighting | None = None
+    times: int = 0
+    last_at: datetime | None = None
+
+
+class Kind(StrEnum):
+    """The record that a change leaves in the audit log."""
+
+    RECEIVED = "alert.received"
+    RESOLVED = "alert.resolved"
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One change, in the order in which the alerts came."""
+
+    kind: Kind
+    episode: Episode
+    at: datetime
+    body: bytes
+
+
+@dataclass(slots=True)
+class Sorted:
+    """The answer: one `Accepted` for each intake, the changes in order, and every episode that was touched."""
+
+    accepted: list[Accepted] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
+    touched: list[Episode] = field(default_factory=list)
+
+
+def prepare(alerts: Sequence[Alert], at: datetime) -> Intake:
+    """Raises ValueError for a time without a zone and for text that is not Unicode, before anything is stored."""
+    to_micros(at)
+    return Intake([_received(alert) for alert in alerts], at)
+
+
+def sort(intakes: Iterable[Intake], known: Iterable[Episode]) -> Sorted:
+    """Decide for each alert in order. `known` are the stored episodes that the intakes' alerts can meet."""
+    by_fingerprint: dict[str, dict[int, Episode]] = {}
+    for episode in known:
+        by_fingerprint.setdefault(episode.key[0], {})[episode.key[1]] = episode
+    result = Sorted()
+    touched: dict[Key, Episode] = {}
+    for intake in intakes:
+        counts = {"queued": 0, "repeated": 0, "resolved": 0}
+        for received in intake.received:
+            fingerprint, starts_at = received.key
+            episodes = by_fingerprint.setdefault(fingerprint, {})
+            own = episodes.get(starts_at)
+            is_new = own is None
+            if own is None:
+                own = episodes[starts_at] = Episode(received.key, None, True, first=Sighting(received, intake.at))
+            own.times += 1
+            own.last_at = intake.at
+            touched[own.key] = own
+            if received.firing:
+                counts["queued" if is_new else "repeated"] += 1
+                if is_new:
+                    result.events.append(Event(Kind.RECEIVED, own, intake.at, received.body))
+                continue
+            ended = [e for start, e in episodes.items() if start <= starts_at and e.firing]
+            counts["resolved" if ended else "repeated"] += 1
+            for episode in ended:
+                episode.firing, episode.resolution = False, Sighting(received, intake.at)
+                touched[episode.key] = episode
+                result.events.append(Event(Kind.RESOLVED, episode, intake.at, received.body))
+        result.accepted.append(Accepted(**counts))
+    result.touched = list(touched.values())
+    return result
+
+
+def _received(alert: Alert) -> Received:
+    columns = alert_columns(alert)
+    body = {
+        "annotations": alert.annotations,
+        "ends_at": None if alert.ends_at is None else rfc3339(alert.ends_at),
+        "fingerprint": alert.fingerprint,
+        "generator_url": alert.generator_url,
+        "group_key": alert.group_key,
+        "labels": alert.labels,
+        "receiver": alert.receiver,
+        "starts_at": rfc3339(alert.starts_at),
+        "status": alert.status.value,
+        "truncated": alert.truncated,
+    }
+    return Received(
+        (alert.fingerprint, columns["starts_at"]), alert.status is AlertStatus.FIRING, columns, canonical_json(body)
+    )

@@ -1,0 +1,179 @@
+"""Step 1 of the way of an alert: many webhook bodies become rows in a handful of statements.
+
+`database.py` hands it to the writer as the one call that is merged: all bodies that wait together are stored together,
+so the cost of a commit is shared. This is the hot path.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from remediator.model import AlertStatus, Reason, State
+from remediator.store.base import Accepted
+from remediator.store.episodes import Episode, Event, Intake, Key, Kind, Sorted, sort
+from remediator.store.rows import to_micros
+from remediator.store.tables import WAITING, alerts, remediations
+from remediator.store.transaction import Entry, Transaction
+
+_CHUNK = 1000
+"""Values in one IN list; far below the limit on bound variables of either database."""
+
+_BY_KEY = sa.select(alerts.c.id, alerts.c.fingerprint, alerts.c.starts_at, alerts.c.status).where(
+    sa.tuple_(alerts.c.fingerprint, alerts.c.starts_at).in_(sa.bindparam("keys", expanding=True))
+)
+_FIRING = sa.select(alerts.c.id, alerts.c.fingerprint, alerts.c.starts_at, alerts.c.status).where(
+    alerts.c.status == sa.literal_column("'firing'"),
+    alerts.c.fingerprint.in_(sa.bindparam("fingerprints", expanding=True)),
+)
+_TOUCH = (
+    alerts.update()
+    .where(alerts.c.id == sa.bindparam("alert_id"))
+    .values(
+        status=sa.bindparam("new_status"),
+        resolved_at=sa.func.coalesce(sa.bindparam("new_resolved_at"), alerts.c.resolved_at),
+        ends_at=sa.func.coalesce(sa.bindparam("new_ends_at"), alerts.c.ends_at),
+        times_received=alerts.c.times_received + sa.bindparam("times"),
+        last_received_at=sa.func.coalesce(sa.bindparam("last_at"), alerts.c.last_received_at),
+    )
+)
+_OF_ALERTS = sa.select(remediations.c.id, remediations.c.alert_id, remediations.c.incident_id).where(
+    remediations.c.alert_id.in_(sa.bindparam("alerts", expanding=True))
+)
+_HURRY = (
+    remediations.update()
+    .where(remediations.c.alert_id == sa.bindparam("of_alert"), WAITING, remediations.c.due_at > sa.bindparam("now"))
+    .values(due_at=sa.bindparam("now"))
+)
+
+
+def accept(transaction: Transaction, intakes: Sequence[Intake]) -> Sequence[Accepted]:
+    """One answer for each intake, in order. What each alert is to us is decided in `episodes.py`."""
+    result = sort(intakes, _known(transaction.connection, intakes))
+    old = [episode for episode in result.touched if episode.first is None]
+    ended = [episode for episode in old if episode.resolution]
+    _insert_alerts(transaction, result.touched)
+    _touch_alerts(transaction.connection, old)
+    places = _places(transaction.connection, ended) | _queue(transaction, result)
+    for event in result.events:
+        remediation_id, incident_id = places.get(event.episode.id, (None, None))
+        transaction.record(Entry(event.at, event.kind, remediation_id, incident_id, event.body))
+    _hurry(transaction.connection, ended)
+    return result.accepted
+
+
+def _known(connection: sa.Connection, intakes: Sequence[Intake]) -> list[Episode]:
+    received = [received for intake in intakes for received in intake.received]
+    keys = list({r.key for r in received})
+    ended = list({r.key[0] for r in received if not r.firing})
+    found: dict[Key, Episode] = {}
+    for name, statement, values in (("keys", _BY_KEY, keys), ("fingerprints", _FIRING, ended)):
+        for chunk in _chunks(values):
+            for row in connection.execute(statement, {name: chunk}):
+                key = (row.fingerprint, row.starts_at)
+                found[key] = Episode(key, row.id, row.status == AlertStatus.FIRING)
+    return list(found.values())
+
+
+def _insert_alerts(transaction: Transaction, episodes: Sequence[Episode]) -> None:
+    rows = []
+    for episode in episodes:
+        if episode.first is not None:
+            episode.id = transaction.next_id(alerts)
+            now = to_micros(episode.first.at)
+            rows.append(
+                episode.first.received.columns
+                | {
+                    "id": episode.id,
+                    "resolved_at": None,
+                    "times_received": episode.times,
+                    "first_received_at": now,
+                    "last_received_at": now if episode.last_at is None else to_micros(episode.last_at),
+                }
+                | _end(episode)
+            )
+    if rows:
+        transaction.connection.execute(alerts.insert(), rows)
+
+
+def _touch_alerts(connection: sa.Connection, episodes: Sequence[Episode]) -> None:
+    rows = []
+    for episode in episodes:
+        end = _end(episode)
+        rows.append(
+            {
+                "alert_id": episode.id,
+                "new_status": (AlertStatus.FIRING if episode.firing else AlertStatus.RESOLVED).value,
+                "new_resolved_at": end.get("resolved_at"),
+                "new_ends_at": end.get("ends_at"),
+                "times": episode.times,
+                "last_at": None if episode.last_at is None else to_micros(episode.last_at),
+            }
+        )
+    if rows:
+        connection.execute(_TOUCH, rows)
+
+
+def _end(episode: Episode) -> dict[str, Any]:
+    """The columns that say how the episode ended; none if this batch did not end it."""
+    if episode.resolution is None:
+        return {}
+    return {
+        "status": AlertStatus.RESOLVED.value,
+        "resolved_at": to_micros(episode.resolution.at),
+        "ends_at": episode.resolution.received.columns["ends_at"],
+    }
+
+
+def _places(connection: sa.Connection, episodes: Sequence[Episode]) -> dict[int | None, tuple[int, int | None]]:
+    """Alert id -> (remediation id, incident id), so that a resolution shows up in the incident's timeline."""
+    places: dict[int | None, tuple[int, int | None]] = {}
+    for chunk in _chunks([episode.id for episode in episodes]):
+        for row in connection.execute(_OF_ALERTS, {"alerts": chunk}):
+            places[row.alert_id] = (row.id, row.incident_id)
+    return places
+
+
+def _queue(transaction: Transaction, result: Sorted) -> dict[int | None, tuple[int, int | None]]:
+    places: dict[int | None, tuple[int, int | None]] = {}
+    rows = []
+    for event in result.events:
+        if event.kind is Kind.RECEIVED:
+            row = _new_remediation(transaction.next_id(remediations), event)
+            rows.append(row)
+            places[event.episode.id] = (row["id"], None)
+    if rows:
+        transaction.connection.execute(remediations.insert(), rows)
+    return places
+
+
+def _new_remediation(remediation_id: int, event: Event) -> dict[str, Any]:
+    now = to_micros(event.at)
+    return {
+        "id": remediation_id,
+        "action_id": uuid.uuid4().hex,
+        "alert_id": event.episode.id,
+        "fingerprint": event.episode.key[0],
+        "state": State.QUEUED.value,
+        "reason": Reason.NONE.value,
+        "progress": "{}",
+        "created_at": now,
+        "due_at": now,
+        "epoch": 0,
+        "tries": 0,
+    }
+
+
+def _hurry(connection: sa.Connection, episodes: Sequence[Episode]) -> None:
+    # What waits for a later time would sit there until then: let a worker look now and cancel it.
+    rows = [{"of_alert": e.id, "now": to_micros(e.resolution.at)} for e in episodes if e.resolution]
+    if rows:
+        connection.execute(_HURRY, rows)
+
+
+def _chunks(values: Sequence[Any]) -> Iterator[list[Any]]:
+    for start in range(0, len(values), _CHUNK):
+        yield list(values[start : start + _CHUNK])

@@ -1,0 +1,49 @@
+"""Brings the database to the schema of this version; `database.py` calls it before anything else.
+
+The revisions are in `migrations/versions/`, part of the package. All of them run in one transaction.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from remediator.errors import ConfigError
+
+_FOLDER = Path(__file__).parent / "migrations"
+
+
+async def migrate(connection: AsyncConnection) -> None:
+    """Raises ConfigError when the database was written by a newer version."""
+    upgrade = await asyncio.to_thread(_load)
+    async with connection.begin():
+        await connection.run_sync(upgrade)
+
+
+def _load() -> Callable[[sa.Connection], None]:
+    """Import Alembic and read the revisions. Both block for long, so this runs beside the event loop, not in it."""
+    command = import_module("alembic.command")
+    config = import_module("alembic.config").Config()
+    # ConfigParser expands %, which may stand in a path.
+    config.set_main_option("script_location", str(_FOLDER).replace("%", "%%"))
+    script = import_module("alembic.script").ScriptDirectory.from_config(config)
+    known = {revision.revision for revision in script.walk_revisions()}
+    migration_context = import_module("alembic.runtime.migration").MigrationContext
+
+    def upgrade(connection: sa.Connection) -> None:
+        present = set(migration_context.configure(connection).get_current_heads())
+        if present - known:
+            raise ConfigError(
+                f"the database has schema {', '.join(sorted(present - known))}, which this version does not know: "
+                "it was written by a newer remediator; run that version, or restore a backup"
+            )
+        if present != set(script.get_heads()):
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+
+    return upgrade

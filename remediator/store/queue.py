@@ -1,0 +1,172 @@
+"""The durable queue of remediations: claim, advance, release. One transaction each; `database.py` calls it.
+
+Every update is conditional on what the caller saw (state and epoch). A crash needs no recovery of its own: the lease
+runs out and the next claim finds the remediation in the state that was committed last.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+
+from remediator.audit.record import canonical_json
+from remediator.model import TERMINAL, TRANSITIONS, IncidentId, Remediation, State
+from remediator.store.base import Change, LostClaim, Record
+from remediator.store.incidents import close_if_done, join
+from remediator.store.rows import REMEDIATION_COLUMNS, change_columns, remediation_from, to_micros
+from remediator.store.tables import OPEN, URGENCY, alerts, remediations, template_events
+from remediator.store.transaction import Entry, Transaction
+
+_DUE = sa.and_(
+    OPEN,
+    remediations.c.due_at <= sa.bindparam("now"),
+    sa.or_(remediations.c.lease_until.is_(None), remediations.c.lease_until < sa.bindparam("now")),
+)
+_CANDIDATES = (
+    sa.select(*REMEDIATION_COLUMNS)
+    .join(alerts, alerts.c.id == remediations.c.alert_id)
+    .where(_DUE)
+    .order_by(URGENCY, remediations.c.created_at, remediations.c.id)
+    .limit(sa.bindparam("at_most"))
+)
+_TAKE = (
+    remediations.update()
+    .where(remediations.c.id.in_(sa.bindparam("ids", expanding=True)), _DUE)
+    .values(
+        epoch=remediations.c.epoch + 1, lease_owner=sa.bindparam("new_owner"), lease_until=sa.bindparam("new_until")
+    )
+    .returning(remediations.c.id, remediations.c.epoch)
+)
+_SAME = sa.and_(
+    remediations.c.id == sa.bindparam("same_id"),
+    remediations.c.state == sa.bindparam("same_state"),
+    remediations.c.epoch == sa.bindparam("same_epoch"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One `advance`, checked and encoded before it enters the queue of calls."""
+
+    remediation: Remediation
+    to: State
+    kind: str
+    body: bytes
+    at: datetime
+    change: Change
+    columns: Mapping[str, Any]
+
+
+def is_resolved_clause(fingerprint: object, starts_at: object) -> sa.Exists:
+    """Whether that episode, or a later one of the fingerprint, was reported as resolved."""
+    return sa.exists().where(
+        alerts.c.fingerprint == fingerprint, alerts.c.starts_at >= starts_at, alerts.c.status == "resolved"
+    )
+
+
+def prepare(remediation: Remediation, to: State, record: Record, at: datetime, change: Change) -> Step:
+    """Raises ValueError for a transition that does not exist, values that JSON cannot hold, and missing targets."""
+    if to not in TRANSITIONS.get(remediation.state, frozenset()):
+        raise ValueError(f"remediation {remediation.id}: no transition from {remediation.state} to {to}")
+    if to is State.ACTING:
+        change = replace(change, acted_at=change.acted_at or at)
+    target = change.target or remediation.target
+    if target is None and (to is State.ACTING or change.ledger):
+        raise ValueError(f"remediation {remediation.id}: {to} with a write to the cluster needs a target")
+    return Step(remediation, to, record.kind, canonical_json(record.body), at, change, change_columns(change))
+
+
+def claim(transaction: Transaction, *, owner: str, at: datetime, lease: timedelta, limit: int) -> Sequence[Remediation]:
+    now = to_micros(at)
+    found = transaction.connection.execute(_CANDIDATES, {"now": now, "at_most": limit}).mappings().all()
+    if not found:
+        return []
+    taken = transaction.connection.execute(
+        _TAKE,
+        {"ids": [row["id"] for row in found], "now": now, "new_owner": owner, "new_until": to_micros(at + lease)},
+    )
+    epochs = {row.id: row.epoch for row in taken}
+    return [replace(remediation_from(row), epoch=epochs[row["id"]]) for row in found if row["id"] in epochs]
+
+
+def advance(transaction: Transaction, step: Step) -> Remediation:
+    """The state, the incident, the ledger and the record together. Raises LostClaim."""
+    remediation, change = step.remediation, step.change
+    values = dict(step.columns) | {"state": step.to.value}
+    if step.to in TERMINAL:
+        values |= {"lease_owner": None, "lease_until": None}
+    _move(transaction.connection, step, values)
+    incident_id = _incident(transaction, step)
+    for line in change.ledger:
+        _write_ledger(transaction, step, line.uid, line.template_hash, line.event, line.at)
+    transaction.record(Entry(step.at, step.kind, remediation.id, incident_id, step.body))
+    changed = {
+        name: getattr(change, name)
+        for name in ("reason", "rule", "severity", "mode", "target", "plan", "acted_at", "due_at", "tries", "progress")
+        if getattr(change, name) is not None
+    }
+    return replace(
+        remediation, state=step.to, incident_id=None if incident_id is None else IncidentId(incident_id), **changed
+    )
+
+
+def release(transaction: Transaction, remediation: Remediation, values: Mapping[str, Any]) -> None:
+    """Raises LostClaim."""
+    values = dict(values) | {"lease_owner": None, "lease_until": None}
+    result = transaction.connection.execute(remediations.update().where(_SAME).values(values), _same(remediation))
+    if result.rowcount != 1:
+        raise LostClaim(f"remediation {remediation.id} is no longer {remediation.state} in epoch {remediation.epoch}")
+
+
+def _move(connection: sa.Connection, step: Step, values: Mapping[str, Any]) -> None:
+    remediation = step.remediation
+    update = remediations.update().where(_SAME)
+    if step.to is State.ACTING:
+        resolved = is_resolved_clause(remediation.fingerprint, to_micros(remediation.alert.starts_at))
+        update = update.where(sa.not_(resolved))
+    try:
+        result = connection.execute(update.values(values), _same(remediation))
+    except sa.exc.IntegrityError as error:
+        # The unique index on the targets that are being acted on: the last word between two actors.
+        raise LostClaim(f"remediation {remediation.id}: another one is already acting on its target") from error
+    if result.rowcount != 1:
+        raise LostClaim(
+            f"remediation {remediation.id} is no longer {remediation.state} in epoch {remediation.epoch}"
+            + (", or its alert has been resolved" if step.to is State.ACTING else "")
+        )
+
+
+def _incident(transaction: Transaction, step: Step) -> int | None:
+    remediation = step.remediation
+    incident_id: int | None = remediation.incident_id
+    is_final = step.to in TERMINAL
+    if incident_id is None and (step.change.target is not None or is_final):
+        incident_id = join(transaction, remediation, step.change.target)
+    if incident_id is not None and is_final:
+        close_if_done(transaction.connection, incident_id, step.at)
+    return incident_id
+
+
+def _write_ledger(transaction: Transaction, step: Step, uid: str, template_hash: str, event: str, at: datetime) -> None:
+    target = step.change.target or step.remediation.target
+    assert target is not None
+    transaction.connection.execute(
+        template_events.insert(),
+        {
+            "id": transaction.next_id(template_events),
+            "target_key": target.key,
+            "uid": uid,
+            "template_hash": template_hash,
+            "event": event,
+            "at": to_micros(at),
+            "remediation_id": step.remediation.id,
+        },
+    )
+
+
+def _same(remediation: Remediation) -> dict[str, Any]:
+    return {"same_id": remediation.id, "same_state": remediation.state.value, "same_epoch": remediation.epoch}

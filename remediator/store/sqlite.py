@@ -1,0 +1,158 @@
+"""What is particular to SQLite: how the one connection is opened, and what its errors mean.
+
+`writer.py` calls it. The settings are the durability promise: an answered call has been synced to disk
+(`synchronous=FULL`), and no second process or connection can touch the file (`locking_mode=EXCLUSIVE`), which also
+keeps away the WAL-reset bug of SQLite 3.7.0 to 3.51.2, since that needs two connections.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+from typing import cast
+
+import aiosqlite
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
+from sqlalchemy.pool import NullPool
+
+from remediator.errors import ConfigError, cut
+
+_DRIVER = "sqlite+aiosqlite"
+_SYNCHRONOUS_FULL = 2
+_BUSY_TIMEOUT_MS = 1000
+"""How long opening waits for another process that is just leaving; afterwards nobody else can hold a lock."""
+
+_PASSING = frozenset(
+    {sqlite3.SQLITE_FULL, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_INTERRUPT}
+)
+"""Errors that leave the connection as good as before."""
+
+_BUSY = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
+
+
+def check_url(url: str) -> sa.URL:
+    """Raises ConfigError for anything but `sqlite+aiosqlite:///path` and `sqlite+aiosqlite:///:memory:`."""
+    try:
+        parsed = sa.make_url(url)
+    except sa.exc.ArgumentError as error:
+        raise ConfigError(f"storage URL cannot be read; write {_DRIVER}:///path/to/remediator.db") from error
+    if parsed.drivername != _DRIVER:
+        raise ConfigError(f"storage URL begins with {parsed.drivername}; this version stores in {_DRIVER}:///path only")
+    return parsed
+
+
+def is_memory(url: sa.URL) -> bool:
+    return url.database in (None, "", ":memory:")
+
+
+async def connect(url: sa.URL) -> AsyncConnection:
+    """Open the one connection, alone on the file and durable. Raises ConfigError when it cannot be had."""
+    _check_place(url)
+    # isolation_level None: the driver begins nothing on its own, so that BEGIN and SAVEPOINT are exactly ours.
+    engine = create_async_engine(url, poolclass=NullPool, connect_args={"isolation_level": None})
+    sa.event.listen(engine.sync_engine, "begin", _begin)
+    try:
+        connection = await engine.connect()
+    except sa.exc.DBAPIError as error:
+        raise ConfigError(_why_not(url, error)) from error
+    try:
+        await _configure(await _driver(connection))
+        await _check(connection, url)
+    except sqlite3.Error as error:
+        await connection.close()
+        raise ConfigError(_why_not(url, error)) from error
+    except BaseException:
+        await connection.close()
+        raise
+    return connection
+
+
+async def roll_back(connection: AsyncConnection) -> None:
+    """End the transaction that a failed COMMIT leaves open: SQLAlchemy holds it for ended, SQLite does not."""
+    await (await _driver(connection)).rollback()
+
+
+def is_doubtful(error: sa.exc.SQLAlchemyError) -> bool:
+    """Whether what the connection believes may differ from what the disk holds, so that it must be opened anew."""
+    return not isinstance(error, sa.exc.DBAPIError) or _code(error) not in _PASSING
+
+
+def _check_place(url: sa.URL) -> None:
+    name = url.database or ""
+    if is_memory(url) or name.startswith("file:"):
+        return
+    path = Path(name).resolve()
+    if not path.parent.is_dir():
+        raise ConfigError(f"storage folder {path.parent} does not exist; create it or change the storage URL")
+    if path.is_dir():
+        raise ConfigError(f"storage {path} is a folder; name a file in it")
+
+
+async def _driver(connection: AsyncConnection) -> aiosqlite.Connection:
+    driver = (await connection.get_raw_connection()).driver_connection
+    if driver is None:
+        raise sqlite3.OperationalError("the connection is gone")
+    return cast(aiosqlite.Connection, driver)
+
+
+async def _configure(driver: aiosqlite.Connection) -> None:
+    for statement in (
+        f"PRAGMA busy_timeout={_BUSY_TIMEOUT_MS}",
+        "PRAGMA locking_mode=EXCLUSIVE",  # before WAL: then it needs no shared memory either
+        "PRAGMA journal_mode=WAL",
+        "PRAGMA synchronous=FULL",
+        "PRAGMA foreign_keys=ON",
+        # A write transaction takes the lock, which is then kept until the connection is closed.
+        "BEGIN IMMEDIATE",
+        "COMMIT",
+        # After a failed sync a log page may be readable and yet not be on the disk: move all of it to the database.
+        "PRAGMA wal_checkpoint(TRUNCATE)",
+    ):
+        await driver.execute_fetchall(statement)
+
+
+def _begin(connection: sa.Connection) -> None:
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+async def _check(connection: AsyncConnection, url: sa.URL) -> None:
+    async with connection.begin():
+        found = {
+            name: (await connection.exec_driver_sql(f"PRAGMA {name}")).scalar_one()
+            for name in ("journal_mode", "synchronous", "foreign_keys", "locking_mode")
+        }
+    wanted = {
+        "journal_mode": "memory" if is_memory(url) else "wal",
+        "synchronous": _SYNCHRONOUS_FULL,
+        "foreign_keys": 1,
+        "locking_mode": "exclusive",
+    }
+    if found != wanted:
+        raise ConfigError(f"storage {url.database}: not durable here: {found}, needed is {wanted}")
+
+
+def _why_not(url: sa.URL, error: sa.exc.DBAPIError | sqlite3.Error) -> str:
+    code = _code(error)
+    if code in _BUSY:
+        return f"another remediator holds {url.database}; stop it first, or use another file"
+    # A read-only file in WAL mode fails at the exclusive lock, before anything says "readonly".
+    if code == sqlite3.SQLITE_READONLY or _extended_code(error) == sqlite3.SQLITE_IOERR_LOCK:
+        return (
+            f"storage {url.database} is read-only, or its file system has no locks; make the file and its folder "
+            "writable, on a disk of this machine"
+        )
+    if code == sqlite3.SQLITE_NOTADB:
+        return f"storage {url.database} is not an SQLite database"
+    return f"storage {url.database} cannot be opened: {cut(str(getattr(error, 'orig', None) or error))}"
+
+
+def _code(error: sa.exc.DBAPIError | sqlite3.Error) -> int | None:
+    # The low byte is the kind, the rest its detail (SQLITE_IOERR_FSYNC is SQLITE_IOERR).
+    code = _extended_code(error)
+    return None if code is None else code & 0xFF
+
+
+def _extended_code(error: sa.exc.DBAPIError | sqlite3.Error) -> int | None:
+    origin = error.orig if isinstance(error, sa.exc.DBAPIError) else error
+    return getattr(origin, "sqlite_errorcode", None)

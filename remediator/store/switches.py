@@ -1,0 +1,77 @@
+"""Small single facts: the kill switch, how far each sink has read, and what was done to a target before.
+
+`database.py` calls it; each function is one call of the protocols.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+import sqlalchemy as sa
+
+from remediator.audit.record import canonical_json
+from remediator.clock import rfc3339
+from remediator.store.base import KillSwitch, StoreUnavailable, TemplateEvent
+from remediator.store.rows import from_micros, to_micros
+from remediator.store.tables import cursors, kill_switch, remediations, template_events
+from remediator.store.transaction import Entry, Transaction
+
+_THE_ONE = 1
+
+
+def read_kill_switch(connection: sa.Connection) -> KillSwitch:
+    row = connection.execute(sa.select(kill_switch).where(kill_switch.c.id == _THE_ONE)).one_or_none()
+    if row is None:  # the first migration wrote it; without it nobody can say that writing is allowed
+        raise StoreUnavailable("the kill switch is missing in the database")
+    until = None if row.until is None else from_micros(row.until)
+    return KillSwitch(row.engaged, row.comment, row.by, from_micros(row.at), until)
+
+
+def set_kill_switch(transaction: Transaction, switch: KillSwitch) -> None:
+    until = None if switch.until is None else to_micros(switch.until)
+    transaction.connection.execute(
+        kill_switch.update().where(kill_switch.c.id == _THE_ONE),
+        {
+            "engaged": switch.engaged,
+            "comment": switch.comment,
+            "by": switch.by,
+            "at": to_micros(switch.at),
+            "until": until,
+        },
+    )
+    body = {
+        "by": switch.by,
+        "comment": switch.comment,
+        "until": None if switch.until is None else rfc3339(switch.until),
+    }
+    kind = "switch.engaged" if switch.engaged else "switch.released"
+    transaction.record(Entry(switch.at, kind, None, None, canonical_json(body)))
+
+
+def read_cursor(connection: sa.Connection, sink: str) -> int:
+    return connection.execute(sa.select(cursors.c.seq).where(cursors.c.sink == sink)).scalar_one_or_none() or 0
+
+
+def move_cursor(connection: sa.Connection, sink: str, *, to: int, at: datetime) -> None:
+    values = {"seq": to, "moved_at": to_micros(at)}
+    moved = connection.execute(cursors.update().where(cursors.c.sink == sink).values(values))
+    if moved.rowcount == 0:
+        connection.execute(cursors.insert(), {"sink": sink} | values)
+
+
+def last_action_at(connection: sa.Connection, target_key: str) -> datetime | None:
+    newest = sa.select(sa.func.max(remediations.c.acted_at)).where(remediations.c.target_key == target_key)
+    micros = connection.execute(newest).scalar_one()
+    return None if micros is None else from_micros(micros)
+
+
+def read_template_events(connection: sa.Connection, target_key: str) -> Sequence[TemplateEvent]:
+    lines = (
+        sa.select(template_events)
+        .where(template_events.c.target_key == target_key)
+        .order_by(template_events.c.at, template_events.c.id)
+    )
+    return [
+        TemplateEvent(row.uid, row.template_hash, row.event, from_micros(row.at)) for row in connection.execute(lines)
+    ]

@@ -1,0 +1,162 @@
+"""The tables, as SQLAlchemy Core sees them. Everything else in this folder builds its SQL on these.
+
+Instants are integers, microseconds since 1970 in UTC, so that they compare in SQL and keep every digit. JSON values
+are canonical text. Ids are given out by the writer (`transaction.py`), so that they grow without holes.
+A change here needs a migration; a test compares the two.
+"""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from remediator.model import TRANSITIONS, State
+
+BUSY_STATES = frozenset({State.ACTING, State.VERIFYING, State.FAILED, State.REVERTING})
+"""A target has at most one remediation in these: from the write on, until it is known what became of it."""
+
+WAITING_STATES = frozenset({State.QUEUED, State.HELD, State.AWAITING_APPROVAL})
+"""Nothing is done for a remediation in these until it is due."""
+
+SEVERITY_IF_UNKNOWN = 3
+
+# SQLite gives out row ids only for a column that is declared exactly INTEGER.
+Id = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+Instant = sa.BigInteger()
+
+metadata = sa.MetaData()
+
+alerts = sa.Table(
+    "alerts",
+    metadata,
+    sa.Column("id", Id, primary_key=True, autoincrement=False),
+    sa.Column("fingerprint", sa.Text, nullable=False),
+    sa.Column("starts_at", Instant, nullable=False),
+    sa.Column("status", sa.Text, nullable=False),
+    sa.Column("ends_at", Instant),
+    sa.Column("resolved_at", Instant),
+    sa.Column("labels", sa.Text, nullable=False),
+    sa.Column("annotations", sa.Text, nullable=False),
+    sa.Column("generator_url", sa.Text, nullable=False),
+    sa.Column("receiver", sa.Text, nullable=False),
+    sa.Column("group_key", sa.Text, nullable=False),
+    sa.Column("truncated", sa.BigInteger, nullable=False),
+    sa.Column("times_received", sa.BigInteger, nullable=False),
+    sa.Column("first_received_at", Instant, nullable=False),
+    sa.Column("last_received_at", Instant, nullable=False),
+    sa.UniqueConstraint("fingerprint", "starts_at", name="uq_alerts_episode"),
+)
+
+incidents = sa.Table(
+    "incidents",
+    metadata,
+    sa.Column("id", Id, primary_key=True, autoincrement=False),
+    sa.Column("target_key", sa.Text),
+    sa.Column("target", sa.Text, nullable=False),
+    sa.Column("title", sa.Text, nullable=False),
+    sa.Column("opened_at", Instant, nullable=False),
+    sa.Column("closed_at", Instant),
+)
+
+remediations = sa.Table(
+    "remediations",
+    metadata,
+    sa.Column("id", Id, primary_key=True, autoincrement=False),
+    sa.Column("incident_id", Id, sa.ForeignKey("incidents.id", name="fk_remediations_incident")),
+    sa.Column("action_id", sa.Text, nullable=False),
+    sa.Column("alert_id", Id, sa.ForeignKey("alerts.id", name="fk_remediations_alert"), nullable=False),
+    sa.Column("fingerprint", sa.Text, nullable=False),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("rule", sa.Text),
+    sa.Column("severity", sa.Integer),
+    sa.Column("mode", sa.Text),
+    sa.Column("target_key", sa.Text),
+    sa.Column("target", sa.Text),
+    sa.Column("plan", sa.Text),
+    sa.Column("diagnosis", sa.Text),
+    sa.Column("progress", sa.Text, nullable=False),
+    sa.Column("created_at", Instant, nullable=False),
+    sa.Column("acted_at", Instant),
+    sa.Column("due_at", Instant, nullable=False),
+    sa.Column("epoch", sa.BigInteger, nullable=False),
+    sa.Column("tries", sa.Integer, nullable=False),
+    sa.Column("lease_owner", sa.Text),
+    sa.Column("lease_until", Instant),
+)
+
+records = sa.Table(
+    "records",
+    metadata,
+    sa.Column("seq", Id, primary_key=True, autoincrement=False),
+    sa.Column("at", Instant, nullable=False),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("remediation_id", Id),
+    sa.Column("incident_id", Id),
+    sa.Column("canonical", sa.LargeBinary, nullable=False),
+)
+
+template_events = sa.Table(
+    "template_events",
+    metadata,
+    sa.Column("id", Id, primary_key=True, autoincrement=False),
+    sa.Column("target_key", sa.Text, nullable=False),
+    sa.Column("uid", sa.Text, nullable=False),
+    sa.Column("template_hash", sa.Text, nullable=False),
+    sa.Column("event", sa.Text, nullable=False),
+    sa.Column("at", Instant, nullable=False),
+    sa.Column("remediation_id", Id, nullable=False),
+)
+
+kill_switch = sa.Table(
+    "kill_switch",
+    metadata,
+    sa.Column("id", Id, primary_key=True, autoincrement=False),
+    sa.Column("engaged", sa.Boolean, nullable=False),
+    sa.Column("comment", sa.Text, nullable=False),
+    sa.Column("by", sa.Text, nullable=False),
+    sa.Column("at", Instant, nullable=False),
+    sa.Column("until", Instant),
+)
+
+cursors = sa.Table(
+    "cursors",
+    metadata,
+    sa.Column("sink", sa.Text, primary_key=True),
+    sa.Column("seq", Id, nullable=False),
+    sa.Column("moved_at", Instant, nullable=False),
+)
+
+
+def _one_of(states: frozenset[State]) -> sa.ColumnElement[bool]:
+    # Written out, not bound: a partial index serves a query only if the query shows the same text.
+    return remediations.c.state.in_([sa.literal_column(f"'{state}'") for state in sorted(states)])
+
+
+OPEN = _one_of(frozenset(TRANSITIONS))
+BUSY = _one_of(BUSY_STATES)
+WAITING = _one_of(WAITING_STATES)
+URGENCY = sa.func.coalesce(remediations.c.severity, sa.literal_column(str(SEVERITY_IF_UNKNOWN)))
+
+_FIRING = alerts.c.status == sa.literal_column("'firing'")
+_INCIDENT_OPEN = incidents.c.closed_at.is_(None)
+
+
+def _index(name: str, *columns: sa.ColumnElement[object], unique: bool = False, where: sa.ColumnElement[bool]) -> None:
+    sa.Index(name, *columns, unique=unique, sqlite_where=where, postgresql_where=where)
+
+
+_index("ix_alerts_firing", alerts.c.fingerprint, alerts.c.starts_at, where=_FIRING)
+_index("uq_incidents_open_target", incidents.c.target_key, unique=True, where=_INCIDENT_OPEN)
+_index("uq_remediations_busy_target", remediations.c.target_key, unique=True, where=BUSY)
+_index("ix_remediations_claim", URGENCY, remediations.c.created_at, remediations.c.id, where=OPEN)
+_index(
+    "ix_remediations_target",
+    remediations.c.target_key,
+    remediations.c.acted_at,
+    where=remediations.c.target_key.is_not(None),
+)
+_index("ix_remediations_incident", remediations.c.incident_id, where=remediations.c.incident_id.is_not(None))
+sa.Index("ix_remediations_alert", remediations.c.alert_id)
+_index("ix_records_remediation", records.c.remediation_id, where=records.c.remediation_id.is_not(None))
+_index("ix_records_incident", records.c.incident_id, where=records.c.incident_id.is_not(None))
+sa.Index("ix_template_events_target", template_events.c.target_key)

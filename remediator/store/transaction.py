@@ -1,0 +1,101 @@
+"""One transaction under way: its connection, the ids it gives out, and the audit records it will write.
+
+The writer (`writer.py`) makes one for each batch of calls and hands it to each of them. Ids and `seq` continue from
+the highest committed ones, so a transaction that does not commit leaves no hole; the writer is alone in the database
+(SQLite: exclusive lock; PostgreSQL: advisory lock) while it holds one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import sqlalchemy as sa
+
+from remediator.audit.record import encode_entry
+from remediator.store.rows import to_micros
+from remediator.store.tables import alerts, incidents, records, remediations, template_events
+
+_NUMBERED = {
+    "alerts": alerts.c.id,
+    "incidents": incidents.c.id,
+    "remediations": remediations.c.id,
+    "template_events": template_events.c.id,
+    "records": records.c.seq,
+}
+_HIGHEST = sa.select(
+    *(sa.select(sa.func.coalesce(sa.func.max(c), 0)).scalar_subquery().label(name) for name, c in _NUMBERED.items())
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """An audit record that gets its `seq` when the transaction ends. `body` is canonical JSON."""
+
+    at: datetime
+    kind: str
+    remediation_id: int | None
+    incident_id: int | None
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """What the transaction had given out before a call, to go back to when that call fails."""
+
+    entries: int
+    highest: dict[str, int]
+
+
+class Transaction:
+    """Lives as long as one batch; never shared between tasks."""
+
+    def __init__(self, connection: sa.Connection) -> None:
+        self.connection = connection
+        self._highest: dict[str, int] = {}
+        self._entries: list[Entry] = []
+
+    def next_id(self, table: sa.Table) -> int:
+        if not self._highest:
+            self._highest = dict(self.connection.execute(_HIGHEST).mappings().one())
+        self._highest[table.name] += 1
+        return self._highest[table.name]
+
+    def record(self, entry: Entry) -> None:
+        """Write the record with the rest of the transaction: at its end, all of a batch in one statement.
+
+        Raises ValueError for what could not be written then: a time without a zone, a kind that is not Unicode.
+        """
+        to_micros(entry.at)
+        entry.kind.encode("utf-8")
+        self._entries.append(entry)
+
+    def mark(self) -> Mark:
+        return Mark(len(self._entries), dict(self._highest))
+
+    def go_back(self, mark: Mark) -> None:
+        del self._entries[mark.entries :]
+        self._highest = dict(mark.highest)
+
+    def write_records(self) -> None:
+        if self._entries:
+            self.connection.execute(records.insert(), [self._numbered(entry) for entry in self._entries])
+            self._entries.clear()
+
+    def _numbered(self, entry: Entry) -> dict[str, object]:
+        seq = self.next_id(records)
+        return {
+            "seq": seq,
+            "at": to_micros(entry.at),
+            "kind": entry.kind,
+            "remediation_id": entry.remediation_id,
+            "incident_id": entry.incident_id,
+            "canonical": encode_entry(
+                seq=seq,
+                at=entry.at,
+                kind=entry.kind,
+                remediation=entry.remediation_id,
+                incident=entry.incident_id,
+                body=entry.body,
+            ),
+        }
