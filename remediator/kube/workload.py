@@ -50,7 +50,7 @@ async def read_workload(target: Target, cluster: Cluster, clock: Clock) -> Workl
     Waits up to `OBSERVE_WITHIN_SECONDS` for a Deployment's spec to be observed. About eight API calls.
     Raises the errors of `kube.base` but NotFound.
     """
-    path = path_of(target.kind, namespace=target.namespace, name=target.name)
+    path = path_of(target.kind, namespace=target.namespace or None, name=target.name)
     waited = 0.0
     while True:
         try:
@@ -67,6 +67,8 @@ async def read_workload(target: Target, cluster: Cluster, clock: Clock) -> Workl
             break
         await clock.sleep(0.5)
         waited += 0.5
+    if not target.namespace:
+        return Workload(clock.now(), found, (), (), {}, {}, frozenset(), frozenset())
     owners = replica_sets if target.kind == "Deployment" else (found,)
     pods = await _pods(found, owners, cluster)
     space = target.namespace
