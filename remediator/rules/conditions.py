@@ -1,0 +1,133 @@
+"""The vocabulary of `when`: one table of conditions, each a typed parameter and a pure function over the evidence.
+
+A new condition is one line here; the rule schema, its JSON Schema and the trace derive from the table. Evidence that
+is missing never holds: a rule acts on what was seen, not on what could not be looked at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from remediator.model import Cause
+from remediator.rules.names import known
+from remediator.target.spec import KIND_OF_WORD
+from remediator.units import Duration, between, format_duration
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What a diagnosis established, as far as rows can ask for it.
+
+    `deployed_ago` is the time since the last rollout began (None: not proven recent); `kind` is the workload's;
+    `replicas` is `spec.replicas`; `affected_ratio` is the share of its pods that are affected, 0 to 1. None: unknown.
+    """
+
+    cause: Cause
+    deployed_ago: timedelta | None
+    kind: str
+    replicas: int | None
+    affected_ratio: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Holds:
+    """Whether a condition holds, and the value that was seen, for people."""
+
+    holds: bool
+    seen: str
+
+
+class Bounds(BaseModel):
+    """At least one of `min` and `max`, both inclusive."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @model_validator(mode="after")
+    def _has_a_bound(self) -> Bounds:
+        low, high = getattr(self, "min", None), getattr(self, "max", None)
+        if low is None and high is None:
+            raise ValueError("give min, max or both")
+        if low is not None and high is not None and low > high:
+            raise ValueError(f"min {low} is above max {high}: it would never hold")
+        return self
+
+
+class Count(Bounds):
+    min: Annotated[int, Field(strict=True, ge=0)] | None = Field(None, description="At least this many.")
+    max: Annotated[int, Field(strict=True, ge=0)] | None = Field(None, description="At most this many.")
+
+
+class Ratio(Bounds):
+    min: Annotated[float, Field(strict=True, ge=0, le=1)] | None = Field(None, description="At least this.")
+    max: Annotated[float, Field(strict=True, ge=0, le=1)] | None = Field(None, description="At most this.")
+
+
+def _listed(value: Any) -> Any:
+    return value if isinstance(value, list | tuple) else [value]
+
+
+Causes = Annotated[
+    tuple[Cause, ...], BeforeValidator(_listed, json_schema_input_type=Cause | list[Cause]), Field(min_length=1)
+]
+Kind = Annotated[str, known("kind", KIND_OF_WORD.values())]
+Kinds = Annotated[
+    tuple[Kind, ...], BeforeValidator(_listed, json_schema_input_type=Kind | list[Kind]), Field(min_length=1)
+]
+Window = Annotated[Duration, between(timedelta(minutes=1), timedelta(days=1))]
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """`parameter` is the type of the YAML value, `holds` decides (evidence, parameter) -> Holds."""
+
+    parameter: Any
+    holds: Callable[[Evidence, Any], Holds]
+    description: str
+
+
+def _cause(evidence: Evidence, wanted: tuple[Cause, ...]) -> Holds:
+    return Holds(evidence.cause in wanted, str(evidence.cause))
+
+
+def _kind(evidence: Evidence, wanted: tuple[str, ...]) -> Holds:
+    return Holds(evidence.kind in wanted, evidence.kind or "unknown")
+
+
+def _deployed_within(evidence: Evidence, wanted: timedelta) -> Holds:
+    if evidence.deployed_ago is None:
+        return Holds(False, "unknown")
+    if evidence.deployed_ago < timedelta(0):
+        return Holds(False, "in the future")  # clocks disagree, which proves nothing
+    seen = timedelta(seconds=evidence.deployed_ago // timedelta(seconds=1))
+    return Holds(evidence.deployed_ago <= wanted, f"{format_duration(seen)} ago")
+
+
+def _replicas(evidence: Evidence, wanted: Count) -> Holds:
+    return _bounded(evidence.replicas, wanted.min, wanted.max)
+
+
+def _affected_ratio(evidence: Evidence, wanted: Ratio) -> Holds:
+    return _bounded(evidence.affected_ratio, wanted.min, wanted.max)
+
+
+def _bounded(seen: float | None, low: float | None, high: float | None) -> Holds:
+    if seen is None:
+        return Holds(False, "unknown")
+    holds = (low is None or seen >= low) and (high is None or seen <= high)
+    return Holds(holds, f"{seen:g}")
+
+
+CONDITIONS: Mapping[str, Condition] = {
+    "cause": Condition(Causes, _cause, "The cause that the diagnosis found: one, or a list of which one must fit."),
+    "deployed_within": Condition(
+        Window, _deployed_within, "The last rollout began at most this long ago (1m to 1d). Not proven: does not hold."
+    ),
+    "kind": Condition(Kinds, _kind, "Kind of the workload: one, or a list of which one must fit."),
+    "replicas": Condition(Count, _replicas, "Desired replicas (`spec.replicas`), bounds inclusive."),
+    "affected_ratio": Condition(Ratio, _affected_ratio, "Share of its pods that are affected, 0 to 1, inclusive."),
+}

@@ -1,0 +1,53 @@
+"""What a rule's schema cannot say: rows and rules never reached, actions never verified. Called by `load.py`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from remediator.rules.document import Path, Source
+from remediator.rules.schema import Rule, alertnames
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A rule that is valid by itself, and where it was read."""
+
+    rule: Rule
+    source: Source
+    path: Path
+
+
+def lint_rule(placed: Placed) -> None:
+    """Add the problems of one rule to its source."""
+    rule, source, path = placed.rule, placed.source, placed.path
+    if all(matcher.matches_value("") for matcher in rule.matchers):
+        hint = 'add one that needs a label, like alertname=~".+"'
+        source.complain(source.spot((*path, "match")), "holds without any label: it would match every alert", hint)
+    if alertnames(rule) == frozenset():
+        source.complain(source.spot((*path, "match")), "can never hold: its matchers leave no alertname")
+    acting = [row.do for row in rule.respond if row.acts]
+    if acting and rule.verify is None:
+        text = f"can act ({acting[0]}) but has no verify: nobody would know whether it helped"
+        hint = "add verify: {expect: [rollout-complete, ...]}"
+        source.complain(source.spot((*path, "respond"), of_key=True), text, hint)
+    always = next((position for position, row in enumerate(rule.respond) if not row.asks), None)
+    if always is not None and always + 1 < len(rule.respond):
+        text = f"row {always + 2} is never reached: row {always + 1} has no condition"
+        source.complain(source.spot((*path, "respond", always + 1)), text)
+
+
+def lint_order(rules: Sequence[Placed]) -> None:
+    """Complain of each rule that an earlier one always takes the alerts from: all its matchers are asked there too."""
+    earlier: dict[str, list[tuple[frozenset[str], Placed]]] = {}
+    for placed in rules:
+        asked = frozenset(str(matcher) for matcher in placed.rule.matchers)
+        for text in asked:
+            taker = next((other for needs, other in earlier.get(text, []) if needs <= asked), None)
+            if taker is not None:
+                line = taker.source.spot(taker.path)[0] + 1
+                hint = f"rule '{taker.rule.name}' in {taker.source.file}:{line} takes all its alerts"
+                placed.source.complain(placed.source.spot(placed.path), "this rule is never reached", hint)
+                break
+        # Filed under one of its matchers only: whoever asks all of them asks that one too.
+        earlier.setdefault(min(asked), []).append((asked, placed))

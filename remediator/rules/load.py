@@ -1,0 +1,127 @@
+"""Rule files -> `RuleSet`, whole or not at all. Called at start, at reload and by `check rules`.
+
+All files are read and every error is collected before anything is refused, so that one run shows them all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path as FilePath
+
+from pydantic import ValidationError
+
+from remediator.model import Json
+from remediator.rules.document import Path, Source, read_source
+from remediator.rules.lint import Placed, lint_order, lint_rule
+from remediator.rules.report import RulesError, report
+from remediator.rules.schema import Document, Place, Rule, RuleSet, rule_set
+from remediator.rules.severity import SeverityRow
+from remediator.rules.wording import complain, shown
+
+
+@dataclass(slots=True)
+class _Reading:
+    """What has been read so far. `count` is of all rules, `names` says where each name was first given."""
+
+    rules: list[Placed] = field(default_factory=list)
+    severities: dict[int, SeverityRow] = field(default_factory=dict)
+    severities_in: str = ""
+    names: dict[str, str] = field(default_factory=dict)
+    count: int = 0
+
+
+def load_rules(*paths: FilePath) -> RuleSet:
+    """The table in these files; a folder stands for its `*.yaml`, by name. Raises RulesError (a ConfigError)."""
+    sources = list(_sources(paths))
+    reading = _Reading()
+    for source in sources:
+        if source.data is not None:
+            _add_document(reading, source)
+    lint_order(reading.rules)
+    if not reading.count and not any(source.problems for source in sources):
+        sources[0].complain((0, 0), "no rules: nothing would ever be done")
+    problems = [
+        problem
+        for source in sources
+        for problem in sorted(source.problems, key=lambda problem: (problem.line, problem.column))
+    ]
+    if problems:
+        raise RulesError(report(problems, rules=reading.count), problems=problems)
+    places = {name: spots for source in sources for name, spots in _places(source, reading.rules)}
+    return rule_set([placed.rule for placed in reading.rules], severities=reading.severities, places=places)
+
+
+def _sources(paths: tuple[FilePath, ...]) -> Iterator[Source]:
+    for path in paths:
+        files = sorted(path.glob("*.yaml")) if path.is_dir() else [path]
+        if not files:
+            empty = Source(str(path))
+            empty.complain((0, 0), "no *.yaml file in this folder")
+            yield empty
+        for file in files:
+            try:
+                source = read_source(str(file), file.read_bytes())
+            except OSError as error:
+                source = Source(str(file))
+                source.complain((0, 0), f"cannot be read: {error.strerror or error}")
+            yield source
+
+
+def _add_document(reading: _Reading, source: Source) -> None:
+    data = source.data
+    if not isinstance(data, dict):
+        source.complain(source.spot(()), f"expected fields (rules: ...), got {shown(data)}")
+        return
+    rules = data.get("rules", [])
+    without_rules = {key: value for key, value in data.items() if key != "rules"}
+    try:
+        severities = Document.model_validate(without_rules).severities
+    except ValidationError as error:
+        complain(source, error, Document, at=())
+    else:
+        _add_severities(reading, source, severities)
+    if not isinstance(rules, list):
+        source.complain(source.spot(("rules",)), f"expected a list of rules, got {shown(rules)}")
+        return
+    for position, raw in enumerate(rules):
+        _add_rule(reading, source, raw, ("rules", position))
+
+
+def _add_severities(reading: _Reading, source: Source, severities: object) -> None:
+    if not severities:
+        return
+    spot = source.spot(("severities",), of_key=True)
+    if reading.severities_in:
+        source.complain(spot, "severities are given twice", f"first in {reading.severities_in}")
+        return
+    assert isinstance(severities, dict)
+    reading.severities = severities
+    reading.severities_in = f"{source.file}:{spot[0] + 1}"
+
+
+def _add_rule(reading: _Reading, source: Source, raw: Json, path: Path) -> None:
+    reading.count += 1
+    if isinstance(raw, dict) and isinstance(name := raw.get("name"), str):
+        spot = source.spot((*path, "name"))
+        if name in reading.names:
+            source.complain(spot, f"a second rule named '{name}'", f"first in {reading.names[name]}")
+        reading.names.setdefault(name, f"{source.file}:{spot[0] + 1}")
+    try:
+        rule = Rule.model_validate(raw)
+    except ValidationError as error:
+        complain(source, error, Rule, at=path)
+        return
+    placed = Placed(rule, source, path)
+    lint_rule(placed)
+    reading.rules.append(placed)
+
+
+def _places(source: Source, rules: list[Placed]) -> Iterator[tuple[str, dict[Path, Place]]]:
+    """For each rule of the source its name, and where its parts stand, by path inside the rule."""
+    inside: dict[Path, dict[Path, Place]] = {}
+    for path, (line, column) in source.values.items():
+        inside.setdefault(path[:2], {})[path[2:]] = Place(source.file, line + 1, column + 1)
+    for placed in rules:
+        if placed.source is source:
+            yield placed.rule.name, inside[placed.path]

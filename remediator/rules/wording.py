@@ -1,0 +1,150 @@
+"""A failed validation of a rule in words for its author: what was expected, what was written. Called by `load.py`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from typing import Any, get_args
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from remediator.actions import ACTIONS
+from remediator.model import Json
+from remediator.rules.document import Path, Source
+from remediator.rules.names import UNKNOWN_NAME
+from remediator.rules.report import did_you_mean
+from remediator.rules.schema import GuardParameters
+from remediator.units import format_duration
+
+
+def complain(source: Source, error: ValidationError, model: type[BaseModel], *, at: Path) -> None:
+    """Add one problem to `source` for each error; `at` is where in the file the validated part stands."""
+    for details in error.errors(include_url=False):
+        where = details["loc"]
+        is_key = bool(where) and where[-1] == "[key]"
+        path: Path = (*at, *(where[:-1] if is_key else where))
+        match details["type"]:
+            case "extra_forbidden":
+                parent = _model_at(model, where[:-1], source, at)
+                what = "guard" if parent is GuardParameters else "field"
+                hint = did_you_mean(where[-1], _fields(parent))
+                source.complain(source.spot(path, of_key=True), f"unknown {what} '{where[-1]}'", hint)
+            case "missing":
+                inside = f" in {where[-2]}" if len(where) > 1 and isinstance(where[-2], str) else ""
+                text = f"missing field '{where[-1]}'{inside.replace('parameters', 'with')}"
+                source.complain(source.spot(path[:-1]), text)
+            case "too_short" if details["input"]:
+                pass  # counted without the entries that are complained of themselves
+            case "too_short" if where == ("match",):
+                source.complain(source.spot(path), "empty match: it would match every alert")
+            case _ if details["input"] is None and source.has_problem_at(source.spot(path)):
+                pass  # nothing stands there because what did was refused already
+            case _:
+                name = next((step for step in reversed(where) if isinstance(step, str)), "value")
+                text, hint = _worded(details, name)
+                source.complain(source.spot(path, of_key=is_key), text, hint)
+
+
+def _worded(details: ErrorDetails, name: str) -> tuple[str, str]:
+    kind, value, context = details["type"], details["input"], details.get("ctx", {})
+    if kind == UNKNOWN_NAME:
+        return details["msg"], did_you_mean(context["name"], context["known"].split(" "))
+    if kind == "value_error":
+        return str(context["error"]), ""
+    if kind in ("enum", "literal_error"):
+        choices = re.findall(r"'([^']*)'", context["expected"])
+        return f"unknown {name} {shown(value)}", did_you_mean(value, choices)
+    if kind in _EXPECTED:
+        hint = "put it in quotes" if kind == "string_type" and isinstance(value, int | float) else ""
+        return f"expected {_EXPECTED[kind]}, got {shown(value)}", hint
+    if kind == "too_short":
+        return "must not be empty", ""
+    if kind in _BOUND:
+        return f"must be {_BOUND[kind](context)}, got {shown(value)}", ""
+    return details["msg"], ""
+
+
+_EXPECTED: Mapping[str, str] = {
+    "string_type": "text",
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "bool_type": "true or false",
+    "tuple_type": "a list",
+    "list_type": "a list",
+    "dict_type": "fields (name: value)",
+    "mapping_type": "fields (name: value)",
+    "model_type": "fields (name: value)",
+    "model_attributes_type": "fields (name: value)",
+    "string_pattern_mismatch": "lower-case letters, digits and hyphens",
+}
+_BOUND: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
+    "greater_than_equal": lambda context: f"at least {_bound(context['ge'])}",
+    "less_than_equal": lambda context: f"at most {_bound(context['le'])}",
+    "greater_than": lambda context: f"more than {_bound(context['gt'])}",
+    "less_than": lambda context: f"less than {_bound(context['lt'])}",
+    "string_too_short": lambda context: f"at least {context['min_length']} characters",
+    "string_too_long": lambda context: f"at most {context['max_length']} characters",
+}
+
+
+def _bound(value: object) -> str:
+    """pydantic gives the bound of a duration as text ("1 day")."""
+    return value if isinstance(value, str) else shown(value)
+
+
+def shown(value: object) -> str:
+    """A value of the file, short, as YAML people read it."""
+    match value:
+        case None:
+            return "nothing"
+        case bool():
+            return str(value).lower()
+        case str():
+            return repr(value if len(value) <= 60 else value[:59] + "…")
+        case timedelta():
+            return format_duration(value)
+        case list() | tuple():
+            return "a list" if value else "an empty list"
+        case dict():
+            return "fields"
+        case float():
+            return f"{value:g}"
+        case _:
+            return str(value)
+
+
+def _model_at(model: type[BaseModel], where: Path, source: Source, at: Path) -> type[BaseModel] | None:
+    """The model whose fields stand at `where`; an action's own parameters depend on what the row does."""
+    found: type[BaseModel] | None = model
+    raw = _part(source.data, at)
+    for step in where:
+        if step == "with" and isinstance(raw, dict):
+            action = ACTIONS.get(str(raw.get("do")))
+            found = action.parameters if action is not None else None
+        elif isinstance(step, str) and found is not None:
+            field = next((f for name, f in found.model_fields.items() if step in (name, f.alias)), None)
+            found = _model_in(field.annotation) if field is not None else found
+        raw = _part(raw, (step,))
+    return found
+
+
+def _part(raw: Json, path: Path) -> Json:
+    for step in path:
+        try:
+            raw = raw[step]
+        except (KeyError, IndexError, TypeError):
+            return None
+    return raw
+
+
+def _model_in(annotation: object) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((found for each in get_args(annotation) if (found := _model_in(each)) is not None), None)
+
+
+def _fields(model: type[BaseModel] | None) -> list[str]:
+    return [] if model is None else [field.alias or name for name, field in model.model_fields.items()]
