@@ -1,0 +1,176 @@
+"""What the HTTP API says: the shapes of its answers and requests, and how they become JSON.
+
+Beside the way of an alert; the handlers of this package use it, and `/openapi.json` is derived from it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Self
+
+from aiohttp import web
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
+
+from remediator.errors import cut
+from remediator.model import Json, Plan, Remediation, Target
+from remediator.store.reading import IncidentRow, IncidentView
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One thing that `/-/ready` reports on. A part that is not required is shown, and does not decide."""
+
+    name: str
+    is_ready: bool
+    detail: str = ""
+    is_required: bool = True
+
+
+class _Answer(BaseModel):
+    model_config = ConfigDict(from_attributes=True, frozen=True)
+
+
+class Problem(_Answer):
+    """Why a request failed."""
+
+    error: str
+
+
+class PartStatus(_Answer):
+    name: str
+    ready: bool = Field(validation_alias="is_ready")
+    required: bool = Field(validation_alias="is_required")
+    detail: str
+
+
+class Readiness(_Answer):
+    ready: bool
+    parts: Sequence[PartStatus]
+
+
+class Incident(_Answer):
+    """One line of the list. `outcome` is the state of its newest remediation, `reason` why it is that."""
+
+    id: int
+    ref: str = Field(description="How people write it: inc-<id>.")
+    title: str
+    target: str
+    severity: int | None
+    outcome: str
+    reason: str
+    rule: str | None
+    opened_at: datetime
+    closed_at: datetime | None = Field(description="null while anything of it is open.")
+
+    @classmethod
+    def of(cls, row: IncidentRow) -> Self:
+        fields: dict[str, Any] = {name: getattr(row, name) for name in cls.model_fields if name != "ref"}
+        return cls(ref=f"inc-{row.id}", **fields)
+
+
+class Incidents(_Answer):
+    incidents: Sequence[Incident]
+
+
+class Attempt(_Answer):
+    """One attempt of one rule on one target, with what it found and the exact requests it planned."""
+
+    id: int
+    action_id: str
+    fingerprint: str
+    labels: Mapping[str, str] = Field(description="The alert's labels.")
+    annotations: Mapping[str, str]
+    starts_at: datetime = Field(description="When the alert began to fire, as Alertmanager said.")
+    state: str
+    reason: str
+    rule: str | None
+    severity: int | None
+    mode: str | None
+    target: Target | None
+    plan: Plan | None
+    diagnosis: Json
+    tries: int
+    created_at: datetime
+    acted_at: datetime | None
+    due_at: datetime
+
+
+class LogEntry(_Answer):
+    """One record of the audit log."""
+
+    seq: int
+    at: datetime
+    kind: str
+    remediation_id: int | None
+    body: Mapping[str, Json]
+
+
+class IncidentDetail(_Answer):
+    incident: Incident
+    remediations: Sequence[Attempt]
+    records: Sequence[LogEntry] = Field(description="Everything that happened, oldest first.")
+
+    @classmethod
+    def of(cls, view: IncidentView) -> Self:
+        attempts = [_attempt(item, view.diagnoses.get(item.id)) for item in view.remediations]
+        records = [LogEntry.model_validate(record) for record in view.records]
+        return cls(incident=Incident.of(view.row), remediations=attempts, records=records)
+
+
+def _attempt(item: Remediation, diagnosis: Json) -> Attempt:
+    apart = ("labels", "annotations", "starts_at", "diagnosis")
+    fields: dict[str, Any] = {name: getattr(item, name) for name in Attempt.model_fields if name not in apart}
+    alert = item.alert
+    return Attempt(
+        labels=alert.labels, annotations=alert.annotations, starts_at=alert.starts_at, diagnosis=diagnosis, **fields
+    )
+
+
+class Pause(_Answer):
+    """The kill switch. While it is engaged nothing is written to the cluster; alerts are still kept and diagnosed."""
+
+    engaged: bool
+    comment: str
+    by: str
+    at: datetime
+    until: datetime | None = Field(description="When it releases itself; null: when a person says so.")
+
+
+class PauseRequest(BaseModel):
+    """Engage or release the kill switch; the comment is kept in the audit log."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+    engaged: bool
+    comment: str = Field(min_length=1, max_length=1000, pattern=r"\S", description="Why. Required.")
+    by: str = Field(min_length=1, max_length=200, pattern=r"\S", description="Who.")
+    until: AwareDatetime | None = Field(
+        default=None, strict=False, description="When it releases itself (RFC 3339 with zone); only when engaging."
+    )
+
+    @model_validator(mode="after")
+    def _is_consistent(self) -> Self:
+        if self.until is not None and not self.engaged:
+            raise ValueError("until is only for engaging")
+        if "\x00" in self.comment + self.by:
+            raise ValueError("the character NUL cannot be stored")
+        return self
+
+
+class BuildInfo(_Answer):
+    version: str
+    python: str
+    platform: str
+
+
+def answer(value: BaseModel | Mapping[str, Any], *, status: int = 200) -> web.Response:
+    """`value` as JSON."""
+    text = value.model_dump_json() if isinstance(value, BaseModel) else json.dumps(value)
+    return web.Response(text=text + "\n", status=status, content_type="application/json")
+
+
+def problem(status: int, error: str) -> web.Response:
+    return answer(Problem(error=cut(error, max_length=2000)), status=status)

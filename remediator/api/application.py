@@ -1,0 +1,95 @@
+"""The one HTTP application: the receiver's routes and this package's, behind one middleware.
+
+`app.py` calls `build_application` with the parts it has wired and serves the result with `server.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import structlog
+from aiohttp import hdrs, web
+from aiohttp.typedefs import Handler, Middleware
+from opentelemetry.trace import SpanKind
+
+from remediator.api.answers import problem
+from remediator.api.openapi import document
+from remediator.api.operating import OperatingRoutes
+from remediator.api.reading import IncidentRoutes
+from remediator.api.server import request_arrived
+from remediator.store.base import StoreUnavailable
+from remediator.telemetry import Telemetry
+
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+SECURITY_HEADERS = (
+    ("X-Content-Type-Options", "nosniff"),
+    ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"),
+    ("Referrer-Policy", "no-referrer"),
+    ("Cache-Control", "no-store"),
+    (hdrs.SERVER, "remediator"),
+)
+
+_log = structlog.get_logger(__name__)
+
+
+def build_application(
+    receiver_routes: Sequence[web.RouteDef],
+    *,
+    operating: OperatingRoutes,
+    incidents: IncidentRoutes,
+    telemetry: Telemetry,
+    max_body_bytes: int,
+    version: str,
+) -> web.Application:
+    """The application of the whole service. No redirect is ever sent: a redirected POST loses its alert."""
+    application = web.Application(middlewares=[_middleware(telemetry)], client_max_size=max_body_bytes)
+    api_description = web.json_response(document(version)).body
+
+    async def openapi(_: web.Request) -> web.Response:
+        return web.Response(body=api_description, content_type="application/json")
+
+    application.add_routes(
+        [*receiver_routes, *operating.routes(), *incidents.routes(), web.get("/openapi.json", openapi)]
+    )
+    return application
+
+
+def _middleware(telemetry: Telemetry) -> Middleware:
+    """A span per request that joins the caller's trace; faults as JSON; headers that browsers heed."""
+
+    @web.middleware
+    async def around(request: web.Request, handler: Handler) -> web.StreamResponse:
+        request_arrived(request)
+        resource = request.match_info.route.resource
+        route = resource.canonical if resource else ""
+        attributes = {"http.request.method": request.method, "http.route": route}
+        with telemetry.span(
+            f"{request.method} {route}".strip(), headers=request.headers, kind=SpanKind.SERVER, attributes=attributes
+        ) as span:
+            response = await _answered(request, handler)
+            span.set_attribute("http.response.status_code", response.status)
+        for name, value in SECURITY_HEADERS:
+            response.headers.setdefault(name, value)
+        return response
+
+    return around
+
+
+async def _answered(request: web.Request, handler: Handler) -> web.StreamResponse:
+    if request.method not in SAFE_METHODS and request.headers.get("Sec-Fetch-Site", "none") not in (
+        "none",
+        "same-origin",
+    ):
+        return problem(403, "refused: the request was sent by a page of another site")
+    try:
+        return await handler(request)
+    except StoreUnavailable as error:
+        _log.error("store unavailable", path=request.path, problem=str(error))
+        return problem(503, "the store cannot answer now")
+    except web.HTTPException as error:
+        answer = problem(error.status, error.reason)
+        if allow := error.headers.get(hdrs.ALLOW):
+            answer.headers[hdrs.ALLOW] = allow
+        if error.status == 413:
+            answer.force_close()
+        return answer

@@ -1,0 +1,92 @@
+"""The description of the HTTP API (OpenAPI 3.1), derived from the models that the handlers use.
+
+`application.py` serves it at `/openapi.json`. The table below is compared with the routes by a test.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+
+from remediator.api.answers import IncidentDetail, Incidents, Pause, PauseRequest, Problem, Readiness
+
+TEXT = "text/plain"
+JSON = "application/json"
+_MODELS: tuple[type[BaseModel], ...] = (IncidentDetail, Incidents, Pause, PauseRequest, Problem, Readiness)
+_ALERTS = "Alertmanager's webhook (version 4). Answered with 200 once every alert is stored."
+_RELOAD = "Load the rules again. Off unless web_enable_lifecycle is set."
+
+# Path -> method -> summary, model of the answer (None: free JSON or text), other status codes, needs a token.
+_PATHS: Mapping[str, Mapping[str, tuple[str, type[BaseModel] | None, tuple[int, ...], bool]]] = {
+    "/api/v1/alerts": {"post": (_ALERTS, None, (400, 401, 413, 415, 503), True)},
+    "/api/v1/alertmanager": {"post": (_ALERTS, None, (400, 401, 413, 415, 503), True)},
+    "/webhook": {"post": (_ALERTS, None, (400, 401, 413, 415, 503), True)},
+    "/api/v1/incidents": {"get": ("Incidents, newest first.", Incidents, (400, 503), False)},
+    "/api/v1/incidents/{id}": {"get": ("One incident whole.", IncidentDetail, (400, 404, 503), False)},
+    "/api/v1/pause": {
+        "get": ("The kill switch.", Pause, (503,), False),
+        "post": ("Engage or release the kill switch.", Pause, (400, 401, 415, 503), True),
+    },
+    "/api/v1/status/buildinfo": {"get": ("Version and platform.", None, (), False)},
+    "/api/v1/status/config": {"get": ("Settings in force.", None, (), False)},
+    "/api/v1/status/flags": {"get": ("Settings in force by flag.", None, (), False)},
+    "/-/healthy": {"get": ("The process answers.", None, (), False)},
+    "/-/ready": {"get": ("What it depends on answers.", Readiness, (503,), False)},
+    "/-/reload": {
+        "post": (_RELOAD, None, (401, 403, 500), True),
+        "put": (_RELOAD, None, (401, 403, 500), True),
+    },
+    "/metrics": {"get": ("Metrics for Prometheus.", None, (), False)},
+    "/openapi.json": {"get": ("This document.", None, (), False)},
+}
+_AS_TEXT = ("/-/healthy", "/metrics")
+
+
+def document(version: str) -> dict[str, Any]:
+    """The whole description; `version` is the service's."""
+    _, definitions = models_json_schema(
+        [(model, "validation" if model is PauseRequest else "serialization") for model in _MODELS],
+        ref_template="#/components/schemas/{model}",
+    )
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "remediator", "version": version},
+        "paths": {
+            path: {method: _operation(path, method, *row) for method, row in methods.items()}
+            for path, methods in _PATHS.items()
+        },
+        "components": {
+            "schemas": definitions["$defs"],
+            "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}},
+        },
+    }
+
+
+def _operation(
+    path: str, method: str, summary: str, model: type[BaseModel] | None, codes: tuple[int, ...], needs_token: bool
+) -> dict[str, Any]:
+    good = {TEXT if path in _AS_TEXT else JSON: {"schema": _reference(model) if model else {}}}
+    responses: dict[str, Any] = {"200": {"description": "OK", "content": good}}
+    for code in codes:
+        failure = model if model is Readiness else Problem
+        responses[str(code)] = {"description": "Failed", "content": {JSON: {"schema": _reference(failure)}}}
+    operation: dict[str, Any] = {"summary": summary, "responses": responses}
+    if needs_token:
+        operation["security"] = [{"bearer": []}, {}]
+    if path == "/api/v1/pause" and method == "post":
+        operation["requestBody"] = {"required": True, "content": {JSON: {"schema": _reference(PauseRequest)}}}
+    if path == "/api/v1/incidents":
+        operation["parameters"] = [
+            {"name": "limit", "in": "query", "schema": {"type": "integer", "minimum": 1, "maximum": 1000}},
+            {"name": "open", "in": "query", "schema": {"type": "boolean"}},
+        ]
+    if "{id}" in path:
+        operation["parameters"] = [{"name": "id", "in": "path", "required": True, "schema": {"type": "string"}}]
+    return operation
+
+
+def _reference(model: type[BaseModel]) -> dict[str, str]:
+    return {"$ref": f"#/components/schemas/{model.__name__}"}

@@ -1,0 +1,148 @@
+"""The webhook over HTTP: `POST /api/v1/alerts`. Authenticate, parse, admit, answer; nothing else in the request.
+
+The face of step 1. `app.py` builds the `Receiver`; its routes are served by the application of `api/`. The status
+codes are chosen by what Alertmanager does with them: 5xx is retried within the flush, everything else is not, and a
+redirect loses the alert (prometheus/alertmanager `notify/util.go` `Retrier`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+
+import structlog
+from aiohttp import hdrs, web
+
+from remediator.errors import cut
+from remediator.model import Alert
+from remediator.receive.base import BadBody
+from remediator.receive.payload import Payload, read
+from remediator.store.base import Accepted, StoreUnavailable
+from remediator.telemetry import Telemetry
+
+PATHS = ("/api/v1/alerts", "/api/v1/alertmanager", "/webhook")
+BODY_TIMEOUT_SECONDS = 10.0
+JSON = "application/json"
+
+Admit = Callable[[Sequence[Alert]], Awaitable[Accepted]]
+
+_log = structlog.get_logger(__name__)
+
+
+class Receiver:
+    """Answers webhook requests. `stopping` is set when the process drains: from then on it answers 503."""
+
+    def __init__(
+        self,
+        admit: Admit,
+        *,
+        is_allowed: Callable[[str | None], bool],
+        telemetry: Telemetry,
+        max_body_bytes: int,
+        stopping: asyncio.Event,
+    ) -> None:
+        self._admit = admit
+        self._is_allowed = is_allowed
+        self._telemetry = telemetry
+        self._max_body_bytes = max_body_bytes
+        self._stopping = stopping
+
+    def routes(self) -> list[web.RouteDef]:
+        return [web.post(path, self.receive) for path in PATHS]
+
+    async def receive(self, request: web.Request) -> web.Response:
+        """One webhook request, from its headers to the answer."""
+        status = 500
+        try:
+            answer = await self._answer(request)
+            status = answer.status
+        finally:
+            self._telemetry.webhook_answered(status)
+        if status >= 400:
+            # Not to read the rest of a body that was refused; and so that a drained peer finds another pod.
+            answer.force_close()
+        return answer
+
+    async def _answer(self, request: web.Request) -> web.Response:
+        if self._stopping.is_set():
+            return _problem(503, "shutting down")
+        if refusal := self._refused(request):
+            return refusal
+        try:
+            async with asyncio.timeout(BODY_TIMEOUT_SECONDS):
+                body = await request.read()
+        except TimeoutError:
+            return _problem(503, f"the body did not arrive within {BODY_TIMEOUT_SECONDS:g} s")
+        except web.HTTPRequestEntityTooLarge:
+            return self._too_large(request)
+        except (web.RequestPayloadError, ConnectionError):
+            return _problem(400, "the body broke off")
+        try:
+            payload = read(body)
+        except BadBody as error:
+            _log.warning("webhook body refused", place=error.place, problem=error.problem, peer=request.remote)
+            return _problem(400, error.problem, place=error.place)
+        try:
+            accepted = await self._admit(payload.alerts)
+        except StoreUnavailable as error:
+            _log.error("webhook not stored", problem=str(error), alerts=len(payload.alerts))
+            return _problem(503, "cannot store the alerts now")
+        self._tell(payload)
+        return _json(
+            200,
+            {
+                "accepted": len(payload.alerts),
+                "queued": accepted.queued,
+                "repeated": accepted.repeated,
+                "resolved": accepted.resolved,
+                "quarantined": [{"place": item.place, "error": item.problem} for item in payload.quarantined],
+            },
+        )
+
+    def _refused(self, request: web.Request) -> web.Response | None:
+        """The answer to a request that its headers already rule out."""
+        if not self._is_allowed(request.headers.get(hdrs.AUTHORIZATION)):
+            return _problem(401, "unauthorized", headers={hdrs.WWW_AUTHENTICATE: 'Bearer realm="remediator"'})
+        if request.headers.get(hdrs.CONTENT_TYPE) != JSON and request.content_type != JSON:
+            # A web page can post anything else across origins without asking first.
+            return _problem(415, "Content-Type must be application/json")
+        if request.headers.get(hdrs.CONTENT_ENCODING, "identity").lower() != "identity":
+            # Alertmanager never compresses, and a small bomb would stop the event loop.
+            return _problem(415, "compressed bodies are not accepted")
+        if request.content_length is not None and request.content_length > self._max_body_bytes:
+            return self._too_large(request)
+        return None
+
+    def _too_large(self, request: web.Request) -> web.Response:
+        # Alertmanager does not retry it, and will send the group again just as large: someone must see it.
+        _log.error(
+            "webhook body too large: its alerts are lost to us until the group shrinks; raise max_body_bytes or set "
+            "max_alerts on the Alertmanager receiver",
+            bytes=request.content_length,
+            max_body_bytes=self._max_body_bytes,
+            peer=request.remote,
+        )
+        return _problem(413, f"the body is larger than {self._max_body_bytes} bytes (max_body_bytes)")
+
+    def _tell(self, payload: Payload) -> None:
+        """Count what was accepted, and log what was not."""
+        for status, count in Counter(alert.status for alert in payload.alerts).items():
+            self._telemetry.alerts_received(status, count)
+        if payload.quarantined:
+            self._telemetry.alerts_quarantined(len(payload.quarantined))
+        for item in payload.quarantined:
+            _log.error("alert quarantined", place=item.place, problem=item.problem, element=item.element)
+
+
+def _json(status: int, value: object, *, headers: Mapping[str, str] | None = None) -> web.Response:
+    body = json.dumps(value).encode("ascii")
+    return web.Response(body=body, status=status, headers={hdrs.CONTENT_TYPE: JSON, **(headers or {})})
+
+
+def _problem(
+    status: int, error: str, *, place: str | None = None, headers: Mapping[str, str] | None = None
+) -> web.Response:
+    body = {"error": cut(error)} | ({"place": place} if place is not None else {})
+    return _json(status, body, headers=headers)

@@ -1,0 +1,111 @@
+"""JSON as an untrusted sender may write it: what a lenient parser lets through is refused, with its place.
+
+The first half of step 1; `payload.py` calls it with the bytes of a request.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+
+from remediator.model import Json
+from remediator.receive.base import BadBody
+
+MAX_DEPTH = 16
+INT64 = range(-(2**63), 2**63)
+
+
+def parse(body: bytes) -> Json:
+    """The value of a JSON text in UTF-8.
+
+    Raises BadBody for what RFC 8259 forbids or leaves open: another encoding, a byte order mark, NaN and Infinity, a
+    key that occurs twice, integers beyond 64 bits, floats beyond a double, nesting deeper than `MAX_DEPTH`.
+    """
+    try:
+        text = body.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise BadBody(f"byte {error.start}", "not UTF-8") from error
+    try:
+        value = _DECODER.decode(text)
+    except json.JSONDecodeError as error:
+        raise BadBody(f"line {error.lineno} column {error.colno}", f"not JSON: {error.msg}") from error
+    except RecursionError as error:
+        raise BadBody("$", f"nested deeper than {MAX_DEPTH}") from error
+    if _is_deeper(value, MAX_DEPTH):
+        raise BadBody("$", f"nested deeper than {MAX_DEPTH}")
+    return value
+
+
+def poison(value: Json, place: str) -> tuple[str, str] | None:
+    """The place and the problem of the first string that no database can keep: with NUL or half a surrogate pair."""
+    for where, text in _strings(value, place):
+        if "\x00" in text:
+            return where, "holds the character NUL"
+        if not text.isascii() and any("\ud800" <= char <= "\udfff" for char in text):
+            return where, "holds half a surrogate pair"
+    return None
+
+
+def may_hold_poison(body: bytes) -> bool:
+    """Whether `poison` is worth a walk: both kinds can only be written as escapes."""
+    return b"\\u" in body and (b"\\u0000" in body or b"\\ud" in body or b"\\uD" in body)
+
+
+def _object(pairs: Sequence[tuple[str, Json]]) -> dict[str, Json]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        seen: set[str] = set()
+        for name, _ in pairs:
+            if name in seen:
+                raise BadBody(json.dumps(name), "key given twice in one object")
+            seen.add(name)
+    return found
+
+
+def _integer(digits: str) -> int:
+    if len(digits) > 20 or int(digits) not in INT64:
+        raise BadBody(digits[:24], "integer beyond 64 bits")
+    return int(digits)
+
+
+def _number(digits: str) -> float:
+    number = float(digits)
+    if number in (float("inf"), float("-inf")):
+        raise BadBody(digits[:24], "number beyond a double")
+    return number
+
+
+def _constant(name: str) -> Json:
+    raise BadBody(name, "not a JSON value")
+
+
+def _is_deeper(value: Json, limit: int) -> bool:
+    level = [value]
+    for _ in range(limit):
+        below: list[Json] = []
+        for item in level:
+            if type(item) is dict:
+                below += [inner for inner in item.values() if type(inner) is dict or type(inner) is list]
+            elif type(item) is list:
+                below += [inner for inner in item if type(inner) is dict or type(inner) is list]
+        if not below:
+            return False
+        level = below
+    return True
+
+
+def _strings(value: Json, place: str) -> Iterator[tuple[str, str]]:
+    if isinstance(value, str):
+        yield place, value
+    elif isinstance(value, dict):
+        for name, item in value.items():
+            yield f"{place} key", name
+            yield from _strings(item, f"{place}.{name}")
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from _strings(item, f"{place}[{index}]")
+
+
+_DECODER = json.JSONDecoder(
+    object_pairs_hook=_object, parse_int=_integer, parse_float=_number, parse_constant=_constant
+)

@@ -1,0 +1,228 @@
+"""Process settings: what a flag, the environment or a file can say about how the service runs.
+
+Read once at start by `cli/` (`Settings.load`) and handed on by `app.py`; frozen. Rules are not settings.
+A flag wins over the environment (`REMEDIATOR_<NAME>`), that over the file, that over the default.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
+from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+
+from remediator.errors import ConfigError, cut
+from remediator.model import Mode
+
+SERVICE_ACCOUNT_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
+_USERINFO = re.compile(r"(?<=://)([^/@:]*):?[^/@]*@")
+_LISTS = ("rules", "web_token_files", "protected_namespaces")
+
+Strings = Annotated[tuple[str, ...], NoDecode]
+Paths = Annotated[tuple[Path, ...], NoDecode]
+
+
+class Settings(BaseSettings):
+    """All process settings. In the environment, lists are separated by commas.
+
+    Unknown variables of the environment are ignored, since Kubernetes itself sets `REMEDIATOR_PORT` and the like for a
+    Service of that name; unknown keys of the file and unknown flags are refused.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="REMEDIATOR_", frozen=True, extra="forbid", validate_default=False)
+
+    web_listen_address: str = Field(
+        ":9095", description="Where HTTP is served, as host:port. An empty host means all addresses."
+    )
+    web_enable_lifecycle: bool = Field(False, description="Whether POST /-/reload is answered. SIGHUP always reloads.")
+    web_token_files: Paths = Field(
+        (),
+        description="Files with one bearer token each, required for every POST when any file is given; all of them are "
+        "valid at once, for rotation. Empty: no authentication.",
+    )
+    max_body_bytes: int = Field(
+        4 * 1024 * 1024,
+        ge=64 * 1024,
+        le=256 * 1024 * 1024,
+        description="Largest webhook body in bytes. A larger one is answered with 413, which Alertmanager does not "
+        "retry within the flush. An alert takes about 850 bytes.",
+    )
+    storage_url: str = Field(
+        "sqlite+aiosqlite:///remediator.db",
+        description="Database as an SQLAlchemy URL: sqlite+aiosqlite:///FILE or postgresql+psycopg://...",
+    )
+    rules: Paths = Field((), description="Rule files, in order. Empty: the table shipped with remediator.")
+    mode: Mode = Field(
+        Mode.SILENT, description="The most that any rule may do: off, silent (recommend only), approve or active."
+    )
+    cluster_name: str = Field(
+        "default", min_length=1, max_length=253, pattern=r"^[^/\s]+$", description="Name of the cluster in records."
+    )
+    kubeconfig: Path | None = Field(
+        None, description="Kubeconfig file. None: the service account when in a cluster, else kubectl's default."
+    )
+    kube_context: str | None = Field(None, description="Context of the kubeconfig. None: its current context.")
+    kube_server: str | None = Field(
+        None, pattern=r"^https?://", description="Plain URL of an API server without credentials, for tests and demos."
+    )
+    prometheus_url: str | None = Field(
+        None,
+        pattern=r"^https?://",
+        description="Base URL of Prometheus. None: what needs metrics is unknown, and does not act.",
+    )
+    prometheus_token_file: Path | None = Field(None, description="File with a bearer token for Prometheus.")
+    prometheus_ca_file: Path | None = Field(None, description="CA bundle (PEM) for Prometheus. None: the system's.")
+    otlp_endpoint: str | None = Field(
+        None,
+        pattern=r"^https?://",
+        description="OTLP/HTTP endpoint for traces, with its path (needs the extra `otlp`). None: no traces.",
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least severe level printed.")
+    log_format: Literal["logfmt", "json", "console"] = Field("logfmt", description="Form of a log line on stderr.")
+    events: bool = Field(True, description="Whether Kubernetes Events are written on the objects concerned.")
+    workers: int = Field(4, ge=1, le=256, description="How many remediations run at once in this process.")
+    lease_seconds: float = Field(
+        60, ge=5, le=3600, description="How long a worker's claim holds unless renewed, in seconds."
+    )
+    grace_seconds: float = Field(
+        20, ge=0, le=600, description="How long running work may take to finish after SIGTERM, in seconds."
+    )
+    poll_seconds: float = Field(
+        1, gt=0, le=60, description="How often an idle worker looks for due work, in seconds."
+    )
+    reload_poll_seconds: float = Field(
+        30, ge=0, le=3600, description="How often rule and token files are compared with what is loaded, in seconds; "
+        "0: only on request."
+    )
+    protected_namespaces: Strings = Field(
+        ("kube-system", "kube-public", "kube-node-lease", "monitoring", "observability", "openshift-monitoring"),
+        description="Namespaces in which nothing is ever changed. A list given here replaces the default.",
+    )
+    own_namespace: str | None = Field(
+        None, description="The namespace remediator runs in, always protected. None: the service account's, if any."
+    )
+
+    @classmethod
+    def load(cls, config_file: Path | None, overrides: Mapping[str, Any]) -> Self:
+        """Settings from all sources; `overrides` are the flags that were given, by field name.
+
+        Raises ConfigError naming the field, where its value came from, and what is allowed.
+        """
+        places: dict[str, str] = {}
+        from_file = _read_file(config_file, places, known=tuple(cls.model_fields)) if config_file else {}
+        given = {name: value for name, value in overrides.items() if value is not None}
+        given["config_file_values"] = from_file
+        try:
+            return cls(**given)
+        except ValidationError as error:
+            raise ConfigError(_explain(error, places, given)) from error
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        flags = dict(init_settings())
+        from_file = flags.pop("config_file_values", {})
+        return (lambda: flags, env_settings, lambda: from_file)  # type: ignore[return-value]
+
+    @field_validator(*_LISTS, mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            return tuple(part.strip() for part in value.split(",") if part.strip())
+        return tuple(value) if isinstance(value, list) else value
+
+    @field_validator("web_listen_address")
+    @classmethod
+    def _is_address(cls, value: str) -> str:
+        _, colon, port = value.rpartition(":")
+        if not colon or not port.isascii() or not port.isdigit() or int(port) > 65535:
+            raise ValueError("expected host:port, :port or [ipv6]:port, port 0 to 65535")
+        return value
+
+    @property
+    def listen_host(self) -> str | None:
+        """The address to bind; None: all."""
+        return self.web_listen_address.rpartition(":")[0].strip("[]") or None
+
+    @property
+    def listen_port(self) -> int:
+        return int(self.web_listen_address.rpartition(":")[2])
+
+    def never_touched(self) -> frozenset[str]:
+        """The protected namespaces and our own. Reads the service account's file when `own_namespace` is not set."""
+        own = self.own_namespace
+        if own is None and SERVICE_ACCOUNT_NAMESPACE.is_file():
+            own = SERVICE_ACCOUNT_NAMESPACE.read_text(encoding="utf-8").strip()
+        return frozenset((*self.protected_namespaces, *([own] if own else [])))
+
+    def shown(self) -> dict[str, Any]:
+        """All values as JSON, credentials in URLs replaced: for `/api/v1/status/config` and the log."""
+        values: dict[str, Any] = self.model_dump(mode="json")
+        return {name: _masked(value) if isinstance(value, str) else value for name, value in values.items()}
+
+    def __repr__(self) -> str:
+        return f"Settings({', '.join(f'{name}={value!r}' for name, value in self.shown().items())})"
+
+    __str__ = __repr__
+
+
+def _masked(text: str) -> str:
+    return _USERINFO.sub(r"\1:<secret>@", text)
+
+
+def _read_file(path: Path, places: dict[str, str], *, known: tuple[str, ...]) -> dict[str, Any]:
+    """The file's mapping; `places` gets `file:line:column` for each key."""
+    try:
+        loaded = YAML(typ="rt", pure=True).load(path.read_text(encoding="utf-8"))
+    except MarkedYAMLError as error:
+        mark = error.problem_mark
+        where = f"{path}:{mark.line + 1}:{mark.column + 1}" if mark else str(path)
+        raise ConfigError(f"{where}: {cut(str(error.problem))}") from error
+    except (OSError, UnicodeDecodeError, YAMLError) as error:
+        raise ConfigError(f"{path}: cannot read the settings: {cut(str(error))}") from error
+    if loaded is None:
+        return {}
+    if not isinstance(loaded, CommentedMap):
+        raise ConfigError(f"{path}:1:1: expected a mapping of setting to value")
+    for name in loaded:
+        line, column = loaded.lc.key(name)
+        places[str(name)] = f"{path}:{line + 1}:{column + 1}"
+        if name not in known:
+            raise ConfigError(f"{places[str(name)]}: {_unknown(str(name), known)}")
+    return {name: list(value) if isinstance(value, list) else value for name, value in loaded.items()}
+
+
+def _unknown(name: str, known: tuple[str, ...]) -> str:
+    near = difflib.get_close_matches(name, known, n=1)
+    hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(known)}"
+    return f"unknown setting {cut(name, max_length=60)!r}; {hint}"
+
+
+def _explain(error: ValidationError, places: Mapping[str, str], flags: Mapping[str, Any]) -> str:
+    first = error.errors(include_url=False)[0]
+    name = str(first["loc"][0])
+    if first["type"] == "extra_forbidden":
+        return _unknown(name, tuple(Settings.model_fields))
+    variable = f"REMEDIATOR_{name.upper()}"
+    if name in flags:
+        source = f"flag --{name.replace('_', '-')}"
+    elif any(known.upper() == variable for known in os.environ):
+        source = f"environment {variable}"
+    else:
+        source = places.get(name, "default")
+    problem = first["msg"].removeprefix("Value error, ")
+    return f"{source}: {name}: {problem}, not {cut(_masked(repr(first['input'])), max_length=80)}"

@@ -1,0 +1,297 @@
+"""Tracing, metrics and logging: their set-up, and every span, metric and label name in one place.
+
+`app.py` creates one `Telemetry` and hands it on; each step of the way of an alert calls the method named for what
+happened. Labels come from enums and from the operator's own rule and sink names, never from what an alert says.
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import platform
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from enum import StrEnum
+from typing import Any, Literal, TextIO
+
+import structlog
+from opentelemetry import trace
+from opentelemetry.exporter.prometheus import PrometheusMetricReader
+from opentelemetry.metrics import CallbackOptions, Observation
+from opentelemetry.propagators.textmap import default_getter
+from opentelemetry.sdk.metrics import AlwaysOffExemplarFilter, MeterProvider
+from opentelemetry.sdk.metrics.view import ExplicitBucketHistogramAggregation, View
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, DEFAULT_ON
+from opentelemetry.trace import Span, SpanKind, Status, StatusCode
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+from prometheus_client import CollectorRegistry
+from prometheus_client.exposition import choose_encoder
+
+from remediator.errors import ConfigError
+from remediator.model import TERMINAL, AlertStatus, Mode, Outcome, Reason, State
+
+MAX_VALUE_LENGTH = 1024
+MAX_TRACEBACK_LENGTH = 16384
+DURATION_BUCKETS_SECONDS = (0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1200, 1800)
+"""From one quick request to a verification that takes half an hour; the SDK's own are shaped for milliseconds."""
+
+
+class Decided(StrEnum):
+    """What came of a decision, as `remediator_decisions_total` counts it."""
+
+    EXECUTED = "executed"
+    RECOMMENDED = "recommended"
+    HELD = "held"
+    ESCALATED = "escalated"
+    DECLINED = "declined"
+    FAILED = "failed"
+    NO_MATCH = "no_match"
+
+
+class Recovery(StrEnum):
+    """How an incident ended, as `remediator_incidents_total` counts it."""
+
+    AFTER_ACTION = "recovered_after_action"
+    ALONE = "recovered_alone"
+    NOT = "not_recovered"
+    REGRESSED = "regressed"
+
+
+class Telemetry:
+    """Owns the meters, the tracer and the registry of one process. Methods are cheap and never raise."""
+
+    def __init__(self, meters: MeterProvider, tracers: TracerProvider, registry: CollectorRegistry) -> None:
+        self._meters, self._tracers, self._registry = meters, tracers, registry
+        self._tracer = tracers.get_tracer("remediator")
+        self._propagator = TraceContextTextMapPropagator()
+        meter = meters.get_meter("remediator")
+        self._alerts = meter.create_counter("remediator.alerts_received", description="Alerts received.")
+        self._quarantined = meter.create_counter(
+            "remediator.alerts_quarantined", description="Alerts of accepted bodies that could not be used."
+        )
+        self._webhooks = meter.create_counter(
+            "remediator.webhook_requests", description="Webhook requests by HTTP status code."
+        )
+        self._decisions = meter.create_counter("remediator.decisions", description="Decisions by rule and action.")
+        self._holds = meter.create_counter("remediator.held", description="Why nothing was done, by rule and reason.")
+        self._incidents = meter.create_counter("remediator.incidents", description="Closed incidents by outcome.")
+        self._notified = meter.create_counter("remediator.notifications", description="Notifications attempted.")
+        self._not_notified = meter.create_counter(
+            "remediator.notifications_failed", description="Notifications that did not get through."
+        )
+        self._durations = meter.create_histogram(
+            "remediator.action_duration", unit="s", description="From the request to the outcome of its verification."
+        )
+        self._gauges: dict[str, dict[tuple[tuple[str, str], ...], float]] = {}
+        for name, unit, description in (
+            ("mode_info", "", "The most that any rule may do."),
+            ("paused", "", "Whether the kill switch is engaged."),
+            ("queue_depth", "", "Remediations that are not final, by state."),
+            ("config_last_reload_successful", "", "Whether the last attempt to load the rules succeeded."),
+            ("config_last_reload_success_timestamp", "s", "When the rules were last loaded, in Unix seconds."),
+            ("build_info", "", "Version of remediator and of Python."),
+        ):
+            meter.create_observable_gauge(f"remediator.{name}", [self._observe(name)], unit, description)
+        for status in AlertStatus:
+            self._alerts.add(0, {"status": status.value})
+        self._quarantined.add(0)
+
+    @classmethod
+    def create(cls, *, version: str, mode: Mode, span_exporter: SpanExporter | None = None) -> Telemetry:
+        """Telemetry of its own registry. Without `span_exporter` spans carry trace ids for the log and go nowhere."""
+        resource = Resource({"service.name": "remediator", "service.version": version})
+        registry = CollectorRegistry()
+        # Scope labels would put three otel_scope_* labels on every series; the target_info series is of no use either.
+        reader = PrometheusMetricReader(disable_target_info=True, scope_info_enabled=False, registry=registry)
+        meters = MeterProvider(
+            [reader],
+            resource,
+            AlwaysOffExemplarFilter(),
+            views=[
+                View(
+                    instrument_name="remediator.action_duration",
+                    aggregation=ExplicitBucketHistogramAggregation(DURATION_BUCKETS_SECONDS),
+                )
+            ],
+        )
+        tracers = TracerProvider(sampler=DEFAULT_ON if span_exporter else ALWAYS_OFF, resource=resource)
+        if span_exporter:
+            tracers.add_span_processor(BatchSpanProcessor(span_exporter))
+        telemetry = cls(meters, tracers, registry)
+        telemetry._set("build_info", 1, version=version, python=platform.python_version())
+        telemetry._set("mode_info", 1, mode=mode.value)
+        telemetry.paused(False)
+        telemetry.queued({})
+        return telemetry
+
+    def alerts_received(self, status: AlertStatus, count: int) -> None:
+        self._alerts.add(count, {"status": status.value})
+
+    def alerts_quarantined(self, count: int) -> None:
+        self._quarantined.add(count)
+
+    def webhook_answered(self, code: int) -> None:
+        self._webhooks.add(1, {"code": str(code)})
+
+    def decided(self, *, rule: str | None, action: str | None, decision: Decided) -> None:
+        self._decisions.add(1, {"rule": rule or "", "action": action or "", "decision": decision.value})
+
+    def held(self, *, rule: str | None, reason: Reason) -> None:
+        self._holds.add(1, {"rule": rule or "", "reason": reason.value})
+
+    def action_finished(self, *, action: str, outcome: Outcome, seconds: float) -> None:
+        self._durations.record(seconds, {"action": action, "outcome": outcome.value})
+
+    def incident_closed(self, *, rule: str | None, outcome: Recovery) -> None:
+        self._incidents.add(1, {"rule": rule or "", "outcome": outcome.value})
+
+    def notified(self, integration: str) -> None:
+        """One attempt to tell; a failed one is counted by `notification_failed` as well."""
+        self._notified.add(1, {"integration": integration})
+
+    def notification_failed(self, integration: str, *, error: type[Exception]) -> None:
+        self._not_notified.add(1, {"integration": integration, "reason": error.__name__})
+
+    def mode_changed(self, mode: Mode) -> None:
+        self._gauges["mode_info"] = {}
+        self._set("mode_info", 1, mode=mode.value)
+
+    def paused(self, engaged: bool) -> None:
+        self._set("paused", int(engaged))
+
+    def queued(self, depth: Mapping[str, int]) -> None:
+        """State -> how many; states that are not named have none."""
+        for state in State:
+            if state not in TERMINAL:
+                self._set("queue_depth", depth.get(state, 0), state=state.value)
+
+    def reloaded(self, *, at_seconds: float, successful: bool) -> None:
+        """`at_seconds` is Unix time."""
+        self._set("config_last_reload_successful", int(successful))
+        if successful:
+            self._set("config_last_reload_success_timestamp", at_seconds)
+
+    @contextmanager
+    def span(
+        self,
+        name: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        kind: SpanKind = SpanKind.INTERNAL,
+        attributes: Mapping[str, str | int | bool | float] | None = None,
+    ) -> Iterator[Span]:
+        """A span around a step. With `headers`, it joins the W3C trace that their `traceparent` names, if any."""
+        parent = self._propagator.extract(headers, getter=default_getter) if headers is not None else None
+        with self._tracer.start_as_current_span(
+            name, parent, kind, attributes, record_exception=False, set_status_on_exception=False
+        ) as span:
+            try:
+                yield span
+            except Exception as error:
+                # The type only: messages can hold foreign text.
+                span.set_attribute("error.type", type(error).__name__)
+                span.set_status(Status(StatusCode.ERROR))
+                raise
+
+    def exposition(self, accept: str) -> tuple[str, bytes]:
+        """The content type and the text of `/metrics` for an Accept header."""
+        encode, content_type = choose_encoder(accept)
+        return content_type, encode(self._registry)
+
+    def shutdown(self) -> None:
+        """Export what is left of the spans, for at most a few seconds. Blocks: call it from a thread."""
+        self._tracers.shutdown()
+        self._meters.shutdown()
+
+    def _set(self, gauge: str, value: float, **labels: str) -> None:
+        self._gauges.setdefault(gauge, {})[tuple(labels.items())] = value
+
+    def _observe(self, gauge: str) -> Callable[[CallbackOptions], Iterable[Observation]]:
+        return lambda _: [Observation(v, dict(labels)) for labels, v in self._gauges.get(gauge, {}).items()]
+
+
+def otlp_exporter(endpoint: str) -> SpanExporter:
+    """The exporter for OTLP over HTTP. Raises ConfigError when the extra `otlp` is not installed."""
+    try:
+        library = importlib.import_module("opentelemetry.exporter.otlp.proto.http.trace_exporter")
+    except ImportError as error:
+        raise ConfigError("otlp_endpoint is set, but the extra is missing: pip install 'remediator[otlp]'") from error
+    exporter: SpanExporter = library.OTLPSpanExporter(endpoint=endpoint)
+    return exporter
+
+
+def configure_logging(
+    level: str, *, log_format: Literal["logfmt", "json", "console"], stream: TextIO = sys.stderr
+) -> None:
+    """Send this package's log and the libraries' to `stream`, in one form. Called once by `cli/`.
+
+    `level` is the least severe level printed: debug, info, warning or error.
+    """
+    threshold = logging.getLevelNamesMapping()[level.upper()]
+    shared: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True, key="ts"),
+        _add_trace_ids,
+        structlog.processors.format_exc_info,
+        _tamed if log_format == "json" else _tamed_and_escaped,
+    ]
+    renderers: Mapping[str, Any] = {
+        "logfmt": structlog.processors.LogfmtRenderer(key_order=["ts", "level", "event"], bool_as_flag=False),
+        "json": structlog.processors.JSONRenderer(),
+        "console": structlog.dev.ConsoleRenderer(timestamp_key="ts", colors=stream.isatty()),
+    }
+    structlog.configure(
+        processors=[*shared, renderers[log_format]],
+        wrapper_class=structlog.make_filtering_bound_logger(threshold),
+        logger_factory=structlog.PrintLoggerFactory(stream),
+        cache_logger_on_first_use=False,
+    )
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderers[log_format]],
+            foreign_pre_chain=[structlog.stdlib.add_logger_name, *shared],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(threshold)
+    # At debug they print whole responses and rows, with the secrets among them.
+    for library in ("kubernetes_asyncio", "aiosqlite", "sqlalchemy", "alembic", "urllib3", "asyncio"):
+        logging.getLogger(library).setLevel(logging.WARNING)
+
+
+def _add_trace_ids(_: Any, __: str, event: dict[str, Any]) -> dict[str, Any]:
+    context = trace.get_current_span().get_span_context()
+    if context.is_valid:
+        event["trace_id"], event["span_id"] = f"{context.trace_id:032x}", f"{context.span_id:016x}"
+    return event
+
+
+def _tamed(_: Any, __: str, event: dict[str, Any]) -> dict[str, Any]:
+    """Strings cut; JSON escapes control characters itself."""
+    return {name: _cut(value, MAX_TRACEBACK_LENGTH if name == "exception" else None) for name, value in event.items()}
+
+
+def _tamed_and_escaped(logger: Any, method: str, event: dict[str, Any]) -> dict[str, Any]:
+    return {name: _escaped(value) for name, value in _tamed(logger, method, event).items()}
+
+
+def _cut(value: Any, limit: int | None = None) -> Any:
+    limit = limit or MAX_VALUE_LENGTH
+    if isinstance(value, bool | int | float) or value is None:
+        return value
+    text = value if isinstance(value, str) else repr(value)
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def _escaped(value: Any) -> Any:
+    """Text in which no character can begin a new line or move the cursor."""
+    if not isinstance(value, str) or value.isprintable():
+        return value
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in value)

@@ -1,0 +1,112 @@
+"""The whole HTTP face on loopback, over a real store in memory, for the tests of the API."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from aiohttp import ClientSession
+from opentelemetry.sdk.trace.export import SpanExporter
+
+from remediator.api.answers import Part
+from remediator.api.application import build_application
+from remediator.api.operating import OperatingRoutes
+from remediator.api.reading import IncidentRoutes
+from remediator.api.server import HttpServer
+from remediator.errors import ConfigError
+from remediator.settings import Settings
+from remediator.store.database import Database, open_database
+from remediator.telemetry import Telemetry
+
+TOKEN = "Bearer operator"
+NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
+
+
+class StoppedClock:
+    """Time stands where the test puts it."""
+
+    def __init__(self) -> None:
+        self.instant = NOW
+
+    def now(self) -> datetime:
+        return self.instant
+
+    async def sleep(self, seconds: float) -> None:
+        raise AssertionError("nothing here waits")
+
+
+@dataclass
+class Service:
+    """A running service; what it stands on can be changed while it runs."""
+
+    store: Database
+    clock: StoppedClock
+    telemetry: Telemetry
+    client: ClientSession
+    port: int
+    parts: list[Part] = field(default_factory=list)
+    reload_failure: ConfigError | None = None
+    reloads: int = 0
+
+    async def get(self, path: str, **options: Any) -> tuple[int, Any]:
+        """The status and the JSON of the answer."""
+        return await self.ask("GET", path, **options)
+
+    async def ask(self, method: str, path: str, **options: Any) -> tuple[int, Any]:
+        async with self.client.request(method, path, **options) as answer:
+            return answer.status, await answer.json()
+
+    async def text(self, path: str, **options: Any) -> tuple[int, str]:
+        async with self.client.get(path, **options) as answer:
+            return answer.status, await answer.text()
+
+
+@asynccontextmanager
+async def running(*, span_exporter: SpanExporter | None = None, **flags: Any) -> AsyncIterator[Service]:
+    """A service with these settings on a free port."""
+    settings = Settings.load(None, flags)
+    clock = StoppedClock()
+    store = await open_database("sqlite+aiosqlite:///:memory:", clock=clock)
+    telemetry = Telemetry.create(version="1.2.3", mode=settings.mode, span_exporter=span_exporter)
+    service: Service
+
+    async def readiness() -> Sequence[Part]:
+        return service.parts
+
+    async def reload() -> None:
+        if service.reload_failure:
+            raise service.reload_failure
+        service.reloads += 1
+
+    operating = OperatingRoutes(
+        store,
+        store,
+        settings=settings,
+        telemetry=telemetry,
+        clock=clock,
+        readiness=readiness,
+        reload=reload,
+        is_allowed=lambda header: header == TOKEN,
+        version="1.2.3",
+    )
+    application = build_application(
+        (),
+        operating=operating,
+        incidents=IncidentRoutes(store),
+        telemetry=telemetry,
+        max_body_bytes=settings.max_body_bytes,
+        version="1.2.3",
+    )
+    server = HttpServer(application, grace_seconds=1)
+    await server.start("127.0.0.1", 0)
+    try:
+        async with ClientSession(f"http://127.0.0.1:{server.port}") as client:
+            service = Service(store, clock, telemetry, client, server.port)
+            yield service
+    finally:
+        await server.stop()
+        await store.close()
+        telemetry.shutdown()
