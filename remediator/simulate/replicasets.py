@@ -1,0 +1,108 @@
+"""The ReplicaSet controller and the garbage collector of the embedded cluster.
+
+Source: kubernetes 1.36 `pkg/controller/replicaset/replica_set.go`. Called with the Deployment controller.
+"""
+
+from __future__ import annotations
+
+import copy
+from datetime import timedelta
+
+from remediator.clock import Clock, parse_rfc3339
+from remediator.model import Json
+from remediator.simulate import rolling
+from remediator.simulate.admission import default_bare_pod
+from remediator.simulate.conditions import find
+from remediator.simulate.deployments import Emit
+from remediator.simulate.ownership import owner_reference, pods_of
+from remediator.simulate.storage import POD, REPLICA_SET, Storage
+
+
+class ReplicaSetController:
+    def __init__(self, storage: Storage, clock: Clock, emit: Emit) -> None:
+        self._storage = storage
+        self._clock = clock
+        self._emit = emit
+
+    def sync(self, replica_set: Json) -> None:
+        """One pass over one ReplicaSet: as many living pods as it wants, and its status."""
+        if "deletionTimestamp" in replica_set["metadata"]:
+            return
+        living = [pod for pod in pods_of(self._storage, replica_set) if is_living(pod)]
+        missing = rolling.size(replica_set) - len(living)
+        for _ in range(missing):
+            self._create_pod(replica_set)
+        for pod in sorted(living, key=_worth)[: max(0, -missing)]:
+            grace = pod["spec"].get("terminationGracePeriodSeconds", 30)
+            self._storage.begin_deletion(POD, pod, grace_seconds=grace)
+            name = pod["metadata"]["name"]
+            self._emit(replica_set, "Normal", "SuccessfulDelete", f"Deleted pod: {name}")
+        self._write_status(replica_set)
+
+    def _create_pod(self, replica_set: Json) -> None:
+        meta, template = replica_set["metadata"], copy.deepcopy(replica_set["spec"]["template"])
+        spec = template["spec"]
+        default_bare_pod(spec)
+        name = self._storage.generated_name(f"{meta['name']}-")
+        pod_meta = {key: value for key, value in template["metadata"].items() if key in ("labels", "annotations")}
+        self._storage.create(
+            POD,
+            {
+                "metadata": {
+                    **pod_meta,
+                    "name": name,
+                    "generateName": f"{meta['name']}-",
+                    "namespace": meta["namespace"],
+                    "ownerReferences": [owner_reference(replica_set)],
+                },
+                "spec": spec,
+                "status": {"phase": "Pending", "qosClass": "BestEffort"},
+            },
+        )
+        self._emit(replica_set, "Normal", "SuccessfulCreate", f"Created pod: {name}")
+
+    def _write_status(self, replica_set: Json) -> None:
+        pods = pods_of(self._storage, replica_set)
+        living = [pod for pod in pods if is_living(pod)]
+        ready = [pod for pod in living if is_ready(pod)]
+        counts = {
+            "fullyLabeledReplicas": len(living),
+            "readyReplicas": len(ready),
+            "availableReplicas": sum(1 for pod in ready if self._is_available(pod, replica_set)),
+        }
+        status = {"replicas": len(living), "observedGeneration": replica_set["metadata"]["generation"]}
+        status["terminatingReplicas"] = sum(1 for pod in pods if "deletionTimestamp" in pod["metadata"])
+        status |= {key: count for key, count in counts.items() if count}
+        self._storage.replace(REPLICA_SET, replica_set | {"status": status}, subresource="status")
+
+    def _is_available(self, pod: Json, replica_set: Json) -> bool:
+        ready = find(pod["status"]["conditions"], "Ready") or {}
+        needed = timedelta(seconds=replica_set["spec"].get("minReadySeconds", 0))
+        return not needed or parse_rfc3339(ready["lastTransitionTime"]) + needed <= self._clock.now()
+
+
+def is_living(pod: Json) -> bool:
+    return "deletionTimestamp" not in pod["metadata"] and pod["status"]["phase"] not in ("Succeeded", "Failed")
+
+
+def is_ready(pod: Json) -> bool:
+    ready = find(pod["status"].get("conditions") or (), "Ready")
+    return ready is not None and bool(ready["status"] == "True")
+
+
+def _worth(pod: Json) -> tuple[bool, bool, bool, str]:
+    # Deleted first: not scheduled, pending, not ready. Names break ties so that a run can be repeated.
+    is_running = pod["status"]["phase"] == "Running"
+    return bool(pod["spec"].get("nodeName")), is_running, is_ready(pod), pod["metadata"]["name"]
+
+
+def collect_orphans(storage: Storage) -> None:
+    """Remove what names owners of which none exists any more, and what is left in a removed namespace."""
+    living = {item["metadata"]["uid"] for _, item in storage.everything()}
+    namespaces = {item["metadata"]["name"] for place, item in storage.everything() if place.plural == "namespaces"}
+    for place, item in storage.everything():
+        meta = item["metadata"]
+        owners = {owner["uid"] for owner in meta.get("ownerReferences") or ()}
+        is_homeless = place.namespaced and meta.get("namespace") not in namespaces
+        if is_homeless or (owners and not owners & living):
+            storage.remove(place, meta.get("namespace"), meta["name"])
