@@ -245,6 +245,7 @@ class Reason(StrEnum):
     TRUNCATED = "alerts-truncated"
     DRY_RUN_REFUSED = "dry-run-refused"
     NOT_PROVABLE = "dry-run-not-provable"
+    DECISION_EXPIRED = "decision-expired"
     # act and after
     CONFLICT = "conflict"
     REPLY_LOST = "reply-lost"

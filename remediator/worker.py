@@ -66,6 +66,7 @@ class Worker:
         async with asyncio.TaskGroup() as group:
             tasks: set[asyncio.Task[None]] = set()
             while not self._stopping.is_set():
+                self._wake.clear()  # before the claim: what arrives during it wakes the next round
                 for remediation in await self._claim(self._pace.workers - len(tasks)):
                     task = group.create_task(self._one(remediation))
                     tasks.add(task)
@@ -80,7 +81,6 @@ class Worker:
     async def _claim(self, free: int) -> Sequence[Remediation]:
         if free <= 0:
             return ()
-        self._wake.clear()
         now = self._parts.clock.now()
         try:
             return await self._parts.store.claim(

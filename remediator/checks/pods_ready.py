@@ -37,6 +37,7 @@ class PodsReady:
         if not_ready:
             return Result(Look.WAITING, f"{len(not_ready)} of {wanted} pods are not ready, {not_ready[0]} for one")
         since = max(at for c in ready if (at := instant_of(c.get("lastTransitionTime"))) is not None)
-        needed, steady = scene.plan.proof.stable_for, scene.now - since
+        # Pods that were ready before the action too have proved nothing since.
+        needed, steady = scene.plan.proof.stable_for, scene.now - max(since, scene.acted_at)
         detail = f"{len(mine)} of {wanted} pods ready since {rfc3339(since)}"
         return Result(Look.PASSED if steady >= needed else Look.WAITING, detail)

@@ -6,6 +6,7 @@ release crashes, the old one is healthy" is the strongest evidence there is.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from remediator.diagnose.base import Scene
@@ -66,17 +67,28 @@ def _pod_findings(pod: Json, is_current: bool) -> list[Finding]:
     return found
 
 
+def missing_reference(message: str) -> str | None:
+    """The object that the kubelet says it could not find (kubernetes/kubernetes `kubelet_pods.go`), or None."""
+    if (found := re.search(r'(?i)\b(configmap|secret) "([^"]+)" not found', message)) is not None:
+        return f"{'ConfigMap' if found[1].lower() == 'configmap' else 'Secret'} {found[2]}"
+    if (found := re.search(r"couldn't find key (\S+) in (ConfigMap|Secret) \S*?([^/\s]+)$", message)) is not None:
+        return f"key {found[1]} of {found[2]} {found[3]}"
+    return None
+
+
 def _container_findings(container: Json, base: dict[str, Json]) -> list[Finding]:
     facts = {**base, "container": container["name"], "restarts": container.get("restartCount", 0)}
     found = []
     waiting = (container.get("state") or {}).get("waiting")
     if waiting and waiting.get("reason") not in (None, "ContainerCreating", "PodInitializing"):
         message = redact(cut(waiting.get("message", "")))
+        missing = missing_reference(message)
+        summary = f"{base['pod']}/{container['name']}: {waiting['reason']}, {facts['restarts']} restarts"
         found.append(
             Finding(
                 "container-waiting",
-                f"{base['pod']}/{container['name']}: {waiting['reason']}, {facts['restarts']} restarts",
-                {**facts, "reason": waiting["reason"], "message": message},
+                f"{summary}: {missing} is missing" if missing else summary,
+                {**facts, "reason": waiting["reason"], "message": message, **({"missing": missing} if missing else {})},
             )
         )
     for where in ("state", "lastState"):
