@@ -1,0 +1,1 @@
+"""Reading and operating over HTTP: incidents, health, readiness, reload, metrics, the kill switch."""

@@ -1,0 +1,1 @@
+"""Prometheus: the protocol and the client. Only the client knows the library."""

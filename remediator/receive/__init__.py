@@ -1,0 +1,1 @@
+"""Step 1 of an alert: the webhook, from bytes to stored alerts."""

@@ -87,6 +87,9 @@ def is_reserved(char: str) -> bool:
 def parse_matchers(text: str) -> tuple[Matcher, ...]:
     """Zero or more matchers, with or without braces, as one entry of Alertmanager's `matchers:`. Raises ValueError."""
     modern, classic = _attempt(_utf8, text), _attempt(_classic, text)
+    if isinstance(classic, BadExpression):
+        # Upstream may know this expression (a word boundary): never fall to the other reading, which means something else.
+        raise classic
     if isinstance(classic, ValueError):
         if isinstance(modern, ValueError):
             # As upstream: the classic parser's complaint, unless the other got further.

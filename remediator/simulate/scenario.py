@@ -64,9 +64,9 @@ async def bad_releases(cluster: EmbeddedCluster, prometheus: EmbeddedPrometheus,
             await clock.sleep(5)
             for alert in prometheus.alerts():
                 pod = alert.labels.get("pod", "")
-                name = next((name for _, name, _ in BAD if pod.startswith(f"{name}-")), None)
-                if name is not None and name not in found and alert.fired_at is not None:
-                    found[name] = SentAlert(alert.labels, alert.fired_at, alert.annotations)
+                owner = next((name for _, name, _ in BAD if pod.startswith(f"{name}-")), None)
+                if owner is not None and owner not in found and alert.fired_at is not None:
+                    found[owner] = SentAlert(alert.labels, alert.fired_at, alert.annotations)
     now = clock.now()
     volume = {"namespace": "shop", "persistentvolumeclaim": "cart-cache", "severity": "critical"}
     unknown = SentAlert(

@@ -1,0 +1,1 @@
+"""The drawer of sinks: where committed records are told."""

@@ -1,0 +1,1 @@
+"""The memory of the service: alerts, remediations, records, in one database."""

@@ -1,0 +1,48 @@
+"""Fixtures of the whole tree: the one control plane of a run, and a namespace in it for each test that asks."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Iterator
+
+import pytest
+
+from tests.cluster.binaries import Binaries, binaries_or_skip
+from tests.cluster.controlplane import ControlPlane
+from tests.cluster.waiting import wait_for
+
+NAMESPACE_LABELS = {"app.kubernetes.io/part-of": "remediator-tests"}
+
+
+@pytest.fixture(scope="session")
+def binaries() -> Binaries:
+    """The programs of the rig, built if need be; skips where that is impossible, fails on CI."""
+    return binaries_or_skip()
+
+
+@pytest.fixture(scope="session")
+def control_plane(binaries: Binaries, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
+    """The one control plane of this run."""
+    with ControlPlane(binaries, tmp_path_factory.mktemp("control-plane")) as running:
+        yield running
+
+
+@pytest.fixture
+def namespace(control_plane: ControlPlane, request: pytest.FixtureRequest) -> Iterator[str]:
+    """A namespace of its own for this test; its deletion is asked for, not waited for."""
+    slug = re.sub(r"[^a-z0-9]+", "-", request.node.name.lower()).strip("-")[:40].strip("-")
+    name = f"{slug}-{secrets.token_hex(3)}"
+    control_plane.refresh_pod_logs()
+    control_plane.request(
+        "POST", "/api/v1/namespaces", {"metadata": {"name": name, "labels": NAMESPACE_LABELS}}
+    )
+    accounts = f"/api/v1/namespaces/{name}/serviceaccounts"
+    wait_for(
+        # Without it the admission of a bare pod fails.
+        lambda: control_plane.get(accounts)["items"],
+        timeout_seconds=20,
+        what=f"the default ServiceAccount of namespace {name}",
+    )
+    yield name
+    control_plane.request("DELETE", f"/api/v1/namespaces/{name}")
