@@ -25,7 +25,7 @@ class Events:
         if (current := current_replica_set(workload.object, workload.replica_sets)) is not None:
             objects.append(current)
         objects += [pod for pod in workload.pods if (condition(pod, "Ready") or {}).get("status") != "True"]
-        path = path_of("CoreEvent", namespace=scene.target.namespace)
+        path = path_of("CoreEvent", namespace=scene.target.namespace or None)
         items: list[Json] = []
         for item in objects[:MAX_OBJECTS]:
             uid = item["metadata"]["uid"]

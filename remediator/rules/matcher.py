@@ -88,7 +88,7 @@ def parse_matchers(text: str) -> tuple[Matcher, ...]:
     """Zero or more matchers, with or without braces, as one entry of Alertmanager's `matchers:`. Raises ValueError."""
     modern, classic = _attempt(_utf8, text), _attempt(_classic, text)
     if isinstance(classic, BadExpression):
-        # Upstream may know this expression (a word boundary): never fall to the other reading, which means something else.
+        # Upstream may know it (a word boundary): never fall to the other reading, which means something else.
         raise classic
     if isinstance(classic, ValueError):
         if isinstance(modern, ValueError):

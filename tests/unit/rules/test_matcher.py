@@ -94,6 +94,12 @@ def test_a_bad_expression_is_told_from_bad_syntax() -> None:
         parse_matchers('a=~"(x"')
 
 
+def test_an_expression_we_refuse_is_never_read_the_other_way() -> None:
+    r"""Alertmanager reads `\b` here as a word boundary; the UTF-8 syntax alone would make it a backspace."""
+    with pytest.raises(BadExpression, match="word boundary"):
+        parse_matchers(r'foo!~"\t\bar"')
+
+
 @settings(deadline=None)  # times of a shared machine are not what is tested
 @given(name=TEXT.filter(bool), op=st.sampled_from([Op.EQUAL, Op.NOT_EQUAL]), value=TEXT)
 def test_text_reads_back(name: str, op: Op, value: str) -> None:
