@@ -239,6 +239,7 @@ class Reason(StrEnum):
     MODE_INVALID = "mode-annotation-invalid"
     SEVERITY_WAITS = "severity-waits"
     COOLDOWN = "cooldown"
+    LIMIT_USED = "limit-used"
     ATTEMPTS_USED = "attempts-used"
     NEEDS_APPROVAL = "needs-approval"
     ALERT_RESOLVED = "alert-resolved"

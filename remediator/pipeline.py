@@ -212,6 +212,8 @@ def view_of(plan: Plan, rule: Rule, scene: Scene, parts: Parts) -> View:
         alert=scene.alert,
         workload=scene.workload,
         modes=(parts.mode, rule.mode),
+        rule=rule.name,
+        limits=rule.limits,
         severity_wait_until=scene.alert.starts_at + parts.rules().severities.wait(rule.severity),
         now=parts.clock.now(),
         cluster=scene.cluster,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from remediator.errors import PermanentError, TransientError, cut
+from remediator.errors import PermanentError, TransientError
 from remediator.kube.base import Cluster, Conflict, NotFound, ReplyLost, annotations_of, path_of
 from remediator.kube.ownership import LAST_ACTION
 from remediator.model import Answer, Plan, Reason, Request
@@ -16,7 +16,11 @@ from remediator.model import Answer, Plan, Reason, Request
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What became of a write, with the reason where it was not done. `generation` is the object's afterwards."""
+    """What became of a write, with the reason where it was not done. `generation` is the object's afterwards.
+
+    `detail` holds the API server's own words, which `kube/replies.py` has cut: once more would lose their end, where an
+    admission policy says why.
+    """
 
     answer: Answer
     reason: Reason
@@ -58,13 +62,13 @@ async def _write(plan: Plan, request: Request, mark: str, cluster: Cluster) -> W
         found = await _read_back(plan, mark, cluster)
         if found.answer is Answer.APPLIED:
             return found
-        return Written(Answer.NOT_APPLIED, Reason.CONFLICT, cut(str(error)))
+        return Written(Answer.NOT_APPLIED, Reason.CONFLICT, str(error))
     except ReplyLost:
         return await _read_back(plan, mark, cluster)
     except NotFound as error:
-        return Written(Answer.NOT_APPLIED, Reason.TARGET_NOT_FOUND, cut(str(error)))
+        return Written(Answer.NOT_APPLIED, Reason.TARGET_NOT_FOUND, str(error))
     except PermanentError as error:
-        return Written(Answer.NOT_APPLIED, Reason.REFUSED_BY_API, cut(str(error)))
+        return Written(Answer.NOT_APPLIED, Reason.REFUSED_BY_API, str(error))
     return Written(Answer.APPLIED, Reason.NONE, "the API server accepted it", item["metadata"].get("generation"))
 
 
@@ -73,9 +77,9 @@ async def _read_back(plan: Plan, mark: str, cluster: Cluster) -> Written:
     try:
         item = await cluster.get(path_of(target.kind, namespace=target.namespace, name=target.name))
     except NotFound as error:
-        return Written(Answer.NOT_APPLIED, Reason.TARGET_NOT_FOUND, cut(str(error)))
+        return Written(Answer.NOT_APPLIED, Reason.TARGET_NOT_FOUND, str(error))
     except TransientError as error:
-        return Written(Answer.UNKNOWN, Reason.REPLY_LOST, f"the object could not be read back: {cut(str(error))}")
+        return Written(Answer.UNKNOWN, Reason.REPLY_LOST, f"the object could not be read back: {error}")
     generation = item["metadata"].get("generation")
     if item["metadata"]["uid"] != target.uid:
         return Written(Answer.NOT_APPLIED, Reason.TARGET_CHANGED, "another object has the name now")

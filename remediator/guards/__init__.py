@@ -6,6 +6,7 @@ from remediator.guards.base import Guard
 from remediator.guards.cooldown import CooldownGuard
 from remediator.guards.dry_run import DryRunGuard
 from remediator.guards.kill_switch import KillSwitchGuard
+from remediator.guards.limits import LimitsGuard
 from remediator.guards.mode import ModeGuard
 from remediator.guards.opt_out import OptOutGuard
 from remediator.guards.severity import SeverityGuard
@@ -20,5 +21,6 @@ GUARDS: tuple[Guard, ...] = (
     SeverityGuard(),
     TargetStateGuard(),
     CooldownGuard(),
+    LimitsGuard(),
     DryRunGuard(),
 )

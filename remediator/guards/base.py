@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -12,6 +13,7 @@ from remediator.kube.base import Cluster
 from remediator.kube.workload import Workload
 from remediator.model import Alert, Mode, Plan, Verdict
 from remediator.store.base import Store
+from remediator.units import Limit
 
 
 class NoParameters(BaseModel):
@@ -22,12 +24,17 @@ class NoParameters(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """What a guard may read. `modes` are the modes asked for by settings and rule; annotations are in `workload`."""
+    """What a guard may read. `modes` are the modes asked for by settings and rule; annotations are in `workload`.
+
+    `rule` and `limits` are the rule's name and its own bounds on how often it may act.
+    """
 
     plan: Plan
     alert: Alert
     workload: Workload
     modes: tuple[Mode, ...]
+    rule: str
+    limits: Sequence[Limit]
     severity_wait_until: datetime
     now: datetime
     cluster: Cluster

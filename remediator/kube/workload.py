@@ -41,7 +41,10 @@ class Workload:
 
     @property
     def template(self) -> Json:
-        return self.object["spec"]["template"]
+        """The pod template; of a CronJob that of its Jobs, an empty one where there are no pods (a Node)."""
+        spec = self.object.get("spec") or {}
+        holder = spec["jobTemplate"]["spec"] if "jobTemplate" in spec else spec
+        return holder.get("template") or {"spec": {}}
 
 
 async def read_workload(target: Target, cluster: Cluster, clock: Clock) -> Workload | None:

@@ -147,6 +147,9 @@ class Store(Protocol):
     async def last_action_at(self, target: Target) -> datetime | None:
         """When a write was last sent for the target, by its key; None: never."""
 
+    async def action_times(self, rule: str, *, since: datetime) -> Sequence[datetime]:
+        """When writes were sent for the rule after `since`, on any target, oldest first."""
+
     async def template_events(self, target: Target) -> Sequence[TemplateEvent]:
         """The ledger of the target's templates, oldest first."""
 

@@ -88,6 +88,9 @@ class Database:
     async def last_action_at(self, target: Target) -> datetime | None:
         return await self._writer.read(lambda t: switches.last_action_at(t.connection, target.key))
 
+    async def action_times(self, rule: str, *, since: datetime) -> Sequence[datetime]:
+        return await self._writer.read(lambda t: switches.read_action_times(t.connection, rule, since=since))
+
     async def template_events(self, target: Target) -> Sequence[TemplateEvent]:
         return await self._writer.read(lambda t: switches.read_template_events(t.connection, target.key))
 

@@ -155,6 +155,7 @@ _index(
     remediations.c.acted_at,
     where=remediations.c.target_key.is_not(None),
 )
+_index("ix_remediations_rule", remediations.c.rule, remediations.c.acted_at, where=remediations.c.acted_at.is_not(None))
 _index("ix_remediations_incident", remediations.c.incident_id, where=remediations.c.incident_id.is_not(None))
 sa.Index("ix_remediations_alert", remediations.c.alert_id)
 _index("ix_records_remediation", records.c.remediation_id, where=records.c.remediation_id.is_not(None))

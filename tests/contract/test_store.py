@@ -377,6 +377,17 @@ async def test_acting_counts_as_an_action_from_now_when_nothing_else_is_said(sto
     assert await store.last_action_at(target()) == NOW
 
 
+async def test_action_times_are_those_of_the_rule_since_then(store: Database) -> None:
+    """Writes of the rule on any target; one at the bound itself is out, and so is another rule's."""
+    first, second, third = await queued(store, firing(1), firing(2), firing(3))
+    for number, (remediation, rule) in enumerate(((first, "a"), (second, "a"), (third, "b"))):
+        planned = await brought_to(store, remediation, State.PLANNED, on=target(uid=f"uid-{number}", name=f"n{number}"))
+        change = Change(rule=rule, acted_at=NOW + number * SECOND)
+        await store.advance(planned, to=State.ACTING, record=NOTE, at=NOW, change=change)
+    assert await store.action_times("a", since=NOW - SECOND) == [NOW, NOW + SECOND]
+    assert await store.action_times("a", since=NOW) == [NOW + SECOND]
+
+
 async def test_acting_without_a_target_is_a_fault(store: Database) -> None:
     [remediation] = await queued(store, firing())
     planned = await brought_to(store, remediation, State.PLANNED)

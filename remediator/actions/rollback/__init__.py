@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from remediator.actions.base import Case, NoPlan, Permission
 from remediator.actions.rollback.parameters import Parameters
 from remediator.actions.rollback.patch import inverse_patch, rollback_patch
-from remediator.actions.rollback.preconditions import first_refusal
+from remediator.actions.rollback.preconditions import first_refusal, kind_refusal
 from remediator.actions.rollback.revisions import read_revisions
 from remediator.kube.ownership import helm_release
 from remediator.kube.rollout import live_template, meaningful_hash
@@ -28,6 +28,8 @@ class Rollback:
     def plan(self, case: Case, parameters: BaseModel) -> Plan | NoPlan:
         """The one patch that restores the previous release, or the first of the 14 preconditions that forbids it."""
         assert isinstance(parameters, Parameters)
+        if (unsupported := kind_refusal(case)) is not None:
+            return unsupported
         revisions = read_revisions(case.workload)
         if (refusal := first_refusal(case, revisions, parameters)) is not None:
             return refusal

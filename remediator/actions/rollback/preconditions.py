@@ -44,10 +44,16 @@ class View:
         return self.revisions.previous
 
 
-def kind_and_strategy(view: View) -> NoPlan | None:
-    """2: a Deployment, not paused, not being deleted, with a strategy that moves pods."""
-    if view.case.target.kind != "Deployment":
-        return NoPlan(Reason.TARGET_UNSUPPORTED, f"rollback acts on Deployments, not on {view.case.target.kind}")
+def kind_refusal(case: Case) -> NoPlan | None:
+    """2, first part: a Deployment. Asked before the revisions are read, which other kinds do not have."""
+    if case.target.kind == "Deployment":
+        return None
+    detail = f"precondition 2: rollback acts on Deployments, not on {case.target.kind}"
+    return NoPlan(Reason.TARGET_UNSUPPORTED, detail)
+
+
+def strategy(view: View) -> NoPlan | None:
+    """2: not paused, not being deleted, with a strategy that moves pods."""
     if view.deployment["metadata"].get("deletionTimestamp"):
         return NoPlan(Reason.BEING_DELETED, f"{view.case.target} is being deleted")
     if view.deployment["spec"].get("paused"):
@@ -56,9 +62,9 @@ def kind_and_strategy(view: View) -> NoPlan | None:
             f"{view.case.target} is paused",
             advice=f"kubectl -n {view.case.target.namespace} rollout resume deployment/{view.case.target.name}",
         )
-    strategy = (view.deployment["spec"].get("strategy") or {}).get("type", "RollingUpdate")
-    if strategy not in ("RollingUpdate", "Recreate"):
-        return NoPlan(Reason.UNSUPPORTED_STRATEGY, f"strategy {strategy}")
+    name = (view.deployment["spec"].get("strategy") or {}).get("type", "RollingUpdate")
+    if name not in ("RollingUpdate", "Recreate"):
+        return NoPlan(Reason.UNSUPPORTED_STRATEGY, f"strategy {name}")
     return None
 
 
@@ -269,7 +275,7 @@ def not_opted_out(view: View) -> NoPlan | None:
 
 
 PRECONDITIONS: tuple[tuple[int, Callable[[View], NoPlan | None]], ...] = (
-    (2, kind_and_strategy),
+    (2, strategy),
     (14, not_opted_out),
     (1, observed),
     (3, no_controller),

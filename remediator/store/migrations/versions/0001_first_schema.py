@@ -93,6 +93,7 @@ def _create_remediations() -> None:
         "ix_remediations_claim", "remediations", [sa.text("coalesce(severity, 3)"), "created_at", "id"], where=_OPEN
     )
     _create_index("ix_remediations_target", "remediations", ["target_key", "acted_at"], where="target_key IS NOT NULL")
+    _create_index("ix_remediations_rule", "remediations", ["rule", "acted_at"], where="acted_at IS NOT NULL")
     _create_index("ix_remediations_incident", "remediations", ["incident_id"], where="incident_id IS NOT NULL")
     op.create_index("ix_remediations_alert", "remediations", ["alert_id"])
 
