@@ -210,7 +210,6 @@ class Reason(StrEnum):
     TARGET_CHANGED = "target-changed"
     TARGET_PROTECTED = "target-protected"
     TARGET_UNREADABLE = "target-unreadable"
-    SAME_INCIDENT = "same-incident"
     # plan
     ROW_RECOMMENDS = "row-recommends"
     ROW_ESCALATES = "row-escalates"
@@ -240,7 +239,6 @@ class Reason(StrEnum):
     SEVERITY_WAITS = "severity-waits"
     COOLDOWN = "cooldown"
     LIMIT_USED = "limit-used"
-    ATTEMPTS_USED = "attempts-used"
     NEEDS_APPROVAL = "needs-approval"
     ALERT_RESOLVED = "alert-resolved"
     TRUNCATED = "alerts-truncated"
@@ -251,7 +249,6 @@ class Reason(StrEnum):
     CONFLICT = "conflict"
     REPLY_LOST = "reply-lost"
     REFUSED_BY_API = "refused-by-api"
-    INTENT_EXPIRED = "intent-expired"
     NOT_VERIFIED = "not-verified"
     EVIDENCE_MISSING = "evidence-missing"
     CHANGED_BY_SOMEONE_ELSE = "changed-by-someone-else"
