@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import signal
 import subprocess
@@ -109,7 +110,8 @@ def rules_with(folder: Path, **verify: Any) -> Path:
     for rule in table["rules"]:
         rule["mode"] = "active"
         if "verify" in rule:
-            rule["verify"] |= verify
+            # A copy each: shared lists would become YAML aliases, which the loader refuses.
+            rule["verify"] |= copy.deepcopy(verify)
     path = folder / "rules.yaml"
     path.write_text(yaml.safe_dump(table, sort_keys=False), encoding="utf-8")
     return path
