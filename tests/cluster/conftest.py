@@ -1,16 +1,18 @@
 """Fixtures of the cluster tests: monitoring on demand, permissions. The control plane is in `tests/conftest.py`."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from remediator.kube.client import KubernetesCluster, connect
 from tests.cluster.binaries import Binaries
 from tests.cluster.controlplane import ControlPlane
 from tests.cluster.credentials import ACTIVE, SILENT
 from tests.cluster.monitoring import Alertmanager, Exporter, Prometheus, Receiver
+from tests.cluster.steps import App
 
 HERE = Path(__file__).parent
 NAMESPACE_LABELS = {"app.kubernetes.io/part-of": "remediator-tests"}
@@ -132,3 +134,16 @@ def receiver() -> Iterator[Receiver]:
     """A webhook that keeps what it is sent."""
     with Receiver() as serving:
         yield serving
+
+
+@pytest.fixture
+async def cluster(control_plane: ControlPlane, permissions: None) -> AsyncIterator[KubernetesCluster]:
+    """The service's own client, with the rights of its account."""
+    connected = await connect(name="rig", kubeconfig=control_plane.kubeconfig(ACTIVE))
+    yield connected
+    await connected.close()
+
+
+@pytest.fixture
+def app(control_plane: ControlPlane, namespace: str) -> App:
+    return App(control_plane, namespace)
