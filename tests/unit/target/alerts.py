@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from remediator.model import Alert, AlertStatus
+from remediator.receive.payload import read
 from remediator.target.labels import NoTarget
 from remediator.target.resolve import Resolved, resolve
 from remediator.target.spec import TargetSpec
@@ -32,12 +31,11 @@ def alert(**labels: str) -> Alert:
     )
 
 
-def body(file: str) -> Any:
-    return json.loads((DATA / "payloads" / file).read_text(encoding="utf-8"))
-
-
 def alerts_of(file: str) -> Sequence[Alert]:
-    return [alert(**one["labels"]) for one in body(file)["alerts"]]
+    """The alerts of a captured file as the receiver reads them; none may be quarantined. Raises BadBody."""
+    payload = read((DATA / "payloads" / file).read_bytes())
+    assert not payload.quarantined
+    return payload.alerts
 
 
 FROM_ALERT = TargetSpec(from_alert=True)
