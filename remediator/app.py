@@ -11,6 +11,7 @@ import hashlib
 import os
 import socket
 from collections.abc import AsyncIterator, Awaitable, Sequence
+from dataclasses import asdict
 from datetime import timedelta
 from importlib.metadata import version
 from pathlib import Path
@@ -31,6 +32,7 @@ from remediator.model import Alert, Remediation
 from remediator.pipeline import Parts, admit
 from remediator.prometheus.base import Metrics
 from remediator.prometheus.client import PrometheusMetrics
+from remediator.receive.base import Quarantined
 from remediator.receive.server import Receiver
 from remediator.receive.tokens import BearerTokens
 from remediator.rules.load import load_rules
@@ -41,7 +43,7 @@ from remediator.sinks.base import Sink
 from remediator.sinks.kubernetes_event import KubernetesEventSink
 from remediator.sinks.log import LogSink
 from remediator.sinks.metrics import MetricsSink
-from remediator.store.base import Accepted
+from remediator.store.base import Accepted, Record
 from remediator.store.database import Database, open_database
 from remediator.telemetry import Telemetry, otlp_exporter
 from remediator.worker import Pace, Publisher, Worker
@@ -212,6 +214,10 @@ class Service:
             self._worker.wake()
         return accepted
 
+    async def _set_aside(self, quarantined: Sequence[Quarantined]) -> None:
+        notes = [Record("alert.quarantined", asdict(one)) for one in quarantined]
+        await self.database.note(notes, at=self.parts.clock.now())
+
     async def _traced(self, remediation: Remediation, work: Awaitable[None]) -> None:
         attributes = {"remediator.remediation": str(remediation.id), "remediator.alert": remediation.alert.name}
         with self._telemetry.span("remediate", attributes=attributes):
@@ -226,6 +232,7 @@ class Service:
     def _application(self) -> web.Application:
         receiver = Receiver(
             self._admit,
+            set_aside=self._set_aside,
             is_allowed=self._tokens.is_allowed,
             telemetry=self._telemetry,
             max_body_bytes=self._settings.max_body_bytes,

@@ -17,7 +17,7 @@ from aiohttp import hdrs, web
 
 from remediator.errors import cut
 from remediator.model import Alert
-from remediator.receive.base import BadBody
+from remediator.receive.base import BadBody, Quarantined
 from remediator.receive.payload import Payload, read
 from remediator.store.base import Accepted, StoreUnavailable
 from remediator.telemetry import Telemetry
@@ -27,6 +27,9 @@ BODY_TIMEOUT_SECONDS = 10.0
 JSON = "application/json"
 
 Admit = Callable[[Sequence[Alert]], Awaitable[Accepted]]
+SetAside = Callable[[Sequence[Quarantined]], Awaitable[None]]
+"""Keeps what cannot be used, durably: the answer is 200 for the whole body."""
+
 
 _log = structlog.get_logger(__name__)
 
@@ -38,12 +41,14 @@ class Receiver:
         self,
         admit: Admit,
         *,
+        set_aside: SetAside,
         is_allowed: Callable[[str | None], bool],
         telemetry: Telemetry,
         max_body_bytes: int,
         stopping: asyncio.Event,
     ) -> None:
         self._admit = admit
+        self._set_aside = set_aside
         self._is_allowed = is_allowed
         self._telemetry = telemetry
         self._max_body_bytes = max_body_bytes
@@ -85,6 +90,8 @@ class Receiver:
             _log.warning("webhook body refused", place=error.place, problem=error.problem, peer=request.remote)
             return _problem(400, error.problem, place=error.place)
         try:
+            if payload.quarantined:
+                await self._set_aside(payload.quarantined)
             accepted = await self._admit(payload.alerts)
         except StoreUnavailable as error:
             _log.error("webhook not stored", problem=str(error), alerts=len(payload.alerts))

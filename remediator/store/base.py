@@ -133,7 +133,8 @@ class Store(Protocol):
 
         A `target` given for the first time joins the target's open incident or opens one; a final state without a
         target opens an incident of its own, so that every decision can be listed. A final state gives the claim up, and
-        closes the incident when nothing of it is open. `acting` is refused (LostClaim) when the alert has been resolved
+        closes the incident when nothing of it is open; one that waits until it is due gives it up too. Going back from
+        `acting` to a decision forgets `acted_at`: nothing was written. `acting` is refused (LostClaim) when the alert has been resolved
         meanwhile or another remediation of the same target is acting, verifying or reverting.
         Raises LostClaim, ValueError for a transition that `TRANSITIONS` does not have.
         """
@@ -157,5 +158,8 @@ class Store(Protocol):
 
     async def set_kill_switch(self, switch: KillSwitch) -> None:
         """Also writes a record (`switch.engaged`, `switch.released`)."""
+
+    async def note(self, notes: Sequence[Record], *, at: datetime) -> None:
+        """Keep records that belong to no remediation, in one transaction."""
 
     async def records(self, *, after: int, limit: int) -> Sequence[CommittedRecord]: ...

@@ -100,6 +100,9 @@ class Database:
     async def set_kill_switch(self, switch: KillSwitch) -> None:
         await self._writer.write(lambda transaction: switches.set_kill_switch(transaction, switch))
 
+    async def note(self, notes: Sequence[Record], *, at: datetime) -> None:
+        await self._writer.write(lambda transaction: switches.note(transaction, notes, at=at))
+
     async def records(self, *, after: int, limit: int) -> Sequence[CommittedRecord]:
         page = sa.select(records).where(records.c.seq > after).order_by(records.c.seq).limit(limit)
         rows = await self._writer.read(lambda t: t.connection.execute(page).mappings().all())

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from remediator.audit.record import canonical_json
 from remediator.clock import rfc3339
-from remediator.store.base import KillSwitch, StoreUnavailable, TemplateEvent
+from remediator.store.base import KillSwitch, Record, StoreUnavailable, TemplateEvent
 from remediator.store.rows import from_micros, to_micros
 from remediator.store.tables import cursors, kill_switch, remediations, template_events
 from remediator.store.transaction import Entry, Transaction
@@ -47,6 +47,11 @@ def set_kill_switch(transaction: Transaction, switch: KillSwitch) -> None:
     }
     kind = "switch.engaged" if switch.engaged else "switch.released"
     transaction.record(Entry(switch.at, kind, None, None, canonical_json(body)))
+
+
+def note(transaction: Transaction, notes: Sequence[Record], *, at: datetime) -> None:
+    for one in notes:
+        transaction.record(Entry(at, one.kind, None, None, canonical_json(one.body)))
 
 
 def read_cursor(connection: sa.Connection, sink: str) -> int:

@@ -360,6 +360,18 @@ async def test_a_failing_call_leaves_concurrent_ones_alone(store: Database) -> N
     assert sum(isinstance(result, Remediation) for result in results) == 9
 
 
+# -- notes
+
+
+async def test_notes_are_records_of_no_remediation(store: Database) -> None:
+    await store.note([Record("alert.quarantined", {"place": "alerts[1]"}), Record("alert.quarantined", {})], at=NOW)
+    kept = await store.records(after=0, limit=10)
+    assert [(one.seq, one.kind, one.remediation_id, one.body) for one in kept] == [
+        (1, "alert.quarantined", None, {"place": "alerts[1]"}),
+        (2, "alert.quarantined", None, {}),
+    ]
+
+
 # -- acting
 
 

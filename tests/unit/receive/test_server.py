@@ -12,6 +12,7 @@ from aiohttp import ClientResponse, web
 from aiohttp.test_utils import TestClient, TestServer
 
 from remediator.model import Alert, Mode
+from remediator.receive.base import Quarantined
 from remediator.receive.server import PATHS, Receiver
 from remediator.store.base import Accepted, StoreUnavailable
 from remediator.telemetry import Telemetry
@@ -27,6 +28,7 @@ class Desk:
 
     def __init__(self) -> None:
         self.admitted: list[Alert] = []
+        self.set_aside: list[Quarantined] = []
         self.failure: Exception | None = None
         self.stopping = asyncio.Event()
         self.telemetry = Telemetry.create(version="test", mode=Mode.SILENT)
@@ -37,6 +39,11 @@ class Desk:
             raise self.failure
         self.admitted += alerts
         return Accepted(queued=len(alerts))
+
+    async def keep(self, quarantined: Sequence[Quarantined]) -> None:
+        if self.failure:
+            raise self.failure
+        self.set_aside += quarantined
 
     def metrics(self) -> list[str]:
         return self.telemetry.exposition("")[1].decode().splitlines()
@@ -51,6 +58,7 @@ async def desk() -> Desk:
 async def client(desk: Desk) -> Any:
     receiver = Receiver(
         desk.admit,
+        set_aside=desk.keep,
         is_allowed=lambda header: desk.is_allowed(header),
         telemetry=desk.telemetry,
         max_body_bytes=LIMIT,
@@ -85,6 +93,7 @@ async def test_answers_only_after_the_alerts_are_admitted(client: Any, desk: Des
 
     receiver = Receiver(
         slow,
+        set_aside=desk.keep,
         is_allowed=lambda _: True,
         telemetry=desk.telemetry,
         max_body_bytes=LIMIT,
@@ -106,6 +115,7 @@ async def test_reports_a_quarantined_alert_and_keeps_the_others(client: Any, des
     told = await answer.json()
     assert told["accepted"] == 1
     assert told["quarantined"][0]["place"] == "alerts[1].startsAt"
+    assert [one.place for one in desk.set_aside] == ["alerts[1].startsAt"], "it is kept as well"
     assert "remediator_alerts_quarantined_total 1.0" in desk.metrics()
 
 

@@ -1,0 +1,251 @@
+"""How many alerts per second the receiver accepts durably, beside a bare server that parses and forgets them.
+
+Run `python -m tests.bench.receive`. For 1, 10 and 100 alerts per request, in one run: accepted alerts per second of
+the real receiver, store and worker on a durable SQLite file, of a bare aiohttp server with `json.loads`, and the ratio;
+then how fast the worker decided what was accepted. Both servers are processes of their own, driven by one client
+with the same connections and the same bytes; every alert has its own fingerprint. Bounded in count and time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import resource
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from pathlib import Path
+
+from aiohttp import web
+
+from remediator.api.answers import Part
+from remediator.api.application import build_application
+from remediator.api.operating import OperatingRoutes
+from remediator.api.reading import IncidentRoutes
+from remediator.api.server import HttpServer
+from remediator.clock import SystemClock
+from remediator.model import Alert, Mode
+from remediator.pipeline import Parts, admit
+from remediator.receive.base import Quarantined
+from remediator.receive.payload import fingerprint
+from remediator.receive.server import Receiver
+from remediator.rules.schema import rule_set
+from remediator.settings import Settings
+from remediator.store.base import Accepted
+from remediator.store.database import open_database
+from remediator.telemetry import Telemetry, configure_logging
+from remediator.worker import Pace, Worker
+from tests.fakes import FakeCluster
+
+TEMPLATE = Path(__file__).parents[1] / "data" / "payloads" / "firing-multi-kubepodcrashlooping.json"
+REQUESTS = {1: 4000, 10: 1000, 100: 200}
+AIMS = {1: 0.30, 10: 0.10, 100: 0.03}
+CONNECTIONS = 32
+SECONDS_PER_CASE = 20.0
+SECONDS_TO_DECIDE = 60.0
+MAX_MEMORY_BYTES = 4 * 1024**3
+"""For each process: a server that runs away must not take the machine with it."""
+
+
+def bodies(*, requests: int, alerts: int) -> list[bytes]:
+    """Webhook bodies as Alertmanager writes them, compact, each alert with labels and a fingerprint of its own."""
+    body = json.loads(TEMPLATE.read_bytes())
+    element = body["alerts"][0]
+    made = []
+    for request in range(requests):
+        body["alerts"] = []
+        for number in range(alerts):
+            # A name that no rule knows: what is measured is receiving and deciding, not a cluster's answers.
+            labels = {**element["labels"], "alertname": "Bench", "pod": f"api-{request}-{number}"}
+            body["alerts"].append({**element, "labels": labels, "fingerprint": fingerprint(labels)})
+        made.append(json.dumps(body, separators=(",", ":")).encode() + b"\n")
+    return made
+
+
+async def serve_bare() -> None:
+    """The yardstick: the same library, the same JSON, nothing kept."""
+
+    async def receive(request: web.Request) -> web.Response:
+        return web.json_response({"accepted": len(json.loads(await request.read())["alerts"])})
+
+    application = web.Application(client_max_size=4 * 1024 * 1024)
+    application.add_routes([web.post("/api/v1/alerts", receive)])
+    runner = web.AppRunner(application, access_log=None)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    print(site.port, flush=True)
+    await asyncio.Event().wait()
+
+
+async def serve_real(database_file: str, *, with_worker: bool) -> None:
+    """The receiver, the store and the worker as the service wires them."""
+    configure_logging("warning", log_format="logfmt")
+    clock = SystemClock()
+    settings = Settings.load(None, {"storage_url": f"sqlite+aiosqlite:///{database_file}"})
+    store = await open_database(settings.storage_url, clock=clock)
+    telemetry = Telemetry.create(version="bench", mode=Mode.SILENT)
+    rules = rule_set(())
+    parts = Parts(store, FakeCluster(), None, clock, lambda: rules, Mode.SILENT, frozenset())
+    pace = Pace(
+        owner="bench", workers=16, lease=timedelta(seconds=60), poll_seconds=1, grace_seconds=1, pass_seconds=30
+    )
+    worker = Worker(parts, pace, around=lambda _, step: step)
+
+    async def aside(quarantined: Sequence[Quarantined]) -> None:
+        raise AssertionError(f"the benchmark sends good alerts only: {quarantined}")
+
+    async def admitted(alerts: Sequence[Alert]) -> Accepted:
+        accepted = await admit(alerts, store=store, clock=clock)
+        worker.wake()
+        return accepted
+
+    async def nothing() -> None:
+        return None
+
+    async def ready() -> list[Part]:
+        return []
+
+    receiver = Receiver(
+        admitted,
+        set_aside=aside,
+        is_allowed=lambda _: True,
+        telemetry=telemetry,
+        max_body_bytes=settings.max_body_bytes,
+        stopping=asyncio.Event(),
+    )
+    operating = OperatingRoutes(
+        store,
+        store,
+        settings=settings,
+        telemetry=telemetry,
+        clock=clock,
+        readiness=ready,
+        reload=nothing,
+        is_allowed=lambda _: True,
+        version="bench",
+    )
+    application = build_application(
+        receiver.routes(),
+        operating=operating,
+        incidents=IncidentRoutes(store),
+        telemetry=telemetry,
+        max_body_bytes=settings.max_body_bytes,
+        version="bench",
+    )
+    server = HttpServer(application, grace_seconds=1)
+    await server.start("127.0.0.1", 0)
+    print(server.port, flush=True)
+    if with_worker:
+        await worker.run()
+    await asyncio.Event().wait()
+
+
+@asynccontextmanager
+async def serving(*arguments: str) -> AsyncIterator[int]:
+    """A server as a process of its own; yields its port."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "tests.bench.receive", *arguments, stdout=asyncio.subprocess.PIPE
+    )
+    assert process.stdout is not None
+    try:
+        async with asyncio.timeout(20):
+            port = int(await process.stdout.readline())
+        yield port
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+
+
+async def drive(port: int, made: Sequence[bytes]) -> tuple[int, float]:
+    """Post all bodies over the connections, or as many as the time allows: how many were answered 200, and seconds."""
+    waiting = iter(made)
+    head = b"POST /api/v1/alerts HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\n"
+    head += b"Content-Length: %d\r\n\r\n"
+    answered = 0
+    began = time.perf_counter()
+    # Above the time in which no new body is begun: only a server that hangs meets it.
+    deadline = asyncio.timeout(SECONDS_PER_CASE + 10)
+
+    async def one_connection() -> None:
+        nonlocal answered
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        for body in waiting:
+            writer.write(head % len(body) + body)
+            answer = await reader.readuntil(b"\r\n\r\n")
+            if not answer.startswith(b"HTTP/1.1 200"):
+                raise RuntimeError(f"answered {answer[:40]!r}")
+            await reader.readexactly(int(answer.lower().split(b"content-length: ")[1].split(b"\r\n")[0]))
+            answered += 1
+            if time.perf_counter() - began > SECONDS_PER_CASE:
+                return
+        writer.close()
+
+    async with deadline, asyncio.TaskGroup() as group:
+        for _ in range(CONNECTIONS):
+            group.create_task(one_connection())
+    return answered, time.perf_counter() - began
+
+
+async def undecided(port: int) -> int:
+    """How many remediations still wait, as `/metrics` says."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(b"GET /metrics HTTP/1.1\r\nHost: bench\r\nConnection: close\r\n\r\n")
+    async with asyncio.timeout(10):
+        text = (await reader.read()).decode()
+    writer.close()
+    lines = [line for line in text.splitlines() if line.startswith("remediator_queue_depth{")]
+    return int(sum(float(line.rpartition(" ")[2]) for line in lines))
+
+
+async def measure(alerts: int, *, requests: int, with_worker: bool) -> None:
+    made = bodies(requests=requests, alerts=alerts)
+    async with serving("--serve-bare") as port:
+        count, seconds = await drive(port, made)
+        bare = count * alerts / seconds
+    with tempfile.TemporaryDirectory() as folder:
+        flags = [] if with_worker else ["--no-worker"]
+        async with serving("--serve-real", str(Path(folder) / "bench.db"), *flags) as port:
+            began = time.perf_counter()
+            count, seconds = await drive(port, made)
+            real = count * alerts / seconds
+            decided = ""
+            if with_worker:
+                while left := await undecided(port):
+                    if time.perf_counter() - began > SECONDS_TO_DECIDE:
+                        break
+                    await asyncio.sleep(0.2)
+                rate = (count * alerts - left) / (time.perf_counter() - began)
+                decided = f"{rate:9.0f}/s" + (f" ({left} left)" if left else "")
+    print(
+        f"{alerts:>14}  {real:>10.0f}/s  {bare:>10.0f}/s  {real / bare:>6.3f}  {AIMS[alerts]:>5.2f}  {decided}",
+        flush=True,
+    )
+
+
+def main() -> None:
+    resource.setrlimit(resource.RLIMIT_AS, (MAX_MEMORY_BYTES, MAX_MEMORY_BYTES))
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--serve-bare", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--serve-real", metavar="FILE", help=argparse.SUPPRESS)
+    parser.add_argument("--no-worker", action="store_true", help="receive only; decide nothing")
+    parser.add_argument("--scale", type=float, default=1.0, help="times the number of requests (default 1)")
+    given = parser.parse_args()
+    if given.serve_bare:
+        asyncio.run(serve_bare())
+    elif given.serve_real:
+        asyncio.run(serve_real(given.serve_real, with_worker=not given.no_worker))
+    else:
+        print("alerts/request      accepted          bare   ratio    aim    decided")
+        for alerts, requests in REQUESTS.items():
+            count = max(CONNECTIONS, int(requests * given.scale))
+            asyncio.run(measure(alerts, requests=count, with_worker=not given.no_worker))
+
+
+if __name__ == "__main__":
+    main()
