@@ -115,6 +115,7 @@ class Service:
         self._metrics = metrics
         self._log = structlog.get_logger("remediator.app")
         self._stopping = asyncio.Event()
+        self._reload_asked = asyncio.Event()
         self.database = database
         self.parts = Parts(
             store=database,
@@ -178,17 +179,13 @@ class Service:
 
     async def reload(self) -> None:
         """Load rules and tokens again. Raises ConfigError; what was in force then stays."""
-        self._table.reload()
+        await asyncio.to_thread(self._table.reload)  # a large table takes a second of CPU
         self._tokens.refresh()
         self._log.info("reloaded", rules=len(self._table.current.rules), digest=self._table.current.digest[:12])
 
     def request_reload(self) -> None:
-        """For SIGHUP: reload, and say in the log if it failed."""
-        try:
-            self._table.reload()
-            self._tokens.refresh()
-        except ConfigError as error:
-            self._log.error("reload failed, the rules from before stay in force", problem=cut(str(error)))
+        """For SIGHUP: reload soon; a failure is in the log and in `/-/ready`."""
+        self._reload_asked.set()
 
     async def readiness(self) -> Sequence[Part]:
         """What `/-/ready` says: each part, and whether it is needed for good decisions."""
@@ -259,11 +256,17 @@ class Service:
         )
 
     async def _watch_files(self) -> None:
-        """Reload when the rule files change: ConfigMap mounts swap links, so content is compared, not times."""
-        while self._settings.reload_poll_seconds:
-            await asyncio.sleep(self._settings.reload_poll_seconds)
-            if await asyncio.to_thread(self._table.is_changed):
-                self.request_reload()
+        """Reload when asked to, or when the files change: ConfigMap mounts swap links, so content is compared."""
+        while True:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._settings.reload_poll_seconds or None):
+                    await self._reload_asked.wait()
+            if self._reload_asked.is_set() or await asyncio.to_thread(self._table.is_changed):
+                self._reload_asked.clear()
+                try:
+                    await self.reload()
+                except ConfigError as error:
+                    self._log.error("reload failed, the rules from before stay in force", problem=cut(str(error)))
 
     async def _observe(self) -> None:
         """Keep the gauges that are not counted from records near the truth."""
