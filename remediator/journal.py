@@ -18,6 +18,7 @@ from remediator.clock import Clock, rfc3339
 from remediator.diagnose.diagnose import Diagnosis
 from remediator.guards.check import Ruling
 from remediator.model import (
+    TERMINAL,
     Answer,
     Decision,
     Json,
@@ -111,10 +112,10 @@ class Journal:
         facts = {"cause": diagnosis.cause.value, "rows": planned.trace, "rule_text": rule.as_json()}
         facts |= {"evidence": [finding.summary for finding in diagnosis.evidence]}
         change = Change(
-            rule=rule.name, severity=rule.severity, target=target, diagnosis=diagnosis.as_json(), reason=Reason.NONE
+            rule=rule.name, severity=rule.severity, target=target, diagnosis=diagnosis.as_json()
         )
         if isinstance(planned.answer, Plan):
-            body = {**facts, **_plan(planned.answer), "detail": planned.answer.summary}
+            body = {**facts, **_plan(planned.answer), **_no(Reason.NONE, planned.answer.summary)}
             await self._advance(State.PLANNED, "step.planned", body, _with(change, plan=planned.answer))
             return
         await self._not_planned(planned.answer, facts, change)
@@ -152,6 +153,8 @@ class Journal:
                 await self._advance(State.RECOMMENDED, "decision.recommended", body, change)
             case _ if verdict.reason is Reason.ALERT_RESOLVED:
                 await self._advance(State.CANCELLED, "decision.cancelled", body, change)
+            case _ if verdict.reason is Reason.MODE_OFF:
+                await self._advance(State.DECLINED, "decision.declined", body, change)
             case _:
                 body["detail"] = f"would {plan.summary}, but {verdict.guard}: {verdict.detail}"
                 await self._advance(State.RECOMMENDED, "decision.recommended", body, change)
@@ -248,7 +251,7 @@ class Journal:
                 await self._advance(State.UNKNOWN, "outcome.unknown", body)
             case State.DIAGNOSING | State.PLANNED | State.FAILED:
                 await self._advance(State.ESCALATED, "decision.escalated", body)
-            case _:
+            case _ if self.state not in TERMINAL:
                 await self.begin()
                 await self._advance(State.ESCALATED, "decision.escalated", body)
 

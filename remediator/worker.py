@@ -50,7 +50,6 @@ class Worker:
         self._around = around
         self._wake = asyncio.Event()
         self._stopping = asyncio.Event()
-        self._slots = asyncio.Semaphore(pace.workers)
         self._log = structlog.get_logger("remediator.worker")
 
     def wake(self) -> None:

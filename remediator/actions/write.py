@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from remediator.errors import PermanentError, TransientError
+from remediator.errors import PermanentError, RemediatorError
 from remediator.kube.base import Cluster, Conflict, NotFound, ReplyLost, annotations_of, path_of
 from remediator.kube.ownership import LAST_ACTION
 from remediator.model import Answer, Plan, Reason, Request
@@ -78,7 +78,7 @@ async def _read_back(plan: Plan, mark: str, cluster: Cluster) -> Written:
         item = await cluster.get(path_of(target.kind, namespace=target.namespace, name=target.name))
     except NotFound as error:
         return Written(Answer.NOT_APPLIED, Reason.TARGET_NOT_FOUND, str(error))
-    except TransientError as error:
+    except RemediatorError as error:
         return Written(Answer.UNKNOWN, Reason.REPLY_LOST, f"the object could not be read back: {error}")
     generation = item["metadata"].get("generation")
     if item["metadata"]["uid"] != target.uid:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from remediator.checks.base import Look, Result, Scene
 from remediator.clock import rfc3339
 from remediator.kube.base import NotFound, instant_of, path_of, selector_text
-from remediator.kube.rollout import condition, current_replica_set, owned_by
+from remediator.kube.rollout import condition, current_replica_set, meaningful_hash, owned_by
 
 
 class PodsReady:
@@ -20,6 +20,10 @@ class PodsReady:
             item = await cluster.get(path_of(target.kind, namespace=target.namespace, name=target.name))
         except NotFound:
             return Result(Look.FAILED, f"{target} is gone")
+        if item["metadata"]["uid"] != target.uid:
+            return Result(Look.FAILED, f"{target} was replaced by another object of that name")
+        if meaningful_hash(item["spec"]["template"]) != meaningful_hash(scene.plan.after):
+            return Result(Look.UNKNOWN, "the pod template is no longer the one that the action put there")
         selector = selector_text(item["spec"]["selector"])
         sets = await cluster.list(path_of("ReplicaSet", namespace=target.namespace), label_selector=selector)
         current = current_replica_set(item, owned_by(item, sets))

@@ -29,8 +29,9 @@ class Ruling:
 
 
 async def check(view: View, guards: Sequence[Guard], parameters: Callable[[str], BaseModel]) -> Ruling:
-    """The first hold, refusal or question decides. A RECOMMEND (silent mode) lets the later guards speak, so that a
-    recommendation says whether active mode would have been allowed; it decides when none of them says no.
+    """The first hold or refusal decides. A RECOMMEND (silent mode) and an ASK let the later guards speak, so that a
+    recommendation says whether active mode would have been allowed and nobody is asked for what would be refused; they
+    decide when none says no, the recommendation first.
 
     `parameters` gives a guard's parameters by its name. A guard without an answer in time refuses. Faults of the API
     server or the store propagate: no answer, no action.
@@ -39,10 +40,12 @@ async def check(view: View, guards: Sequence[Guard], parameters: Callable[[str],
     for guard in guards:
         verdict = await _ask(guard, view, parameters(guard.name))
         verdicts.append(verdict)
-        if verdict.decision in (Decision.HOLD, Decision.REFUSE, Decision.ASK):
+        if verdict.decision in (Decision.HOLD, Decision.REFUSE):
             return Ruling(verdict, verdicts)
-    cautious = [verdict for verdict in verdicts if verdict.decision is Decision.RECOMMEND]
-    return Ruling((cautious or verdicts)[0], verdicts)
+    for cautious in (Decision.RECOMMEND, Decision.ASK):
+        if (found := next((verdict for verdict in verdicts if verdict.decision is cautious), None)) is not None:
+            return Ruling(found, verdicts)
+    return Ruling(verdicts[0], verdicts)
 
 
 async def _ask(guard: Guard, view: View, parameters: BaseModel) -> Verdict:

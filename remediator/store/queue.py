@@ -18,7 +18,7 @@ from remediator.model import TERMINAL, TRANSITIONS, IncidentId, Remediation, Sta
 from remediator.store.base import Change, LostClaim, Record
 from remediator.store.incidents import close_if_done, join
 from remediator.store.rows import REMEDIATION_COLUMNS, change_columns, remediation_from, to_micros
-from remediator.store.tables import OPEN, URGENCY, alerts, remediations, template_events
+from remediator.store.tables import OPEN, URGENCY, WAITING_STATES, alerts, remediations, template_events
 from remediator.store.transaction import Entry, Transaction
 
 _DUE = sa.and_(
@@ -97,8 +97,12 @@ def advance(transaction: Transaction, step: Step) -> Remediation:
     """The state, the incident, the ledger and the record together. Raises LostClaim."""
     remediation, change = step.remediation, step.change
     values = dict(step.columns) | {"state": step.to.value}
-    if step.to in TERMINAL:
+    if step.to in TERMINAL | WAITING_STATES:
         values |= {"lease_owner": None, "lease_until": None}
+    is_undone = remediation.state is State.ACTING and step.to in (State.DIAGNOSING, State.HELD)
+    if is_undone:  # known not to be written: it must not count as an action, least of all against itself
+        values |= {"acted_at": None}
+        remediation = replace(remediation, acted_at=None)
     _move(transaction.connection, step, values)
     incident_id = _incident(transaction, step)
     for line in change.ledger:
