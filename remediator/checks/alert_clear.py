@@ -45,7 +45,7 @@ class AlertClear:
         since = max(parse_rfc3339(scene.memory.get("clear_since", rfc3339(scene.now))), scene.acted_at)
         steady = scene.now - since
         detail = f"the expression of {scene.alert.name} has not held since {rfc3339(since)}"
-        look = Look.PASSED if steady >= scene.plan.proof.stable_for else Look.WAITING
+        look = Look.PASSED if steady >= scene.plan.proof.stable_for else Look.SETTLING
         return Result(look, detail, {"clear_since": rfc3339(since)})
 
     async def _pods(self, scene: Scene) -> frozenset[str]:

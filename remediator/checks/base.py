@@ -14,9 +14,10 @@ from remediator.prometheus.base import Metrics
 
 
 class Look(StrEnum):
-    """`waiting` may still become good; `unknown` is no answer, and never good."""
+    """`settling` holds, but not yet for the time asked; `waiting` does not hold yet; `unknown` is no answer."""
 
     PASSED = "passed"
+    SETTLING = "settling"
     WAITING = "waiting"
     FAILED = "failed"
     UNKNOWN = "unknown"

@@ -44,4 +44,4 @@ class PodsReady:
         # Pods that were ready before the action too have proved nothing since.
         needed, steady = scene.plan.proof.stable_for, scene.now - max(since, scene.acted_at)
         detail = f"{len(mine)} of {wanted} pods ready since {rfc3339(since)}"
-        return Result(Look.PASSED if steady >= needed else Look.WAITING, detail)
+        return Result(Look.PASSED if steady >= needed else Look.SETTLING, detail)

@@ -39,7 +39,8 @@ async def verify(
     """Look once with every check the plan expects.
 
     All passed: verified. Any failed: failed. Otherwise, once `proof.within` is over: unknown if any check had no
-    answer, else failed. A check that raises has no answer; it never passes.
+    answer, failed if anything does not hold. What holds but has not been watched for long enough, as after a restart of
+    ours, is watched on: it soon passes or no longer holds. A check that raises has no answer; it never passes.
     """
     results: dict[str, Result] = {}
     for name in plan.proof.expect:
@@ -58,7 +59,10 @@ async def verify(
     elif looks == {Look.PASSED}:
         outcome = Outcome.VERIFIED
     elif now - acted_at >= plan.proof.within or not looks:
-        outcome = Outcome.UNKNOWN if Look.UNKNOWN in looks or not looks else Outcome.FAILED
+        if Look.UNKNOWN in looks or not looks:
+            outcome = Outcome.UNKNOWN
+        elif Look.WAITING in looks:
+            outcome = Outcome.FAILED
     return Verification(
         outcome=outcome,
         evidence={name: {"look": r.look.value, "detail": r.detail} for name, r in results.items()},

@@ -1,0 +1,161 @@
+"""The process dies at every single call to the store and to the cluster, before it or just after it took effect.
+
+Whoever claims the remediation next goes on from what was committed: nothing is lost, and nothing is done twice.
+"""
+
+from __future__ import annotations
+
+import copy
+import inspect
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from remediator.model import TERMINAL, Request, State
+from remediator.rules.schema import rule_set
+from tests.pipeline.world import DEPLOYMENT, LEASE, World, rule, world
+
+MOST_CALLS = 200
+PROOF = {"expect": ["rollout-complete", "pods-ready", "alert-clear"], "within": "2m", "stable_for": "5s"}
+QUICK = rule_set([rule(verify={**PROOF, "otherwise": "revert"})])
+"""A short verification: fewer looks, each of which is ten calls."""
+
+
+class Crash(BaseException):
+    """SIGKILL, as far as one coroutine can tell."""
+
+
+class Countdown:
+    """Counts calls over several objects; at number `at` the process dies, before or after the call took effect."""
+
+    def __init__(self, at: int, *, after: bool) -> None:
+        self.at = at
+        self.after = after
+        self.calls = 0
+
+    def wrap(self, inner: Any) -> Any:
+        return _Mortal(inner, self)
+
+
+class _Mortal:
+    def __init__(self, inner: Any, countdown: Countdown) -> None:
+        self._inner = inner
+        self._countdown = countdown
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._inner, name)
+        if not inspect.iscoroutinefunction(found):
+            return found
+
+        async def called(*args: Any, **kwargs: Any) -> Any:
+            countdown = self._countdown
+            countdown.calls += 1
+            dies = countdown.calls == countdown.at
+            if dies and not countdown.after:
+                raise Crash(f"before {name}")
+            try:
+                return await found(*args, **kwargs)
+            finally:
+                if dies:
+                    raise Crash(f"after {name}")
+
+        return called
+
+
+async def live_through(one: World, countdown: Countdown) -> bool:
+    """Run until it ends or the process dies; whether it died."""
+    one.store, one.cluster = countdown.wrap(one.database), countdown.wrap(one.shop)
+    try:
+        await one.run()
+    except BaseExceptionGroup as group:  # a collector's task died with it
+        if group.split(Crash)[0] is None:
+            raise
+    except Crash:
+        pass
+    else:
+        return False
+    finally:
+        one.store, one.cluster = None, None
+    return True
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before the call", "after the call"])
+async def test_a_crash_at_any_call_loses_nothing_and_repeats_nothing(after: bool) -> None:
+    died = 0
+    for at in range(1, MOST_CALLS):
+        async with world(rules=QUICK) as one:
+            await one.receive()
+            if not await live_through(one, Countdown(at, after=after)):
+                break
+            died += 1
+            one.clock.at += LEASE  # the dead process's claim runs out
+            state = await one.run()
+
+            assert state is State.VERIFIED, (at, state, await one.kinds())
+            assert one.shop.image == "shop/checkout:1.4", at
+            assert (await one.kinds()).count("action.applied") == 1, (at, await one.kinds())
+            assert one.shop.live["metadata"]["generation"] == 8, f"call {at}: the object changed more than once"
+    else:
+        raise AssertionError(f"still dying after {MOST_CALLS} calls")
+    assert died > 40, "the wrapper did not see the calls"
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before the call", "after the call"])
+async def test_a_crash_while_reverting_reverts_once(after: bool) -> None:
+    """The same for an action that does not help: two changes in all, whatever dies."""
+    for at in range(1, MOST_CALLS * 20):
+        async with world() as one:
+            one.shop.heals = False
+            await one.receive()
+            await one.run(until=lambda state: state is State.VERIFYING)
+            one.clock.jump(minutes=10)
+            if not await live_through(one, Countdown(at, after=after)):
+                break
+            one.clock.at += LEASE
+            state = await one.run()
+
+            assert state in TERMINAL
+            assert state in (State.REVERTED, State.UNKNOWN, State.ESCALATED), (at, state)
+            changes = one.shop.live["metadata"]["generation"] - 7
+            assert changes == (2 if state is State.REVERTED else 1), (at, state, await one.kinds())
+
+
+async def test_without_mark_and_preconditions_it_would_be_written_twice() -> None:
+    """The control: were the object's mark not read and the patch not bound to its generation, there would be two."""
+    async with world(rules=QUICK) as one:
+        lying = _Unmarked(one.shop)
+        await one.receive()
+
+        def dies_after_it(request: Request, dry_run: bool) -> Any:
+            answer = one.shop.patch(request, dry_run)
+            if not dry_run:
+                raise Crash("after the write")
+            return answer
+
+        one.shop.replies["PATCH", DEPLOYMENT] = dies_after_it
+        assert await live_through(one, Countdown(-1, after=False))
+        one.shop.replies["PATCH", DEPLOYMENT] = one.shop.patch
+        one.cluster = lying
+        one.clock.jump(minutes=3)  # the intent cannot arrive any more
+        await one.run(until=lambda _: len(one.shop.writes()) > 1, minutes=10)
+        assert len(one.shop.writes()) > 1
+
+
+class _Unmarked:
+    """A cluster that shows the Deployment as it was before the action."""
+
+    def __init__(self, shop: Any) -> None:
+        self._shop = shop
+        self._before = copy.deepcopy(shop.live)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._shop, name)
+
+    async def send(self, request: Request, *, dry_run: bool) -> Any:
+        unbound = [step for step in request.body if step["op"] != "test"]
+        return await self._shop.send(replace(request, body=unbound), dry_run=dry_run)
+
+    async def get(self, path: str) -> Any:
+        found = await self._shop.get(path)
+        return copy.deepcopy(self._before) if path == DEPLOYMENT else found
