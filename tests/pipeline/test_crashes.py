@@ -5,16 +5,14 @@ Whoever claims the remediation next goes on from what was committed: nothing is 
 
 from __future__ import annotations
 
-import copy
 import inspect
-from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from remediator.model import TERMINAL, Request, State
+from remediator.model import TERMINAL, State
 from remediator.rules.schema import rule_set
-from tests.pipeline.world import DEPLOYMENT, LEASE, World, rule, world
+from tests.pipeline.world import LEASE, World, rule, world
 
 MOST_CALLS = 200
 PROOF = {"expect": ["rollout-complete", "pods-ready", "alert-clear"], "within": "2m", "stable_for": "5s"}
@@ -119,43 +117,3 @@ async def test_a_crash_while_reverting_reverts_once(after: bool) -> None:
             assert state in (State.REVERTED, State.UNKNOWN, State.ESCALATED), (at, state)
             changes = one.shop.live["metadata"]["generation"] - 7
             assert changes == (2 if state is State.REVERTED else 1), (at, state, await one.kinds())
-
-
-async def test_without_mark_and_preconditions_it_would_be_written_twice() -> None:
-    """The control: were the object's mark not read and the patch not bound to its generation, there would be two."""
-    async with world(rules=QUICK) as one:
-        lying = _Unmarked(one.shop)
-        await one.receive()
-
-        def dies_after_it(request: Request, dry_run: bool) -> Any:
-            answer = one.shop.patch(request, dry_run)
-            if not dry_run:
-                raise Crash("after the write")
-            return answer
-
-        one.shop.replies["PATCH", DEPLOYMENT] = dies_after_it
-        assert await live_through(one, Countdown(-1, after=False))
-        one.shop.replies["PATCH", DEPLOYMENT] = one.shop.patch
-        one.cluster = lying
-        one.clock.jump(minutes=3)  # the intent cannot arrive any more
-        await one.run(until=lambda _: len(one.shop.writes()) > 1, minutes=10)
-        assert len(one.shop.writes()) > 1
-
-
-class _Unmarked:
-    """A cluster that shows the Deployment as it was before the action."""
-
-    def __init__(self, shop: Any) -> None:
-        self._shop = shop
-        self._before = copy.deepcopy(shop.live)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._shop, name)
-
-    async def send(self, request: Request, *, dry_run: bool) -> Any:
-        unbound = [step for step in request.body if step["op"] != "test"]
-        return await self._shop.send(replace(request, body=unbound), dry_run=dry_run)
-
-    async def get(self, path: str) -> Any:
-        found = await self._shop.get(path)
-        return copy.deepcopy(self._before) if path == DEPLOYMENT else found
