@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import copy
 import json
 import signal
 import subprocess

@@ -1,0 +1,206 @@
+"""Each guard's yes and no; and that without it in the table the forbidden case would go through."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+
+from remediator.actions.rollback import Rollback
+from remediator.actions.rollback.parameters import Parameters
+from remediator.guards import GUARDS
+from remediator.guards.base import View
+from remediator.guards.check import check
+from remediator.kube.base import Conflict, Forbidden
+from remediator.model import Decision, Mode, Plan, Reason, Target
+from remediator.rules.schema import PARAMETERS_OF_GUARDS
+from remediator.store.base import KillSwitch
+from remediator.units import Limit
+from tests.fakes import FakeCluster
+from tests.workloads import NOW, TARGET, alert, case, workload
+
+PATH = "/apis/apps/v1/namespaces/shop/deployments/checkout"
+
+
+class FakeStore:
+    """What guards ask of the store."""
+
+    def __init__(self) -> None:
+        self.switch = KillSwitch(False, "", "", NOW, None)
+        self.resolved = False
+        self.last: datetime | None = None
+        self.times: list[datetime] = []
+
+    async def kill_switch(self) -> KillSwitch:
+        return self.switch
+
+    async def is_resolved(self, fingerprint: str, starts_at: datetime) -> bool:
+        return self.resolved
+
+    async def last_action_at(self, target: Target) -> datetime | None:
+        return self.last
+
+    async def action_times(self, rule: str, *, since: datetime) -> Sequence[datetime]:
+        return [at for at in self.times if at > since]
+
+
+def view(**changes: Any) -> View:
+    """A plan that every guard allows, in active mode; `changes` replace parts of what they see."""
+    plan = Rollback().plan(case(), Parameters())
+    assert isinstance(plan, Plan)
+    cluster = FakeCluster(workload().object)
+    reply = {"metadata": {}, "spec": {"template": plan.after}}
+    cluster.replies["PATCH", PATH] = reply
+    facts: dict[str, Any] = {
+        "plan": plan,
+        "alert": alert(),
+        "workload": workload(),
+        "modes": (Mode.ACTIVE, Mode.ACTIVE),
+        "rule": "crash-loop",
+        "limits": (Limit(1, timedelta(minutes=10)), Limit(2, timedelta(hours=1))),
+        "severity_wait_until": NOW,
+        "now": NOW,
+        "cluster": cluster,
+        "store": FakeStore(),
+    }
+    return View(**{**facts, **changes})
+
+
+def store(**changes: Any) -> FakeStore:
+    one = FakeStore()
+    for name, value in changes.items():
+        setattr(one, name, value)
+    return one
+
+
+def annotated(**annotations: str) -> Any:
+    item = {**workload().object}
+    marks = {f"remediator.io/{key.replace('_', '-')}": value for key, value in annotations.items()}
+    item["metadata"] = {**item["metadata"], "annotations": {**item["metadata"]["annotations"], **marks}}
+    return workload(object=item)
+
+
+def answering(reply: Any) -> FakeCluster:
+    cluster = FakeCluster(workload().object)
+    cluster.replies["PATCH", PATH] = reply
+    return cluster
+
+
+def changed(**metadata: Any) -> FakeCluster:
+    seen = view().cluster
+    assert isinstance(seen, FakeCluster)
+    seen.peek("Deployment", "shop", "checkout")["metadata"].update(metadata)
+    return seen
+
+
+ENGAGED = KillSwitch(True, "stop", "me", NOW, None)
+NOES: list[tuple[str, str, Decision, Reason, dict[str, Any]]] = [
+    ("engaged", "kill-switch", Decision.HOLD, Reason.KILL_SWITCH, {"store": store(switch=ENGAGED)}),
+    (
+        "engaged until later",
+        "kill-switch",
+        Decision.HOLD,
+        Reason.KILL_SWITCH,
+        {"store": store(switch=replace(ENGAGED, until=NOW + timedelta(minutes=1)))},
+    ),
+    ("silent settings", "mode", Decision.RECOMMEND, Reason.MODE_SILENT, {"modes": (Mode.SILENT, Mode.ACTIVE)}),
+    ("silent rule", "mode", Decision.RECOMMEND, Reason.MODE_SILENT, {"modes": (Mode.ACTIVE, Mode.SILENT)}),
+    ("off", "mode", Decision.REFUSE, Reason.MODE_OFF, {"modes": (Mode.OFF, Mode.ACTIVE)}),
+    ("approve", "mode", Decision.ASK, Reason.NEEDS_APPROVAL, {"modes": (Mode.APPROVE, Mode.ACTIVE)}),
+    ("silent workload", "mode", Decision.RECOMMEND, Reason.MODE_SILENT, {"workload": annotated(mode="silent")}),
+    ("a typo", "mode", Decision.RECOMMEND, Reason.MODE_INVALID, {"workload": annotated(mode="actve")}),
+    ("other actions only", "opt-out", Decision.REFUSE, Reason.OPTED_OUT, {"workload": annotated(actions="restart")}),
+    (
+        "paused by its owner",
+        "opt-out",
+        Decision.HOLD,
+        Reason.OPTED_OUT,
+        {"workload": annotated(pause_until="2026-11-23T13:00:00Z")},
+    ),
+    ("namespace unreadable", "opt-out", Decision.REFUSE, Reason.FACT_MISSING, {"workload": workload(namespace=None)}),
+    ("resolved", "still-firing", Decision.REFUSE, Reason.ALERT_RESOLVED, {"store": store(resolved=True)}),
+    ("truncated", "still-firing", Decision.RECOMMEND, Reason.TRUNCATED, {"alert": alert(truncated=2)}),
+    (
+        "too early",
+        "severity",
+        Decision.HOLD,
+        Reason.SEVERITY_WAITS,
+        {"severity_wait_until": NOW + timedelta(minutes=5)},
+    ),
+    ("another generation", "target-state", Decision.HOLD, Reason.CONFLICT, {"cluster": changed(generation=8)}),
+    ("another object", "target-state", Decision.REFUSE, Reason.TARGET_CHANGED, {"cluster": changed(uid="d-2")}),
+    ("just acted", "cooldown", Decision.HOLD, Reason.COOLDOWN, {"store": store(last=NOW - timedelta(minutes=14))}),
+    (
+        "short window used",
+        "limits",
+        Decision.HOLD,
+        Reason.LIMIT_USED,
+        {"store": store(times=[NOW - timedelta(minutes=9)])},
+    ),
+    (
+        "long window used",
+        "limits",
+        Decision.HOLD,
+        Reason.LIMIT_USED,
+        {"store": store(times=[NOW - timedelta(minutes=50), NOW - timedelta(minutes=20)])},
+    ),
+    ("no right", "dry-run", Decision.RECOMMEND, Reason.NOT_PROVABLE, {"cluster": answering(Forbidden("no"))}),
+    ("conflict", "dry-run", Decision.HOLD, Reason.CONFLICT, {"cluster": answering(Conflict("changed"))}),
+    (
+        "a webhook rewrites it",
+        "dry-run",
+        Decision.REFUSE,
+        Reason.DRY_RUN_REFUSED,
+        {"cluster": answering({"metadata": {}, "spec": {"template": {"spec": {"containers": []}}}})},
+    ),
+]
+
+
+def parameters(name: str) -> Any:
+    return PARAMETERS_OF_GUARDS[name]()
+
+
+@pytest.mark.parametrize(
+    ("guard", "decision", "reason", "changes"), [no[1:] for no in NOES], ids=[no[0] for no in NOES]
+)
+async def test_guard_says_no_by_name(guard: str, decision: Decision, reason: Reason, changes: dict[str, Any]) -> None:
+    ruling = await check(view(**changes), GUARDS, parameters)
+
+    assert (ruling.deciding.guard, ruling.deciding.decision, ruling.deciding.reason) == (guard, decision, reason)
+    assert not ruling.is_allowed
+    assert ruling.deciding.detail
+
+
+@pytest.mark.parametrize(("guard", "changes"), [(no[1], no[4]) for no in NOES], ids=[no[0] for no in NOES])
+async def test_without_the_guard_it_would_be_allowed(guard: str, changes: dict[str, Any]) -> None:
+    """The negative control: no other guard catches what this one refuses."""
+    rest = [one for one in GUARDS if one.name != guard]
+
+    assert (await check(view(**changes), rest, parameters)).is_allowed
+
+
+async def test_all_allow_the_plan_as_it_is() -> None:
+    ruling = await check(view(), GUARDS, parameters)
+
+    assert ruling.is_allowed
+    assert [verdict.guard for verdict in ruling.verdicts] == [guard.name for guard in GUARDS]
+
+
+def test_every_guard_has_a_case_that_it_refuses() -> None:
+    assert {no[1] for no in NOES} == {guard.name for guard in GUARDS}
+
+
+async def test_the_next_slot_of_a_limit_is_when_the_oldest_leaves_its_window() -> None:
+    used = [NOW - timedelta(minutes=50), NOW - timedelta(minutes=20)]
+
+    ruling = await check(view(store=store(times=used)), GUARDS, parameters)
+
+    assert ruling.deciding.until == NOW + timedelta(minutes=10)
+    assert "2 of 2 per 1h used" in ruling.deciding.detail
+
+
+def test_the_target_of_the_plan_is_that_of_the_story() -> None:
+    assert view().plan.target == TARGET
