@@ -24,7 +24,10 @@ IMAGE_REASONS = frozenset(
         "RegistryUnavailable",
     }
 )
-START_REASONS = frozenset({"CreateContainerError", "RunContainerError", "StartError", "ContainerCannotRun"})
+START_REASONS = frozenset(
+    {"CreateContainerError", "RunContainerError", "StartError", "ContainerCannotRun", "PostStartHookError"}
+)
+LOST_REASONS = frozenset({"ContainerStatusUnknown"})
 POD_REASONS = frozenset({"Evicted", "NodeLost", "Shutdown", "UnexpectedAdmissionError"})
 NOT_EXECUTABLE = frozenset({126, 127})
 
@@ -36,7 +39,7 @@ CONFIG_LOG = re.compile(
     r"(?i)missing (?:required )?(?:env|environment|config|setting|key)"
     r"|environment variable \S+ (?:is )?(?:not set|required)"
     r"|permission denied|(?:cannot|could not|failed to) parse (?:the )?config|address already in use"
-    r"|KeyError: '[A-Z][A-Z0-9_]+'"
+    r"|(?-i:KeyError: '[A-Z][A-Z0-9]*_[A-Z0-9_]+')"
 )
 
 
@@ -77,16 +80,26 @@ def _with(kind: str, **wanted: frozenset[str]) -> Callable[[Sequence[Finding]], 
 
 
 def _terminated(findings: Sequence[Finding]) -> list[Finding]:
-    return [f for f in findings if f.kind == "container-terminated" and f.facts.get("is_current", True)]
+    """Ends of present containers; those of one that has run well since are history."""
+    return [
+        f
+        for f in findings
+        if f.kind == "container-terminated" and f.facts.get("is_current", True) and not f.facts.get("is_settled")
+    ]
+
+
+def _events_about(ended: Sequence[Finding], findings: Sequence[Finding]) -> list[Finding]:
+    """Events about the pods of these containers."""
+    pods = {f"Pod/{f.facts['pod']}" for f in ended}
+    return [f for f in findings if f.kind == "event" and f.facts["object"] in pods]
 
 
 def _probe_killed(findings: Sequence[Finding]) -> Sequence[Finding]:
     killed = [f for f in _terminated(findings) if f.facts["exit_code"] in (137, 143) and f.facts["reason"] == "Error"]
     said = [
         f
-        for f in findings
-        if f.kind == "event"
-        and f.facts["reason"] in ("Killing", "Unhealthy")
+        for f in _events_about(killed, findings)
+        if f.facts["reason"] in ("Killing", "Unhealthy")
         and re.search(r"(?i)(?:liveness|startup) probe", f.facts["message"])
     ]
     return [*killed, *said] if killed and said else []
@@ -110,7 +123,8 @@ def _cannot_start(findings: Sequence[Finding]) -> Sequence[Finding]:
         for f in _terminated(findings)
         if f.facts["reason"] in START_REASONS or f.facts["exit_code"] in NOT_EXECUTABLE
     ]
-    return [*waiting, *ended]
+    hooks = [f for f in _events_about(_crashed(findings), findings) if f.facts["reason"] == "FailedPostStartHook"]
+    return [*waiting, *ended, *hooks]
 
 
 def _crashed(findings: Sequence[Finding]) -> list[Finding]:
@@ -123,14 +137,25 @@ def _crashed(findings: Sequence[Finding]) -> list[Finding]:
     return [
         f
         for f in _terminated(findings)
-        if (f.facts["pod"], f.facts["container"]) in looping or (f.facts["restarts"] >= 2 and f.facts["exit_code"])
+        if f.facts["reason"] not in LOST_REASONS
+        and (
+            (f.facts["pod"], f.facts["container"]) in looping or (f.facts["restarts"] >= 2 and f.facts["exit_code"])
+        )
     ]
 
 
 def _crash_logs(pattern: re.Pattern[str]) -> Callable[[Sequence[Finding]], Sequence[Finding]]:
     def applies(findings: Sequence[Finding]) -> Sequence[Finding]:
         crashed = _crashed(findings)
-        lines = [f for f in findings if f.kind == "log" and pattern.search(_last_lines(f.facts["text"]))]
+        # A sidecar says "connection refused" of the very application that crashed: only its own words count.
+        own = {(f.facts["pod"], f.facts["container"]) for f in crashed}
+        lines = [
+            f
+            for f in findings
+            if f.kind == "log"
+            and (f.facts["pod"], f.facts["container"]) in own
+            and pattern.search(_last_lines(f.facts["text"]))
+        ]
         return [*crashed, *lines] if crashed and lines else []
 
     return applies
@@ -148,8 +173,13 @@ def _changed_config(findings: Sequence[Finding]) -> Sequence[Finding]:
     return [*crashed, *changed, *lines] if crashed and changed and lines else []
 
 
+def _node_fault(findings: Sequence[Finding]) -> Sequence[Finding]:
+    failed = _with("pod-failed", reason=POD_REASONS)(findings)
+    lost = _with("container-terminated", reason=LOST_REASONS)(findings)
+    return [*failed, *lost, *_with("node-fault")(findings)]
+
+
 CAUSES: tuple[Row, ...] = (
-    Row(Cause.NODE_FAULT, _with("pod-failed", reason=POD_REASONS)),
     Row(Cause.IMAGE_ERROR, _with("container-waiting", reason=IMAGE_REASONS)),
     Row(Cause.MISSING_CONFIG, _missing_config),
     Row(Cause.CANNOT_START, _cannot_start),
@@ -158,5 +188,5 @@ CAUSES: tuple[Row, ...] = (
     Row(Cause.DEPENDENCY_DOWN, _crash_logs(DEPENDENCY_LOG)),
     Row(Cause.CHANGED_CONFIG, _changed_config),
     Row(Cause.CODE_ERROR, _crashed),
-    Row(Cause.NODE_FAULT, _with("node-fault")),
+    Row(Cause.NODE_FAULT, _node_fault),
 )

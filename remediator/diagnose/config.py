@@ -17,7 +17,8 @@ class Config:
     name = "config"
 
     async def collect(self, scene: Scene) -> Sequence[Finding]:
-        names = sorted(config_map_names(scene.workload.template))
+        template = (scene.workload.object.get("spec") or {}).get("template")
+        names = sorted(config_map_names(template)) if template else []
         known = scene.workload.config_maps
         if not names:
             return []

@@ -8,15 +8,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from datetime import datetime, timedelta
 
 from remediator.diagnose.base import Scene
 from remediator.diagnose.redact import redact
 from remediator.errors import cut
-from remediator.kube.base import controller_of
+from remediator.kube.base import controller_of, instant_of
 from remediator.kube.rollout import condition, current_replica_set
 from remediator.model import Finding, Json
 
 MAX_PODS = 10
+
+SETTLED_AFTER = timedelta(minutes=10)
+"""A container that has run this long is over its crashes: the kubelet forgets its back-off then."""
+
+FAILED_PODS = frozenset({"Evicted", "NodeLost", "Shutdown", "UnexpectedAdmissionError"})
 
 
 class Containers:
@@ -24,15 +30,18 @@ class Containers:
 
     async def collect(self, scene: Scene) -> Sequence[Finding]:
         workload = scene.workload
-        current = current_replica_set(workload.object, workload.replica_sets)
+        current = workload.object
+        if scene.target.kind == "Deployment":
+            current = current_replica_set(workload.object, workload.replica_sets)
+        # A Deployment that was not observed yet has no present revision, so none of its pods counts.
         current_uid = current["metadata"]["uid"] if current is not None else None
         pods = list(workload.pods)
         pods.sort(key=lambda pod: (_is_ready(pod), pod["metadata"]["name"]))
         findings = [self._share(pods, current_uid)]
         for pod in pods[:MAX_PODS]:
             owner = controller_of(pod)
-            is_current = current_uid is None or (owner is not None and owner["uid"] == current_uid)
-            findings += _pod_findings(pod, is_current)
+            is_current = owner is not None and owner["uid"] == current_uid
+            findings += _pod_findings(pod, is_current, scene.now)
         return findings
 
     def _share(self, pods: Sequence[Json], current_uid: str | None) -> Finding:
@@ -50,21 +59,28 @@ def _is_ready(pod: Json) -> bool:
     return (condition(pod, "Ready") or {}).get("status") == "True"
 
 
-def _pod_findings(pod: Json, is_current: bool) -> list[Finding]:
+def _pod_findings(pod: Json, is_current: bool, now: datetime) -> list[Finding]:
     name, status = pod["metadata"]["name"], pod.get("status") or {}
     base = {"pod": name, "is_current": is_current, "node": pod["spec"].get("nodeName")}
     found = []
-    if status.get("reason") in ("Evicted", "NodeLost", "Shutdown", "UnexpectedAdmissionError"):
-        found.append(Finding("pod-failed", f"{name}: {status['reason']}", {**base, "reason": status["reason"]}))
+    if status.get("reason") in FAILED_PODS:
+        # How its containers ended says nothing of the release.
+        return [Finding("pod-failed", f"{name}: {status['reason']}", {**base, "reason": status["reason"]})]
     scheduled = condition(pod, "PodScheduled") or {}
     if scheduled.get("status") == "False":
-        text = redact(cut(scheduled.get("message", "")))
+        text = cut(redact(scheduled.get("message", "")))
         facts = {**base, "reason": scheduled.get("reason", ""), "message": text}
         found.append(Finding("pod-not-scheduled", f"{name}: {scheduled.get('reason')}: {text}", facts))
     statuses = [*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())]
     for container in statuses:
-        found += _container_findings(container, base)
+        found += _container_findings(container, base, now)
     return found
+
+
+def _is_settled(container: Json, now: datetime) -> bool:
+    """Whether it runs and is ready, and has run long enough for how it ended before to be history."""
+    started = instant_of(((container.get("state") or {}).get("running") or {}).get("startedAt"))
+    return bool(container.get("ready")) and started is not None and now - started >= SETTLED_AFTER
 
 
 def missing_reference(message: str) -> str | None:
@@ -76,12 +92,17 @@ def missing_reference(message: str) -> str | None:
     return None
 
 
-def _container_findings(container: Json, base: dict[str, Json]) -> list[Finding]:
-    facts = {**base, "container": container["name"], "restarts": container.get("restartCount", 0)}
+def _container_findings(container: Json, base: dict[str, Json], now: datetime) -> list[Finding]:
+    facts = {
+        **base,
+        "container": container["name"],
+        "restarts": container.get("restartCount", 0),
+        "is_settled": _is_settled(container, now),
+    }
     found = []
     waiting = (container.get("state") or {}).get("waiting")
     if waiting and waiting.get("reason") not in (None, "ContainerCreating", "PodInitializing"):
-        message = redact(cut(waiting.get("message", "")))
+        message = cut(redact(waiting.get("message", "")))
         missing = missing_reference(message)
         summary = f"{base['pod']}/{container['name']}: {waiting['reason']}, {facts['restarts']} restarts"
         found.append(
@@ -99,7 +120,7 @@ def _container_findings(container: Json, base: dict[str, Json]) -> list[Finding]
                 Finding(
                     "container-terminated",
                     f"{base['pod']}/{container['name']}: exit {code} {reason}",
-                    {**facts, "exit_code": code, "reason": reason, "message": redact(cut(ended.get("message", "")))},
+                    {**facts, "exit_code": code, "reason": reason, "message": cut(redact(ended.get("message", "")))},
                 )
             )
             break

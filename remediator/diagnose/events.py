@@ -46,7 +46,7 @@ def _when(event: Json) -> datetime:
 
 def _finding(event: Json) -> Finding:
     about = event.get("involvedObject") or {}
-    message = redact(cut(event.get("message") or ""))
+    message = cut(redact(event.get("message") or ""))
     return Finding(
         "event",
         f"{about.get('kind')}/{about.get('name')}: {event['reason']}: {message}",

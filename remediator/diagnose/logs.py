@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from remediator.diagnose.base import Scene
 from remediator.diagnose.redact import redact
-from remediator.errors import PermanentError, cut
+from remediator.errors import RemediatorError, cut
 from remediator.kube.rollout import condition
 from remediator.model import Finding, Json
 
@@ -28,16 +28,17 @@ class Logs:
         sick = [pod for pod in scene.workload.pods if (condition(pod, "Ready") or {}).get("status") != "True"]
         sick.sort(key=lambda pod: -_restarts(pod))
         for pod in sick[:MAX_PODS]:
-            for container in (pod.get("status") or {}).get("containerStatuses") or ():
-                if container.get("ready") or left <= 0:
-                    continue
+            for container in statuses_of(pod):
                 for previous in (True, False) if container.get("restartCount") else (False,):
-                    finding = await self._read(scene, pod["metadata"]["name"], container["name"], previous)
-                    left -= len(finding.facts.get("text", ""))
+                    if container.get("ready") or left <= 0:
+                        continue
+                    limit = min(LIMIT_BYTES, left)
+                    finding = await self._read(scene, pod["metadata"]["name"], container["name"], previous, limit)
+                    left -= len(finding.facts.get("text", "").encode())
                     findings.append(finding)
         return findings
 
-    async def _read(self, scene: Scene, pod: str, container: str, previous: bool) -> Finding:
+    async def _read(self, scene: Scene, pod: str, container: str, previous: bool, limit: int) -> Finding:
         what = f"{'previous ' if previous else ''}log of {pod}/{container}"
         facts: dict[str, Json] = {"pod": pod, "container": container, "previous": previous}
         try:
@@ -47,9 +48,9 @@ class Logs:
                 container=container,
                 previous=previous,
                 tail_lines=TAIL_LINES,
-                limit_bytes=LIMIT_BYTES,
+                limit_bytes=limit,
             )
-        except PermanentError as error:
+        except RemediatorError as error:
             return Finding("unavailable", f"{what}: {cut(redact(str(error)))}", {**facts, "collector": "logs"})
         text = redact(logs.text)
         last = next((line for line in reversed(text.splitlines()) if line.strip()), "(empty)")
@@ -57,5 +58,10 @@ class Logs:
 
 
 def _restarts(pod: Json) -> int:
-    statuses = (pod.get("status") or {}).get("containerStatuses") or ()
-    return sum(container.get("restartCount") or 0 for container in statuses)
+    return sum(container.get("restartCount") or 0 for container in statuses_of(pod))
+
+
+def statuses_of(pod: Json) -> list[Json]:
+    """Of all containers; an init container that did its work is `ready`, one that fails is not."""
+    status = pod.get("status") or {}
+    return [*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())]

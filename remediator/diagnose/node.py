@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from remediator.diagnose.base import Scene
-from remediator.errors import PermanentError, cut
+from remediator.errors import RemediatorError, cut
 from remediator.kube.base import path_of
 from remediator.kube.rollout import condition
 from remediator.model import Finding, Json
@@ -24,7 +24,7 @@ class Node:
         for name in names[:MAX_NODES]:
             try:
                 findings += _read(await scene.cluster.get(path_of("Node", namespace=None, name=name)))
-            except PermanentError as error:
+            except RemediatorError as error:
                 findings.append(Finding("unavailable", f"node {name}: {cut(str(error))}", {"collector": self.name}))
         return findings
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from remediator.clock import rfc3339
 from remediator.diagnose.base import Scene
+from remediator.diagnose.redact import redact
 from remediator.errors import RemediatorError, cut
 from remediator.kube.base import annotations_of
 from remediator.kube.ownership import gitops_owner, template_writer
@@ -21,6 +22,7 @@ from remediator.model import Finding, Json
 from remediator.prometheus.base import label_value
 
 MAX_PATHS = 20
+CHANGE_CAUSE = "kubernetes.io/change-cause"
 
 
 class Rollout:
@@ -43,7 +45,7 @@ class Rollout:
             "deployed_seconds_ago": ago.total_seconds() if ago is not None else None,
             "status": status.detail,
             "by": template_writer(workload.object),
-            "change_cause": annotations_of(workload.object).get("kubernetes.io/change-cause"),
+            "change_cause": cut(redact(annotations_of(workload.object).get(CHANGE_CAUSE) or "")) or None,
             "gitops": gitops_owner(workload.object),
         }
         when = "at an unknown time" if ago is None else f"{ago.total_seconds() / 60:.0f} min ago"
