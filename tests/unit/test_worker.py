@@ -1,0 +1,123 @@
+"""The loops: one fault stops nothing else, what fails is tried again, and stopping gives back what is under way."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable
+from dataclasses import replace
+from datetime import timedelta
+
+from remediator.kube.base import Unreachable
+from remediator.model import Remediation, State
+from remediator.store.base import CommittedRecord
+from remediator.worker import Pace, Publisher, Worker
+from tests.cluster.waiting import wait_for_async
+from tests.pipeline.world import DEPLOYMENT, LEASE, World, world
+from tests.workloads import alert
+
+PACE = Pace("test", workers=2, lease=LEASE, poll_seconds=0.01, grace_seconds=0.2, pass_seconds=5)
+
+
+async def plain(_: Remediation, work: Awaitable[None]) -> None:
+    await work
+
+
+async def run_until(one: World, worker: Worker, kind: str) -> None:
+    async with asyncio.TaskGroup() as group:
+        running = group.create_task(worker.run())
+
+        async def is_there() -> bool:
+            return kind in await one.kinds()
+
+        await wait_for_async(is_there, timeout_seconds=5, what=kind)
+        worker.stop()
+        await running
+
+
+async def test_a_fault_of_ours_is_handed_to_people_and_the_others_go_on() -> None:
+    other = replace(alert(), fingerprint="f" * 16, labels={"alertname": "Unknown"})
+
+    async with world() as one:
+        one.shop.replies["PATCH", DEPLOYMENT] = ZeroDivisionError("a bug in the client")
+        await one.receive(alert(), other)
+        await run_until(one, Worker(one.parts, PACE, around=plain), "decision.escalated")
+        reasons = {record.body.get("reason") for record in await one.records()}
+        assert {"internal-error", "no-rule"} <= reasons
+        assert one.shop.writes() == []
+
+
+async def test_what_cannot_be_read_now_is_tried_again() -> None:
+    async with world() as one:
+        path = "/api/v1/namespaces/shop/pods/checkout-3-a"
+        one.shop.errors[path] = Unreachable("away")
+        await one.receive()
+        worker = Worker(one.parts, PACE, around=plain)
+        async with asyncio.TaskGroup() as group:
+            running = group.create_task(worker.run())
+            await wait_for_async(lambda: f"GET {path}" in one.shop.calls, timeout_seconds=5, what="a first try")
+            one.shop.errors.clear()
+            one.clock.jump(seconds=10)
+
+            async def applied() -> bool:
+                one.clock.jump(seconds=5)
+                return "action.applied" in await one.kinds()
+
+            await wait_for_async(applied, timeout_seconds=5, what="the second try")
+            worker.stop()
+            await running
+        assert len(one.shop.writes()) == 1
+
+
+async def test_stopping_makes_what_is_under_way_claimable_at_once() -> None:
+    started = asyncio.Event()
+
+    async def stuck(_: Remediation, work: Awaitable[None]) -> None:
+        started.set()
+        try:
+            await asyncio.sleep(60)
+        finally:
+            work.close()  # type: ignore[attr-defined]  # a coroutine that was never begun
+
+    async with world() as one:
+        await one.receive()
+        worker = Worker(one.parts, PACE, around=stuck)
+        async with asyncio.TaskGroup() as group:
+            running = group.create_task(worker.run())
+            await started.wait()
+            worker.stop()
+            await running
+        assert [remediation.state for remediation in await one.claim()] == [State.QUEUED]
+
+
+class Deaf:
+    """A sink that does not hear the first time."""
+
+    name = "deaf"
+
+    def __init__(self) -> None:
+        self.heard: list[int] = []
+        self.failures = 1
+
+    async def tell(self, record: CommittedRecord) -> None:
+        if self.failures:
+            self.failures -= 1
+            raise ValueError("a bug in the sink")
+        self.heard.append(record.seq)
+
+
+async def test_a_sink_that_fails_loses_no_record() -> None:
+    async with world() as one:
+        await one.receive()
+        await one.run()
+        sink = Deaf()
+        publisher = Publisher(sink, store=one.database, reader=one.database, poll_seconds=0.01)
+        async with asyncio.TaskGroup() as group:
+            running = group.create_task(publisher.run())
+            everything = [record.seq for record in await one.records()]
+            await wait_for_async(lambda: sink.heard == everything, timeout_seconds=5, what="all records were told")
+            publisher.stop()
+            await running
+
+
+def test_a_pass_ends_before_its_lease() -> None:
+    assert timedelta(seconds=PACE.pass_seconds) < PACE.lease
