@@ -15,7 +15,7 @@ import re
 MASK = "[redacted]"
 
 _NAME = (
-    r"(?:passw(?:or)?d|passphrase|pwd|secret|token|api[_-]?key|access[_-]?key|private[_-]?key|encryption[_-]?key"
+    r"(?:passw(?:or)?d|passphrase|pwd|secret|token(?!s)|api[_-]?key|access[_-]?key|private[_-]?key|encryption[_-]?key"
     r"|credentials?|auth[_-]?key|connection[_-]?string|session[_-]?id|signature)"
 )
 """What a name of a secret contains; what stands before it in the name does not matter. `PWD` alone is a directory."""
@@ -26,12 +26,15 @@ _QUOTED = r"\"(?:[^\"\\\n]|\\.)*\"|'(?:[^'\\\n]|\\.)*'"
 _PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = (
     (
         re.compile(
-            r"-----BEGIN (?:[A-Z0-9]{1,20} ){0,4}(?:KEY|CERTIFICATE|BLOCK)-----[^-]*(?:-----END [A-Z0-9 ]{1,60}-----)?"
+            r"-----BEGIN (?:[A-Z0-9]{1,20} ){0,4}(?:KEY|CERTIFICATE|BLOCK)-----(?:[^-]|-(?!----))*"
+            r"(?:-----END [A-Z0-9 ]{1,60}-----)?"
         ),
         MASK,
     ),
     (
-        re.compile(r"(?i)\b((?:proxy-)?authorization|x-api-key|x-auth-token|set-cookie|cookie)(\"?\s{0,5}[:=]\s{0,5}).*"),
+        re.compile(
+            r"(?i)\b((?:proxy-)?authorization|x-api-key|x-auth-token|set-cookie|cookie)([\"']?\s{0,5}[:=]\s{0,5}).*"
+        ),
         rf"\1\2{MASK}",
     ),
     (re.compile(r"(?i)\b(bearer|basic)\s{1,5}[A-Za-z0-9._~+/=-]{8,}"), rf"\1 {MASK}"),
@@ -49,10 +52,13 @@ _PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = (
         ),
         rf"\1{MASK}",
     ),
-    (re.compile(rf"(?i)({_NAME}{_REST}[\"'][:=]\s{{0,5}})([^\s,;&)}}\]\"']+)"), rf"\1{MASK}"),
+    (re.compile(rf"(?i)({_NAME}{_REST}[\"'][:=]\s{{0,5}})(?!\[redacted\])([^\s,;&)}}\]\"']+)"), rf"\1{MASK}"),
     # name=value, name: value
     (
-        re.compile(rf"(?i)((?!(?<![\w.-])pwd=/)(?<!max_){_NAME}{_REST}\s{{0,5}}[:=]\s{{0,5}})({_QUOTED}|[^\s,;&)}}\]\"'][^\s,;&)}}\]]*)"),
+        re.compile(
+            rf"(?i)((?!(?<![\w.-])pwd=/){_NAME}(?!{_REST}\.java:\d){_REST}\s{{0,5}}[:=]\s{{0,5}})(?!\[redacted\])"
+            rf"({_QUOTED}|[^\s,;&)}}\]\"'][^\s,;&)}}\]]*)"
+        ),
         rf"\1{MASK}",
     ),
     (re.compile(rf"(?i)((?<![\w.-])--?[\w.-]{{0,40}}?{_NAME}{_REST})(\s{{1,5}})([^\s-]\S*)"), rf"\1\2{MASK}"),
