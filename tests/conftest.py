@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import secrets
 from collections.abc import Iterator
@@ -13,6 +14,13 @@ from tests.cluster.controlplane import ControlPlane
 from tests.cluster.waiting import wait_for
 
 NAMESPACE_LABELS = {"app.kubernetes.io/part-of": "remediator-tests"}
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """pytest-asyncio asks for the current loop before its first test and never closes the one made for the answer."""
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    config.add_cleanup(loop.close)
 
 
 @pytest.fixture(scope="session")
