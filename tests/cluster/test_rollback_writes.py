@@ -205,6 +205,19 @@ async def test_the_inverse_is_refused_after_someone_else_changed_the_template(
     assert spec_and_annotations(app.live()) == spec_and_annotations(before)
 
 
+async def test_the_inverse_is_refused_without_our_mark(app: App, cluster: KubernetesCluster) -> None:
+    """The same template under another action's mark is that action's doing: only it may take it back."""
+    bad_release(app)
+    plan = await planned(app, cluster)
+    await act(plan, cluster)
+    app.kubectl("annotate", "--overwrite", "deployment/shop", f"{LAST_ACTION}=another")
+
+    written = await revert(plan, cluster)
+
+    assert (written.answer, written.reason) == (Answer.NOT_APPLIED, Reason.CONFLICT)
+    assert app.images() == [GOOD]
+
+
 def spec_and_annotations(item: Object) -> Object:
     """What people write; the controller's own revision number may still be on its way."""
     own = "deployment.kubernetes.io/"

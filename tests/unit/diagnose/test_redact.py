@@ -63,6 +63,14 @@ SECRETS: list[tuple[str, str, str]] = [
     ("PEM", f"-----BEGIN RSA PRIVATE KEY-----\n{B64}\n{B64}\n-----END RSA PRIVATE KEY-----", B64),
     ("PEM", f"-----BEGIN PRIVATE KEY-----\nDEK-Info: AES-256\n{B64}\n-----END PRIVATE KEY-----", B64),
     ("PEM", f"cut: -----BEGIN OPENSSH PRIVATE KEY-----\n{B64}", B64),
+    ("key=value", f"client_secret={S}&grant_type=x", S),
+    ("key=value", f"private_key={S}", S),
+    ("header", f"Set-Cookie: sid={S}; HttpOnly", S),
+    ("header", f"authorization=Basic {S}==", S),
+    ("bearer without header", f"got header Bearer {S} from peer", S),
+    ("URL userinfo", f"redis://:{S}@cache:6379/0", S),
+    ("flag", f"-token {S}", S),
+    ("prose", f"secret was {S}", S),
     ("hidden by colours", f"pass\x1b[31mword\x1b[0m={S}", S),
 ]
 
@@ -99,6 +107,10 @@ HARMLESS = [
     "Traceback (most recent call last):\n\tFile \"/app/main.py\", line 41",
     "-----BEGIN TEST-----",
     "basic checks passed",
+    "listening on 0.0.0.0:8080",
+    "TypeError: Router.__init__() missing 1 required positional argument: 'timeout'",
+    "GET http://db.shop.svc:8080/healthz 503",
+    "2026-11-23T12:00:00Z INFO took 12ms",
 ]
 
 
