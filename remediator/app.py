@@ -21,6 +21,7 @@ from aiohttp import web
 
 from remediator.api.answers import Part
 from remediator.api.application import build_application
+from remediator.api.deployments import DeploymentRoutes
 from remediator.api.operating import OperatingRoutes
 from remediator.api.reading import IncidentRoutes
 from remediator.api.server import HttpServer
@@ -46,6 +47,7 @@ from remediator.sinks.metrics import MetricsSink
 from remediator.store.base import Accepted, Record
 from remediator.store.database import Database, open_database
 from remediator.telemetry import Telemetry, otlp_exporter
+from remediator.watch import watcher as watch
 from remediator.worker import Pace, Publisher, Worker
 
 PASS_SHARE = 0.75
@@ -139,6 +141,15 @@ class Service:
             Publisher(sink, store=database, reader=database, poll_seconds=min(1.0, settings.poll_seconds))
             for sink in self._sinks()
         ]
+        self._watcher = watch.Watcher(
+            database.rollouts,
+            cluster=cluster,
+            metrics=metrics,
+            clock=clock,
+            protected_namespaces=self.parts.protected_namespaces,
+            pace=watch.Pace(settings.rollout_poll_seconds),
+            count=telemetry.rollouts,
+        )
         self._server = HttpServer(self._application(), grace_seconds=settings.grace_seconds)
 
     @property
@@ -167,9 +178,11 @@ class Service:
             publishers = [group.create_task(publisher.run()) for publisher in self._publishers]
             watch = group.create_task(self._watch_files())
             gauges = group.create_task(self._observe())
+            rollouts = group.create_task(self._watch_rollouts())
             await self._stopping.wait()
             watch.cancel()
             gauges.cancel()
+            rollouts.cancel()
             self._worker.stop()
             await asyncio.wait([worker])
             for publisher in self._publishers:
@@ -250,6 +263,12 @@ class Service:
             receiver.routes(),
             operating=operating,
             incidents=IncidentRoutes(self.database),
+            deployments=DeploymentRoutes(
+                self.database.rollouts,
+                metrics=self._metrics,
+                clock=self.parts.clock,
+                problem=lambda: self._watcher.problem,
+            ),
             telemetry=self._telemetry,
             max_body_bytes=self._settings.max_body_bytes,
             version=VERSION,
@@ -267,6 +286,10 @@ class Service:
                     await self.reload()
                 except ConfigError as error:
                     self._log.error("reload failed, the rules from before stay in force", problem=cut(str(error)))
+
+    async def _watch_rollouts(self) -> None:
+        if self._settings.rollout_poll_seconds > 0:
+            await self._watcher.run()
 
     async def _observe(self) -> None:
         """Keep the gauges that are not counted from records near the truth."""

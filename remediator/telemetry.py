@@ -91,6 +91,7 @@ class Telemetry:
             ("mode_info", "", "The most that any rule may do."),
             ("paused", "", "Whether the kill switch is engaged."),
             ("queue_depth", "", "Remediations that are not final, by state."),
+            ("rollouts", "", "Present rollouts of the deployment watch, by state."),
             ("config_last_reload_successful", "", "Whether the last attempt to load the rules succeeded."),
             ("config_last_reload_success_timestamp", "s", "When the rules were last loaded, in Unix seconds."),
             ("build_info", "", "Version of remediator and of Python."),
@@ -168,6 +169,12 @@ class Telemetry:
         for state in State:
             if state not in TERMINAL:
                 self._set("queue_depth", depth.get(state, 0), state=state.value)
+
+    def rollouts(self, counts: Mapping[str, int]) -> None:
+        """State -> how many present rollouts; replaces what was said before."""
+        self._gauges["rollouts"] = {}
+        for state, count in counts.items():
+            self._set("rollouts", count, state=state)
 
     def reloaded(self, *, at_seconds: float, successful: bool) -> None:
         """`at_seconds` is Unix time."""

@@ -13,6 +13,7 @@ from aiohttp.typedefs import Handler, Middleware
 from opentelemetry.trace import SpanKind
 
 from remediator.api.answers import problem
+from remediator.api.deployments import DeploymentRoutes
 from remediator.api.openapi import document
 from remediator.api.operating import OperatingRoutes
 from remediator.api.reading import IncidentRoutes
@@ -37,6 +38,7 @@ def build_application(
     *,
     operating: OperatingRoutes,
     incidents: IncidentRoutes,
+    deployments: DeploymentRoutes,
     telemetry: Telemetry,
     max_body_bytes: int,
     version: str,
@@ -49,7 +51,13 @@ def build_application(
         return web.Response(body=api_description, content_type="application/json")
 
     application.add_routes(
-        [*receiver_routes, *operating.routes(), *incidents.routes(), web.get("/openapi.json", openapi)]
+        [
+            *receiver_routes,
+            *operating.routes(),
+            *incidents.routes(),
+            *deployments.routes(),
+            web.get("/openapi.json", openapi),
+        ]
     )
     return application
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,10 +13,20 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from remediator.api.answers import IncidentDetail, Incidents, Pause, PauseRequest, Problem, Readiness
+from remediator.api.deployments import DeploymentDetail, Deployments
 
 TEXT = "text/plain"
 JSON = "application/json"
-_MODELS: tuple[type[BaseModel], ...] = (IncidentDetail, Incidents, Pause, PauseRequest, Problem, Readiness)
+_MODELS: tuple[type[BaseModel], ...] = (
+    DeploymentDetail,
+    Deployments,
+    IncidentDetail,
+    Incidents,
+    Pause,
+    PauseRequest,
+    Problem,
+    Readiness,
+)
 _ALERTS = "Alertmanager's webhook (version 4). Answered with 200 once every alert is stored."
 _RELOAD = "Load the rules again. Off unless web_enable_lifecycle is set."
 
@@ -26,6 +37,10 @@ _PATHS: Mapping[str, Mapping[str, tuple[str, type[BaseModel] | None, tuple[int, 
     "/webhook": {"post": (_ALERTS, None, (400, 401, 413, 415, 503), True)},
     "/api/v1/incidents": {"get": ("Incidents, newest first.", Incidents, (400, 503), False)},
     "/api/v1/incidents/{id}": {"get": ("One incident whole.", IncidentDetail, (400, 404, 503), False)},
+    "/api/v1/deployments": {"get": ("Rollouts under watch, newest first.", Deployments, (400, 503), False)},
+    "/api/v1/deployments/{namespace}/{name}": {
+        "get": ("One Deployment: its rollouts, the baseline and now.", DeploymentDetail, (404, 503), False)
+    },
     "/api/v1/pause": {
         "get": ("The kill switch.", Pause, (503,), False),
         "post": ("Engage or release the kill switch.", Pause, (400, 401, 415, 503), True),
@@ -83,8 +98,15 @@ def _operation(
             {"name": "limit", "in": "query", "schema": {"type": "integer", "minimum": 1, "maximum": 1000}},
             {"name": "open", "in": "query", "schema": {"type": "boolean"}},
         ]
-    if "{id}" in path:
-        operation["parameters"] = [{"name": "id", "in": "path", "required": True, "schema": {"type": "string"}}]
+    if path == "/api/v1/deployments":
+        operation["parameters"] = [
+            {"name": "limit", "in": "query", "schema": {"type": "integer", "minimum": 1, "maximum": 5000}},
+            {"name": "watched", "in": "query", "schema": {"type": "boolean"}},
+        ]
+    if names := re.findall(r"\{(\w+)\}", path):
+        operation["parameters"] = [
+            {"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in names
+        ]
     return operation
 
 

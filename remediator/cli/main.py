@@ -22,8 +22,12 @@ app = typer.Typer(
 )
 check_app = typer.Typer(help="Check files before they are used.", no_args_is_help=True, rich_markup_mode=None)
 incidents_app = typer.Typer(help="Look at incidents of a running service.", no_args_is_help=True, rich_markup_mode=None)
+deployments_app = typer.Typer(
+    help="Look at the rollouts that a running service watches.", no_args_is_help=True, rich_markup_mode=None
+)
 app.add_typer(check_app, name="check")
 app.add_typer(incidents_app, name="incidents")
+app.add_typer(deployments_app, name="deployments")
 
 OutputOption = Annotated[Output, typer.Option("-o", "--output", help="Form of the output.")]
 UrlOption = Annotated[
@@ -143,6 +147,37 @@ def show_incident(
     from remediator.cli.incidents import show_incident as run
 
     raise typer.Exit(run(url, incident, output))
+
+
+@deployments_app.command("list")
+def list_deployments(
+    url: UrlOption = DEFAULT_URL,
+    limit: Annotated[int, typer.Option("--limit", min=1, max=5000, help="Most deployments to list.")] = 500,
+    watched: Annotated[bool, typer.Option("--watched", help="Only those within two hours of their rollout.")] = False,
+    output: OutputOption = Output.SIMPLE,
+) -> None:
+    """List the present rollouts, newest first.
+
+    Example: remediator deployments list --watched
+    """
+    from remediator.cli.deployments import list_deployments as run
+
+    raise typer.Exit(run(url, output, limit=limit, only_watched=watched))
+
+
+@deployments_app.command("show")
+def show_deployment(
+    deployment: Annotated[str, typer.Argument(metavar="NAMESPACE/NAME", help="Which Deployment.")],
+    url: UrlOption = DEFAULT_URL,
+    output: OutputOption = Output.SIMPLE,
+) -> None:
+    """Show one Deployment: its rollout, how it did before and does now, and the rollouts before.
+
+    Example: remediator deployments show shop/checkout
+    """
+    from remediator.cli.deployments import show_deployment as run
+
+    raise typer.Exit(run(url, deployment, output))
 
 
 @app.command()

@@ -1,4 +1,5 @@
-"""The store: both protocols (`base.Store`, `reading.IncidentReader`) on one SQLAlchemy Core database.
+"""The store: the protocols `base.Store` and `reading.IncidentReader`, and by `rollouts` the one of the deployment
+watch, on one SQLAlchemy Core database.
 
 `app.py` opens it and hands it to the receiver, the worker and the readers. Each method prepares its values, which may
 raise ValueError before anything is queued, and makes one call to the writer; the SQL is in the files beside this one.
@@ -19,6 +20,7 @@ from remediator.store.base import Accepted, Change, CommittedRecord, KillSwitch,
 from remediator.store.episodes import prepare
 from remediator.store.migrate import migrate
 from remediator.store.reading import IncidentRow, IncidentView
+from remediator.store.rollouts import RolloutTable
 from remediator.store.rows import record_from, to_json, to_micros
 from remediator.store.sqlite import check_url, connect, is_memory
 from remediator.store.tables import records
@@ -50,6 +52,7 @@ class Database:
     def __init__(self, writer: Writer, *, clock: Clock) -> None:
         self._writer = writer
         self._clock = clock
+        self.rollouts = RolloutTable(writer)
 
     async def close(self) -> None:
         """Finish the calls that wait, then let the file go."""

@@ -126,6 +126,41 @@ cursors = sa.Table(
     sa.Column("moved_at", Instant, nullable=False),
 )
 
+rollouts = sa.Table(
+    "rollouts",
+    metadata,
+    sa.Column("id", Id, primary_key=True, autoincrement=False),
+    sa.Column("cluster", sa.Text, nullable=False),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("namespace", sa.Text, nullable=False),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("uid", sa.Text, nullable=False),
+    sa.Column("target_key", sa.Text, nullable=False),
+    sa.Column("template_hash", sa.Text, nullable=False),
+    sa.Column("revision", sa.BigInteger),
+    sa.Column("images", sa.Text, nullable=False),
+    sa.Column("started_at", Instant, nullable=False),
+    sa.Column("is_exact", sa.Boolean, nullable=False),
+    sa.Column("first_seen_at", Instant, nullable=False),
+    sa.Column("completed_at", Instant),
+    sa.Column("watched_until", Instant, nullable=False),
+    sa.Column("deployed_by", sa.Text),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("available_since", Instant),
+    sa.Column("proven_good_at", Instant),
+    sa.Column("stable_at", Instant),
+    sa.Column("incident_id", Id),
+    sa.Column("baseline", sa.Text),
+    sa.Column("ended_at", Instant),
+)
+
+rollout_looks = sa.Table(
+    "rollout_looks",
+    metadata,
+    sa.Column("cluster", sa.Text, primary_key=True),
+    sa.Column("looked_at", Instant, nullable=False),
+)
+
 
 def _one_of(states: frozenset[State]) -> sa.ColumnElement[bool]:
     # Written out, not bound: a partial index serves a query only if the query shows the same text.
@@ -161,3 +196,7 @@ sa.Index("ix_remediations_alert", remediations.c.alert_id)
 _index("ix_records_remediation", records.c.remediation_id, where=records.c.remediation_id.is_not(None))
 _index("ix_records_incident", records.c.incident_id, where=records.c.incident_id.is_not(None))
 sa.Index("ix_template_events_target", template_events.c.target_key)
+_index("uq_rollouts_present_target", rollouts.c.target_key, unique=True, where=rollouts.c.ended_at.is_(None))
+_index("ix_rollouts_ended", rollouts.c.ended_at, where=rollouts.c.ended_at.is_not(None))
+sa.Index("ix_rollouts_place", rollouts.c.namespace, rollouts.c.name)
+_index("ix_incidents_target", incidents.c.target_key, incidents.c.opened_at, where=incidents.c.target_key.is_not(None))

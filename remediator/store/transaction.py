@@ -14,13 +14,14 @@ import sqlalchemy as sa
 
 from remediator.audit.record import encode_entry
 from remediator.store.rows import to_micros
-from remediator.store.tables import alerts, incidents, records, remediations, template_events
+from remediator.store.tables import alerts, incidents, records, remediations, rollouts, template_events
 
 _NUMBERED = {
     "alerts": alerts.c.id,
     "incidents": incidents.c.id,
     "remediations": remediations.c.id,
     "template_events": template_events.c.id,
+    "rollouts": rollouts.c.id,
     "records": records.c.seq,
 }
 _HIGHEST = sa.select(

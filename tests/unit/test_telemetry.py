@@ -33,6 +33,7 @@ remediator_notifications_total{integration="slack"} 1.0
 remediator_paused 1.0
 remediator_queue_depth{state="queued"} 2.0
 remediator_queue_depth{state="held"} 0.0
+remediator_rollouts{state="watched"} 3.0
 remediator_webhook_requests_total{code="503"} 1.0
 """
 
@@ -59,6 +60,8 @@ def test_every_metric_has_its_agreed_name_and_labels(telemetry: Telemetry) -> No
     telemetry.notification_failed("slack", error=TimeoutError)
     telemetry.paused(True)
     telemetry.queued({"queued": 2})
+    telemetry.rollouts({"rolling-out": 1})
+    telemetry.rollouts({"watched": 3})
     telemetry.reloaded(at_seconds=1_500_000_000, successful=True)
     shown = lines(telemetry)
     assert [line for line in EVERYTHING.splitlines() if line not in shown] == []

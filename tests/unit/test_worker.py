@@ -89,6 +89,44 @@ async def test_stopping_makes_what_is_under_way_claimable_at_once() -> None:
         assert [remediation.state for remediation in await one.claim()] == [State.QUEUED]
 
 
+async def test_being_woken_while_every_slot_is_busy_starves_nobody() -> None:
+    """The loop waits for a slot; it does not ask again and again without letting anything else run."""
+    release = asyncio.Event()
+
+    async def waiting(_: Remediation, work: Awaitable[None]) -> None:
+        await release.wait()
+        await work
+
+    async with world() as one:
+        await one.receive()
+        worker = Worker(one.parts, replace(PACE, workers=1, poll_seconds=60), around=waiting)
+        async with asyncio.TaskGroup() as group:
+            running = group.create_task(worker.run())
+            for _ in range(20):
+                await asyncio.sleep(0)
+                worker.wake()
+            release.set()
+
+            async def applied() -> bool:
+                return "action.applied" in await one.kinds()
+
+            await wait_for_async(applied, timeout_seconds=5, what="the pass goes on")
+            worker.stop()
+            await running
+
+
+async def test_a_fault_after_the_end_changes_nothing() -> None:
+    async def breaks_after(_: Remediation, work: Awaitable[None]) -> None:
+        await work
+        raise ZeroDivisionError("a bug in the tracer")
+
+    silent = replace(alert(), labels={"alertname": "Unknown"})
+    async with world() as one:
+        await one.receive(silent)
+        await run_until(one, Worker(one.parts, PACE, around=breaks_after), "decision.declined")
+        assert await one.kinds() == ["step.diagnosing", "decision.declined"]
+
+
 class Deaf:
     """A sink that does not hear the first time."""
 

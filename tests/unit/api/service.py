@@ -13,10 +13,12 @@ from opentelemetry.sdk.trace.export import SpanExporter
 
 from remediator.api.answers import Part
 from remediator.api.application import build_application
+from remediator.api.deployments import DeploymentRoutes
 from remediator.api.operating import OperatingRoutes
 from remediator.api.reading import IncidentRoutes
 from remediator.api.server import HttpServer
 from remediator.errors import ConfigError
+from remediator.prometheus.base import Metrics
 from remediator.settings import Settings
 from remediator.store.database import Database, open_database
 from remediator.telemetry import Telemetry
@@ -65,7 +67,9 @@ class Service:
 
 
 @asynccontextmanager
-async def running(*, span_exporter: SpanExporter | None = None, **flags: Any) -> AsyncIterator[Service]:
+async def running(
+    *, span_exporter: SpanExporter | None = None, metrics: Metrics | None = None, **flags: Any
+) -> AsyncIterator[Service]:
     """A service with these settings on a free port."""
     settings = Settings.load(None, flags)
     clock = StoppedClock()
@@ -96,6 +100,7 @@ async def running(*, span_exporter: SpanExporter | None = None, **flags: Any) ->
         (),
         operating=operating,
         incidents=IncidentRoutes(store),
+        deployments=DeploymentRoutes(store.rollouts, metrics=metrics, clock=clock, problem=lambda: ""),
         telemetry=telemetry,
         max_body_bytes=settings.max_body_bytes,
         version="1.2.3",

@@ -1,0 +1,66 @@
+"""What one look shows of a Deployment: raw JSON -> `Picture`. Pure; called by `watcher.py`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from remediator.kube.base import instant_of
+from remediator.kube.ownership import template_writer
+from remediator.kube.rollout import (
+    condition,
+    is_observed,
+    meaningful_hash,
+    owned_by,
+    revision_of,
+    rollout_status,
+    rollout_times,
+)
+from remediator.model import Json, Target
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """One Deployment as read.
+
+    `is_complete` is kubectl's rule, `is_available` that with at least one replica: all of them are of this template.
+    `completed_at` is the API's word for when the last rollout ended; None: it did not, or the API does not say.
+    `revision` is None until the present spec is observed.
+    """
+
+    target: Target
+    template_hash: str
+    revision: int | None
+    images: Mapping[str, str]
+    created_at: datetime
+    deployed_by: str | None
+    is_complete: bool
+    is_available: bool
+    completed_at: datetime | None
+
+
+def picture_of(deployment: Json, *, cluster: str, template_hash: str | None = None) -> Picture:
+    """`template_hash` as computed before for this uid and generation, which saves most of the work."""
+    metadata, spec = deployment["metadata"], deployment["spec"]
+    status = rollout_status(deployment)
+    progressing = condition(deployment, "Progressing") or {}
+    is_done = progressing.get("reason") == "NewReplicaSetAvailable"
+    created_at = instant_of(metadata["creationTimestamp"])
+    assert created_at is not None
+    return Picture(
+        target=Target(cluster, "Deployment", metadata["namespace"], metadata["name"], metadata["uid"]),
+        template_hash=template_hash or meaningful_hash(spec["template"]),
+        revision=revision_of(deployment) or None if is_observed(deployment) else None,
+        images={item["name"]: str(item.get("image")) for item in spec["template"]["spec"].get("containers") or ()},
+        created_at=created_at,
+        deployed_by=template_writer(deployment),
+        is_complete=status.is_complete,
+        is_available=status.is_complete and spec.get("replicas", 1) > 0,
+        completed_at=instant_of(progressing.get("lastUpdateTime")) if is_done else None,
+    )
+
+
+def started_at_of(deployment: Json, replica_sets: Sequence[Json]) -> datetime | None:
+    """The lower bound of the present rollout's start, from the ReplicaSets of its namespace; None: not observed yet."""
+    return rollout_times(deployment, owned_by(deployment, replica_sets)).started_at

@@ -1,0 +1,225 @@
+"""The loop of the deployment watch: list Deployments, decide what it means, keep it, measure what is new.
+
+`app.py` runs one for the cluster. It polls: what one poll misses the next one finds, and a watch that was cut off would
+have to be followed by a list anyway.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+import structlog
+
+from remediator.clock import Clock, rfc3339
+from remediator.errors import RemediatorError, TransientError, cut
+from remediator.kube.base import Cluster, Forbidden, path_of
+from remediator.model import Json
+from remediator.prometheus.base import Metrics
+from remediator.store.base import Record
+from remediator.store.rollouts_base import Known, Look, Rollout, RolloutState, RolloutStore
+from remediator.watch.baseline import measure
+from remediator.watch.decide import Glance, Step, begin, follow, gone, is_new
+from remediator.watch.picture import Picture, picture_of, started_at_of
+
+MAX_DEPLOYMENTS = 5000
+"""Most Deployments that are looked at; what is beyond is not watched, and the log says so."""
+
+MAX_NAMESPACES_APART = 10
+"""New rollouts in more namespaces than this are looked up by one list of all ReplicaSets."""
+
+MAX_MISSED_LOOKS = 3
+"""A pause of more than this many polls is a gap in which nobody knows what happened."""
+
+MAX_BASELINES = 5
+"""Baselines taken after one look, so that a first look at a large cluster does not storm Prometheus."""
+
+MEASURE_AGAIN_AFTER = timedelta(minutes=5)
+"""Pause after Prometheus could not say: the time before a rollout can still be asked for later."""
+
+BASELINE_WITHIN = timedelta(hours=24)
+"""A rollout longer ago than this gets no baseline: nobody compares with it any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """`poll_seconds` is the pause between two looks, by the clock."""
+
+    poll_seconds: float
+
+    @property
+    def max_gap(self) -> timedelta:
+        return timedelta(seconds=self.poll_seconds * MAX_MISSED_LOOKS)
+
+
+class Watcher:
+    """Looks until cancelled. `problem` is why the last look failed, empty when it did not."""
+
+    def __init__(
+        self,
+        store: RolloutStore,
+        *,
+        cluster: Cluster,
+        metrics: Metrics | None,
+        clock: Clock,
+        protected_namespaces: frozenset[str],
+        pace: Pace,
+        count: Callable[[Mapping[str, int]], None],
+    ) -> None:
+        """`count` is told after each look how many present rollouts are in each state."""
+        self._store = store
+        self._cluster = cluster
+        self._metrics = metrics
+        self._clock = clock
+        self._protected = protected_namespaces
+        self._pace = pace
+        self._count = count
+        self._hashes: dict[tuple[str, int], str] = {}
+        """(uid, generation) -> template hash, of the last look only."""
+        self._log = structlog.get_logger("remediator.watch")
+        self._is_cut_off = False
+        self._measure_from = clock.now()
+        self.problem = ""
+
+    async def run(self) -> None:
+        """Look every `poll_seconds`. Returns when the API server does not permit it: rights change with a restart."""
+        while True:
+            try:
+                await self.look()
+            except Forbidden as error:
+                self.problem = f"not permitted to list deployments or replicasets in all namespaces: {cut(str(error))}"
+                self._log.warning("rollouts are not watched", problem=self.problem)
+                return
+            except RemediatorError as error:
+                if not self.problem:
+                    self._log.warning("rollouts could not be looked at, trying again", problem=cut(str(error)))
+                self.problem = cut(str(error))
+            else:
+                self.problem = ""
+            await self._clock.sleep(self._pace.poll_seconds)
+
+    async def look(self) -> None:
+        """One look. Raises the errors of the cluster and of the store; then nothing of it is kept."""
+        known = await self._store.known(self._cluster.name)
+        listed = await self._cluster.list(path_of("Deployment", namespace=None), limit=MAX_DEPLOYMENTS)
+        now = self._clock.now()
+        is_gap = known.looked_at is None or now - known.looked_at > self._pace.max_gap
+        glance = Glance(now=now, since=None if is_gap else known.looked_at)
+        deployments = [item for item in listed if item["metadata"]["namespace"] not in self._protected]
+        pictures = await self._pictures(deployments)
+        present = {rollout.target.key: rollout for rollout in known.rollouts}
+        fresh = [item for item, p in zip(deployments, pictures, strict=True) if is_new(present.get(p.target.key), p)]
+        replica_sets = await self._replica_sets(fresh)
+        steps = [
+            self._step(item, picture, known, present.get(picture.target.key), replica_sets, glance)
+            for item, picture in zip(deployments, pictures, strict=True)
+        ]
+        if not self._says_cut_off(len(listed)):
+            there = {picture.target.key for picture in pictures}
+            steps += [gone(rollout, glance) for key, rollout in present.items() if key not in there]
+        await self._store.keep(_look_of(steps, known, cluster=self._cluster.name, glance=glance))
+        rollouts = (await self._store.known(self._cluster.name)).rollouts
+        states = Counter(rollout.state for rollout in rollouts)
+        self._count({state.value: states[state] for state in RolloutState if state is not RolloutState.REPLACED})
+        await self._take_baselines(rollouts)
+
+    async def _pictures(self, deployments: Sequence[Json]) -> list[Picture]:
+        before, self._hashes = self._hashes, {}
+        found = []
+        for number, item in enumerate(deployments):
+            key = (str(item["metadata"]["uid"]), int(item["metadata"].get("generation") or 0))
+            picture = picture_of(item, cluster=self._cluster.name, template_hash=before.get(key))
+            self._hashes[key] = picture.template_hash
+            found.append(picture)
+            if number % 100 == 99:
+                await asyncio.sleep(0)  # hashing thousands of templates must not keep a webhook waiting
+        return found
+
+    async def _replica_sets(self, fresh: Sequence[Json]) -> Mapping[str, Sequence[Json]]:
+        """Namespace -> its ReplicaSets, for the namespaces in which a rollout is new."""
+        namespaces = sorted({item["metadata"]["namespace"] for item in fresh})
+        if len(namespaces) <= MAX_NAMESPACES_APART:
+            return {name: await self._cluster.list(path_of("ReplicaSet", namespace=name)) for name in namespaces}
+        found: dict[str, list[Json]] = {name: [] for name in namespaces}
+        for item in await self._cluster.list(path_of("ReplicaSet", namespace=None)):
+            if (namespace := item["metadata"]["namespace"]) in found:
+                found[namespace].append(item)
+        return found
+
+    def _step(
+        self,
+        deployment: Json,
+        picture: Picture,
+        known: Known,
+        rollout: Rollout | None,
+        replica_sets: Mapping[str, Sequence[Json]],
+        glance: Glance,
+    ) -> Step:
+        if rollout is None or is_new(rollout, picture):
+            started_at = started_at_of(deployment, replica_sets[picture.target.namespace])
+            return begin(rollout, picture, glance, started_at=started_at)
+        incident = known.incidents.get(rollout.id) if rollout.id is not None else None
+        return follow(rollout, picture, glance, incident=incident)
+
+    def _says_cut_off(self, count: int) -> bool:
+        is_cut_off = count >= MAX_DEPLOYMENTS
+        if is_cut_off and not self._is_cut_off:
+            self._log.warning("only a part of the Deployments is watched", limit=MAX_DEPLOYMENTS)
+        self._is_cut_off = is_cut_off
+        return is_cut_off
+
+    async def _take_baselines(self, rollouts: Sequence[Rollout]) -> None:
+        """Measure the time before the newest rollouts; what Prometheus cannot say now is asked again later."""
+        now = self._clock.now()
+        if self._metrics is None or now < self._measure_from:
+            return
+        waiting = [
+            rollout
+            for rollout in sorted(rollouts, key=lambda one: one.started_at, reverse=True)
+            if rollout.baseline is None and now - rollout.started_at < BASELINE_WITHIN
+        ]
+        try:
+            # Longer, and the next look would come so late that it takes the pause for a gap.
+            async with asyncio.timeout(self._pace.poll_seconds):
+                await self._measure(waiting[:MAX_BASELINES], self._metrics)
+        except (TransientError, TimeoutError) as error:
+            self._measure_from = now + MEASURE_AGAIN_AFTER
+            self._log.info("baseline not taken yet", problem=cut(str(error)) or "no answer in time")
+
+    async def _measure(self, waiting: Sequence[Rollout], metrics: Metrics) -> None:
+        for rollout in waiting:
+            baseline = await measure(rollout.target, metrics, at=rollout.started_at)
+            if rollout.id is not None:
+                await self._store.set_baseline(rollout.id, baseline)
+
+
+def _look_of(steps: Sequence[Step], known: Known, *, cluster: str, glance: Glance) -> Look:
+    changes = tuple(change for step in steps for change in step.changes)
+    before = {rollout.id: rollout for rollout in known.rollouts}
+    ledger = tuple((step.changes[0].target, step.ledger) for step in steps if step.ledger is not None)
+    records = []
+    for change in changes:
+        old = before.get(change.id) if change.id is not None else None
+        if old is None:
+            continue
+        if change.proven_good_at is not None and old.proven_good_at is None:
+            records.append(_record("rollout.proven-good", change))
+        if change.state is RolloutState.STABLE and old.state is not RolloutState.STABLE:
+            records.append(_record("rollout.stable", change))
+    return Look(cluster=cluster, at=glance.now, changes=changes, ledger=ledger, records=records)
+
+
+def _record(kind: str, rollout: Rollout) -> Record:
+    target = rollout.target
+    body: dict[str, Json] = {
+        "object": {"kind": target.kind, "namespace": target.namespace, "name": target.name, "uid": target.uid},
+        "template_hash": rollout.template_hash,
+        "revision": rollout.revision,
+        "images": dict(rollout.images),
+        "started_at": rfc3339(rollout.started_at),
+        "available_since": rfc3339(rollout.available_since) if rollout.available_since else None,
+    }
+    return Record(kind, body)

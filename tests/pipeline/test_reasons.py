@@ -1,0 +1,336 @@
+"""Every reason stands in a record of some alert's way: none is dead, and none is given without a record."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from remediator.clock import rfc3339
+from remediator.errors import PermanentError
+from remediator.journal import Journal
+from remediator.kube.base import Conflict, Forbidden, ReplyLost
+from remediator.kube.rollout import REVISION
+from remediator.model import AlertStatus, Json, Mode, Reason, Request, State
+from remediator.prometheus.base import PrometheusUnavailable
+from remediator.rules.schema import RuleSet, rule_set
+from remediator.store.base import KillSwitch
+from tests.pipeline.world import DEPLOYMENT, World, pod, rule, world
+from tests.workloads import NOW, alert, replica_set, template
+
+Way = Callable[[World], Awaitable[None]]
+SELECTOR = {"selector": {"app": "checkout"}}
+CRASH = {"alertname": "KubePodCrashLooping", "namespace": "shop"}
+RESTARTED = {"kubectl.kubernetes.io/restartedAt": "2026-11-21T00:00:00Z"}
+POD = "/api/v1/namespaces/shop/pods/checkout-3-a"
+
+
+def with_labels(**labels: str) -> Way:
+    """An alert with these labels."""
+
+    async def way(one: World) -> None:
+        await one.receive(alert(labels={**CRASH, **labels}))
+
+    return way
+
+
+def with_live(edit: Callable[[Json], Any]) -> Way:
+    """The Deployment edited, before the alert comes."""
+
+    async def way(one: World) -> None:
+        edit(one.shop.live)
+        await one.receive()
+
+    return way
+
+
+def with_old(edit: Callable[[Json], Any]) -> Way:
+    """The ReplicaSet of the former revision edited."""
+
+    async def way(one: World) -> None:
+        edit(one.shop.peek("ReplicaSet", "shop", "checkout-2"))
+        await one.receive()
+
+    return way
+
+
+def forbidden(path: str) -> Way:
+    async def way(one: World) -> None:
+        one.shop.errors[path] = Forbidden("no")
+        await one.receive()
+
+    return way
+
+
+def answering(reply: Exception, *, dry: bool = False) -> Way:
+    """The API server answers every real write (or every dry run too) so."""
+
+    async def way(one: World) -> None:
+        def answer(request: Request, dry_run: bool) -> Json:
+            if dry_run and not dry:
+                return one.shop.patch(request, dry_run)
+            raise reply
+
+        one.shop.replies["PATCH", DEPLOYMENT] = answer
+        await one.receive()
+
+    return way
+
+
+async def as_it_is(one: World) -> None:
+    await one.receive()
+
+
+async def ambiguous(one: World) -> None:
+    """A Service in front of two workloads."""
+    other = copy.deepcopy(one.shop.live)
+    other["metadata"] |= {"name": "cart", "uid": "d-2"}
+    cart = copy.deepcopy(one.shop.peek("ReplicaSet", "shop", "checkout-3"))
+    cart["metadata"] |= {"name": "cart-1", "uid": "rs-c"}
+    cart["metadata"]["ownerReferences"][0] |= {"name": "cart", "uid": "d-2"}
+    service = {"kind": "Service", "metadata": {"name": "web", "namespace": "shop", "uid": "s"}, "spec": SELECTOR}
+    one.shop.add(other, cart, crashing("cart-1-a", "cart-1", "rs-c"), service)
+    await one.receive(alert(labels={**CRASH, "service": "web"}))
+
+
+async def unsupported(one: World) -> None:
+    one.shop.add({"kind": "CronJob", "metadata": {"name": "nightly", "namespace": "shop", "uid": "c"}, "spec": {}})
+    await one.receive(alert(labels={**CRASH, "resourcequota": "q", "pod": "x"}))
+
+
+def not_observed(live: Json) -> None:
+    live["status"]["observedGeneration"] = 6
+
+
+def owned(live: Json) -> None:
+    live["metadata"]["ownerReferences"] = [{"kind": "Canary", "name": "c", "uid": "c", "controller": True}]
+
+
+def by_flux(live: Json) -> None:
+    live["metadata"]["labels"] = {"kustomize.toolkit.fluxcd.io/name": "shop"}
+
+
+def checksums(which: str) -> Json:
+    return template("shop/checkout:1.5", annotations={"checksum/config": which})
+
+
+def a_set(number: int, pod_template: Json, *, created: Any, ready: int = 0) -> Json:
+    """A ReplicaSet of the Deployment, as the API server has it."""
+    one = {**replica_set(number, pod_template, created=created, ready=ready), "kind": "ReplicaSet"}
+    one["metadata"]["labels"] = {"app": "checkout"}
+    one["metadata"]["ownerReferences"][0]["apiVersion"] = "apps/v1"
+    return one
+
+
+async def only_checksums(one: World) -> None:
+    one.shop.live["spec"]["template"] = checksums("b")
+    one.shop.add(a_set(3, checksums("b"), created=NOW - timedelta(minutes=10)))
+    one.shop.add(a_set(2, checksums("a"), created=NOW - timedelta(days=2), ready=2))
+    await one.receive()
+
+
+def using_config(pod_template: Json) -> Json:
+    pod_template["spec"]["containers"][0]["envFrom"] = [{"configMapRef": {"name": "app-config"}}]
+    return pod_template
+
+
+def config_map(changed: Any) -> Json:
+    return {"kind": "ConfigMap", "metadata": {"name": "app-config", "namespace": "shop", "creationTimestamp": changed}}
+
+
+async def config_changed(one: World) -> None:
+    using_config(one.shop.live["spec"]["template"])
+    using_config(one.shop.peek("ReplicaSet", "shop", "checkout-3")["spec"]["template"])
+    one.shop.add(config_map(rfc3339(NOW - timedelta(minutes=1))))
+    await one.receive()
+
+
+async def deploy_another(one: World) -> None:
+    """Someone deploys a third release, which crashes as well."""
+    third = template("shop/checkout:1.6")
+    one.shop.live["spec"]["template"] = third
+    one.shop.live["metadata"]["annotations"][REVISION] = "9"
+    one.shop.add(a_set(9, third, created=one.clock.now()), crashing("checkout-9-a", "checkout-9", "rs-9"))
+    labels = {**CRASH, "pod": "checkout-9-a"}
+    await one.receive(alert(fingerprint="e" * 16, labels=labels, starts_at=one.clock.now()))
+
+
+def crashing(name: str, owner: str, uid: str) -> Json:
+    """A pod in its crash loop."""
+    refs = {"metadata": {"name": owner, "uid": uid}}
+    return pod(name, refs, ready=False, since=NOW)
+
+
+async def seen_before(one: World) -> None:
+    """The release before the present one is one that we left ourselves."""
+    one.shop.heals = False
+    await one.receive()
+    await one.run()
+    await deploy_another(one)
+
+
+async def helped_before(one: World) -> None:
+    """We acted, it helped, and a few minutes later the next release crashes."""
+    await one.receive()
+    await one.run()
+    await deploy_another(one)
+
+
+async def deployed_again(one: World) -> None:
+    one.shop.heals = False
+    await one.receive()
+    await one.run()
+    one.clock.jump(minutes=16)
+    await one.receive(alert(fingerprint="e" * 16, starts_at=one.clock.now()))
+
+
+async def paused(one: World) -> None:
+    await one.database.set_kill_switch(KillSwitch(True, "a test", "me", one.clock.now(), None))
+    await one.receive()
+
+
+async def resolved(one: World) -> None:
+    await one.receive()
+    await one.receive(replace(alert(), status=AlertStatus.RESOLVED, ends_at=NOW))
+
+
+async def forgotten(one: World) -> None:
+    await one.receive()
+    one.clock.jump(hours=2)
+
+
+async def someone_else(one: World) -> None:
+    """The reply is lost, and the object that is found carries somebody's change."""
+
+    def answer(request: Request, dry_run: bool) -> Json:
+        if dry_run:
+            return one.shop.patch(request, dry_run)
+        one.shop.live["metadata"]["generation"] += 1
+        raise ReplyLost("no answer")
+
+    one.shop.replies["PATCH", DEPLOYMENT] = answer
+    await one.receive()
+
+
+async def no_prometheus(one: World) -> None:
+    await one.receive()
+    await one.run(until=lambda state: state is State.VERIFYING)
+    one.metrics.failure = PrometheusUnavailable("down")
+
+
+async def no_help(one: World) -> None:
+    one.shop.heals = False
+    await one.receive()
+
+
+async def fault_of_ours(one: World) -> None:
+    await one.receive()
+    [remediation] = await one.claim()
+    await Journal(remediation, store=one.database, clock=one.clock).broken("KeyError: 'x'")
+
+
+def table(**changes: Any) -> dict[str, RuleSet]:
+    return {"rules": rule_set([rule(**changes)])}
+
+
+ESCALATES: dict[str, Any] = {"respond": [{"do": "escalate"}], "verify": None}
+ROLLS_BACK_FOR_IMAGES = {"respond": [{"when": {"cause": "image-error"}, "do": "rollback"}]}
+
+WAYS: dict[Reason, tuple[Way, dict[str, Any]]] = {
+    Reason.NO_RULE: (as_it_is, table(match=['alertname="Other"'])),
+    Reason.NO_TARGET_LABEL: (with_labels(), {}),
+    Reason.TARGET_NOT_FOUND: (with_labels(pod="gone"), {}),
+    Reason.TARGET_AMBIGUOUS: (ambiguous, {}),
+    Reason.TARGET_UNSUPPORTED: (unsupported, {}),
+    Reason.TARGET_CHANGED: (with_labels(pod="checkout-3-a", uid="another"), {}),
+    Reason.TARGET_PROTECTED: (with_labels(namespace="kube-system", pod="dns"), {}),
+    Reason.TARGET_UNREADABLE: (forbidden(POD), {}),
+    Reason.ROW_RECOMMENDS: (as_it_is, table(respond=[{"do": "recommend"}])),
+    Reason.ROW_ESCALATES: (as_it_is, table(**ESCALATES)),
+    Reason.NO_ROW: (as_it_is, table(**ROLLS_BACK_FOR_IMAGES)),
+    Reason.FACT_MISSING: (forbidden("/api/v1/namespaces/shop"), {}),
+    Reason.NOT_OBSERVED: (with_live(not_observed), {}),
+    Reason.PAUSED: (with_live(lambda live: live["spec"].update(paused=True)), {}),
+    Reason.BEING_DELETED: (
+        with_live(lambda live: live["metadata"].update(deletionTimestamp="2026-11-23T11:59:00Z")),
+        {},
+    ),
+    Reason.UNSUPPORTED_STRATEGY: (with_live(lambda live: live["spec"].update(strategy={"type": "Own"})), {}),
+    Reason.OWNED_BY_CONTROLLER: (with_live(owned), {}),
+    Reason.OWNED_BY_GITOPS: (with_live(by_flux), {}),
+    Reason.NO_DIFFERENT_REVISION: (
+        with_old(lambda old: old["spec"].update(template=template("shop/checkout:1.5", annotations=RESTARTED))),
+        {},
+    ),
+    Reason.ONLY_CHECKSUM_DIFFERS: (only_checksums, {}),
+    Reason.CONFIG_CHANGED: (config_changed, {}),
+    Reason.REFERENCE_MISSING: (with_old(lambda old: using_config(old["spec"]["template"])), {}),
+    Reason.NOT_RECENT: (
+        as_it_is,
+        table(respond=[{"do": "rollback", "with": {"recent": "1m"}}]),
+    ),
+    Reason.PREVIOUS_NOT_PROVEN_GOOD: (with_old(lambda old: old["status"].update(readyReplicas=0)), {}),
+    Reason.ALREADY_ROLLED_BACK: (seen_before, {}),
+    Reason.REDEPLOYED_AFTER_ROLLBACK: (deployed_again, {}),
+    Reason.NO_HISTORY: (with_live(lambda live: live["spec"].update(revisionHistoryLimit=0)), {}),
+    Reason.OPTED_OUT: (
+        with_live(lambda live: live["metadata"]["annotations"].update({"remediator.io/actions": "restart"})),
+        {},
+    ),
+    Reason.KILL_SWITCH: (paused, {}),
+    Reason.MODE_OFF: (as_it_is, {"mode": Mode.OFF}),
+    Reason.MODE_SILENT: (as_it_is, {"mode": Mode.SILENT}),
+    Reason.MODE_INVALID: (
+        with_live(lambda live: live["metadata"]["annotations"].update({"remediator.io/mode": "on"})),
+        {},
+    ),
+    Reason.SEVERITY_WAITS: (as_it_is, table(severity=4)),
+    Reason.COOLDOWN: (helped_before, {}),
+    Reason.LIMIT_USED: (
+        helped_before,
+        table(limits=["1 per 1h"], guards={"cooldown": {"period": "1m"}}),
+    ),
+    Reason.NEEDS_APPROVAL: (as_it_is, {"mode": Mode.APPROVE}),
+    Reason.ALERT_RESOLVED: (resolved, {}),
+    Reason.TRUNCATED: (lambda one: one.receive(alert(truncated=1)), {}),
+    Reason.DRY_RUN_REFUSED: (answering(PermanentError("denied"), dry=True), {}),
+    Reason.NOT_PROVABLE: (answering(Forbidden("no"), dry=True), {}),
+    Reason.DECISION_EXPIRED: (forgotten, {}),
+    Reason.CONFLICT: (answering(Conflict("changed")), {}),
+    Reason.REPLY_LOST: (answering(ReplyLost("no answer")), {}),
+    Reason.REFUSED_BY_API: (answering(Forbidden("no")), {}),
+    Reason.NOT_VERIFIED: (no_help, {}),
+    Reason.EVIDENCE_MISSING: (no_prometheus, {}),
+    Reason.CHANGED_BY_SOMEONE_ELSE: (someone_else, {}),
+    Reason.INTERNAL_ERROR: (fault_of_ours, {}),
+}
+
+
+def test_there_is_a_way_to_every_reason() -> None:
+    assert WAYS.keys() == set(Reason) - {Reason.NONE}
+
+
+@pytest.mark.parametrize("reason", WAYS, ids=str)
+async def test_the_reason_stands_in_a_record_and_on_the_remediation(reason: Reason) -> None:
+    way, changes = WAYS[reason]
+    async with world(**changes) as one:
+        await way(one)
+        for _ in range(300):
+            await one.one_pass()
+            found = [r for r in await one.records() if r.body.get("reason") == reason]
+            if found:
+                break
+            one.clock.jump(seconds=5)
+        else:
+            seen = [(r.kind, r.body.get("reason"), r.body.get("detail")) for r in await one.records()]
+            raise AssertionError(f"{reason} never came: {seen[:12]}")
+
+        assert found[0].body["detail"], "people are told more than the word"
+        if found[-1] == await one.last() and found[-1].incident_id is not None:
+            view = await one.database.incident(found[-1].incident_id)
+            assert view is not None
+            assert view.row.reason == reason

@@ -1,0 +1,95 @@
+"""`check`: which of several verdicts decides, and what becomes of a guard that does not answer."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from pydantic import BaseModel
+
+from remediator.guards.base import NoParameters, View
+from remediator.guards.check import GUARD_TIMEOUT_SECONDS, Ruling, check
+from remediator.kube.base import Forbidden, Unreachable
+from remediator.model import Decision, Reason, Verdict
+from tests.jumping import run_jumping
+from tests.unit.guards.test_guards import view
+
+
+class Says:
+    """A guard that always says the same, and whether it was asked."""
+
+    parameters = NoParameters
+
+    def __init__(self, answer: Decision | Exception | None) -> None:
+        self.name = str(answer)
+        self.answer = answer
+        self.asked = False
+
+    async def check(self, view: View, parameters: BaseModel) -> Verdict:
+        self.asked = True
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        if self.answer is None:
+            await asyncio.Event().wait()
+        assert isinstance(self.answer, Decision)
+        return Verdict(self.name, self.answer, Reason.NONE, "because")
+
+
+async def ruling(*guards: Says) -> Ruling:
+    return await check(view(), guards, lambda _: NoParameters())
+
+
+ALLOW, RECOMMEND, HOLD, REFUSE, ASK = (
+    Decision.ALLOW,
+    Decision.RECOMMEND,
+    Decision.HOLD,
+    Decision.REFUSE,
+    Decision.ASK,
+)
+DECIDES: list[tuple[list[Decision], Decision]] = [
+    ([ALLOW, ALLOW], ALLOW),
+    ([ALLOW, HOLD, REFUSE], HOLD),
+    ([REFUSE, HOLD], REFUSE),
+    ([RECOMMEND, ALLOW], RECOMMEND),
+    ([RECOMMEND, HOLD], HOLD),
+    ([RECOMMEND, REFUSE], REFUSE),
+    ([ASK, ALLOW], ASK),
+    ([ASK, REFUSE], REFUSE),
+    ([ASK, HOLD], HOLD),
+    ([ASK, RECOMMEND], RECOMMEND),
+]
+
+
+@pytest.mark.parametrize(("answers", "decision"), DECIDES, ids=lambda value: str(value))
+async def test_which_verdict_decides(answers: list[Decision], decision: Decision) -> None:
+    found = await ruling(*(Says(answer) for answer in answers))
+
+    assert found.deciding.decision is decision
+    assert found.is_allowed == (decision is ALLOW)
+
+
+@pytest.mark.parametrize("stop", [HOLD, REFUSE])
+async def test_after_a_hold_or_a_refusal_nobody_else_is_asked(stop: Decision) -> None:
+    later = Says(ALLOW)
+
+    await ruling(Says(stop), later)
+
+    assert not later.asked
+
+
+async def test_what_a_guard_may_not_read_is_a_refusal() -> None:
+    found = await ruling(Says(Forbidden("no")))
+
+    assert (found.deciding.decision, found.deciding.reason) == (REFUSE, Reason.FACT_MISSING)
+
+
+async def test_a_fault_of_the_outside_is_no_answer() -> None:
+    with pytest.raises(Unreachable):
+        await ruling(Says(Unreachable("away")))
+
+
+def test_a_guard_that_hangs_refuses() -> None:
+    found, seconds = run_jumping(ruling(Says(None)))
+
+    assert (found.deciding.decision, found.deciding.reason) == (REFUSE, Reason.FACT_MISSING)
+    assert seconds == pytest.approx(GUARD_TIMEOUT_SECONDS, abs=1)
