@@ -5,8 +5,8 @@ A collector that fails or is not permitted yields a finding that says so; it nev
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
@@ -17,8 +17,25 @@ from remediator.prometheus.base import Metrics
 
 
 @dataclass(frozen=True, slots=True)
+class Dependency:
+    """Something that a rule says its targets need: a Service, Deployment or StatefulSet of this cluster.
+
+    `namespace` None: the target's own. `contact` is the row of the escalation matrix that owns it, "" for none.
+    """
+
+    name: str
+    kind: str
+    namespace: str | None
+    object_name: str
+    contact: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Scene:
-    """What a collector may read. `metrics` is None where no Prometheus is configured."""
+    """What a collector may read. `metrics` is None where no Prometheus is configured.
+
+    `queries` is the rule's name -> PromQL, with its placeholders not yet filled in.
+    """
 
     target: Target
     alert: Alert
@@ -26,6 +43,8 @@ class Scene:
     cluster: Cluster
     metrics: Metrics | None
     now: datetime
+    queries: Mapping[str, str] = field(default_factory=dict)
+    dependencies: Sequence[Dependency] = ()
 
 
 class Collector(Protocol):

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from remediator.diagnose.base import Scene
-from remediator.diagnose.redact import redact
+from remediator.redact import redact
 from remediator.errors import cut
 from remediator.kube.base import controller_of, instant_of
 from remediator.kube.rollout import condition, current_replica_set

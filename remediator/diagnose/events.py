@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from remediator.diagnose.base import Scene
-from remediator.diagnose.redact import redact
+from remediator.redact import redact
 from remediator.errors import cut
 from remediator.kube.base import instant_of, path_of
 from remediator.kube.rollout import condition, current_replica_set

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from remediator.diagnose.base import Scene
-from remediator.diagnose.redact import redact
+from remediator.redact import redact
 from remediator.errors import RemediatorError, cut
 from remediator.kube.rollout import condition
 from remediator.model import Finding, Json

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from remediator.clock import rfc3339
 from remediator.diagnose.base import Scene
-from remediator.diagnose.redact import redact
+from remediator.redact import redact
 from remediator.errors import RemediatorError, cut
 from remediator.kube.base import annotations_of
 from remediator.kube.ownership import gitops_owner, template_writer

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from remediator.diagnose.redact import MASK, redact
+from remediator.redact import MASK, redact
 
 S = "hunter2-Zq81kLmN"
 """The secret of every line below: nothing of it may be left."""
