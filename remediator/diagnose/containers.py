@@ -11,11 +11,11 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from remediator.diagnose.base import Scene
-from remediator.redact import redact
 from remediator.errors import cut
 from remediator.kube.base import controller_of, instant_of
 from remediator.kube.rollout import condition, current_replica_set
 from remediator.model import Finding, Json
+from remediator.redact import redact
 
 MAX_PODS = 10
 

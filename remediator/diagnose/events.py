@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from remediator.diagnose.base import Scene
-from remediator.redact import redact
 from remediator.errors import cut
 from remediator.kube.base import instant_of, path_of
 from remediator.kube.rollout import condition, current_replica_set
 from remediator.model import Finding, Json
+from remediator.redact import redact
 
 MAX_OBJECTS = 4
 MAX_EVENTS = 50

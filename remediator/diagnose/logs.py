@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from remediator.diagnose.base import Scene
-from remediator.redact import redact
 from remediator.errors import RemediatorError, cut
 from remediator.kube.rollout import condition
 from remediator.model import Finding, Json
+from remediator.redact import redact
 
 TAIL_LINES = 200
 LIMIT_BYTES = 128 * 1024

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 from remediator.clock import rfc3339
 from remediator.diagnose.base import Scene
-from remediator.redact import redact
 from remediator.errors import RemediatorError, cut
 from remediator.kube.base import annotations_of
 from remediator.kube.ownership import gitops_owner, template_writer
@@ -20,6 +19,7 @@ from remediator.kube.rollout import (
 )
 from remediator.model import Finding, Json
 from remediator.prometheus.base import label_value
+from remediator.redact import redact
 
 MAX_PATHS = 20
 CHANGE_CAUSE = "kubernetes.io/change-cause"
