@@ -47,6 +47,11 @@ INTENT_LIVES = timedelta(seconds=120)
 MAX_TRIES = 3
 """How often a conflict may send a decision back to the start (kubernetes-actions: at most 3 times)."""
 
+DECIDE_AGAIN = frozenset({Reason.CONFLICT, Reason.REPLY_LOST, Reason.NOT_SENT, Reason.DISRUPTION_BUDGET})
+"""Why a first request was not done, where deciding again may lead to one that is."""
+
+_BY_HARM = (Answer.APPLIED, Answer.NOT_APPLIED, Answer.UNKNOWN)
+
 
 class Journal:
     """One claimed remediation on its way; `remediation` is always as last committed."""
@@ -66,6 +71,11 @@ class Journal:
         """The committed plan; there is one from `acting` on."""
         assert self.remediation.plan is not None
         return self.remediation.plan
+
+    @property
+    def step(self) -> int:
+        """The step of the plan whose intent is committed, from 0; while reverting or restoring the one to be undone."""
+        return int(self.remediation.progress.get("step", 0))
 
     @property
     def acted_at(self) -> datetime:
@@ -160,12 +170,18 @@ class Journal:
                 await self._advance(State.RECOMMENDED, "decision.recommended", body, change)
 
     async def intend(self, ruling: Ruling) -> None:
-        """Commit the exact request before it is sent."""
-        now = self._clock.now()
-        body = {**_plan(self.plan), "verdicts": _verdicts(ruling), "detail": self.plan.summary}
-        body |= {"request": _request(self.plan.request), "generation": self.plan.generation}
-        change = Change(mode=Mode.ACTIVE, acted_at=now, progress={})
-        await self._advance(State.ACTING, "action.intent", body, change)
+        """Commit the exact first request before it is sent."""
+        body = {"verdicts": _verdicts(ruling), "detail": self.plan.summary, "generation": self.plan.generation}
+        await self._intend(State.ACTING, "action.intent", 0, body, self.plan.steps[0].request)
+
+    async def _intend(self, to: State, kind: str, number: int, body: Mapping[str, Json], request: Request) -> None:
+        steps = {"step": number + 1, "of": len(self.plan.steps)}
+        change = Change(mode=Mode.ACTIVE, acted_at=self._clock.now(), progress={**self._memory(), "step": number})
+        await self._advance(to, kind, {**_plan(self.plan), **steps, **body, "request": _request(request)}, change)
+
+    def _memory(self) -> Mapping[str, Json]:
+        """What the steps before left to remember, and nothing of a check's memory."""
+        return {name: self.remediation.progress[name] for name in ("worst",) if name in self.remediation.progress}
 
     async def stopped(self, detail: str) -> None:
         """The kill switch was engaged between the intent and the write: nothing was sent."""
@@ -173,28 +189,40 @@ class Journal:
         body = {**_plan(self.plan), **_no(Reason.KILL_SWITCH, detail), "until": rfc3339(due)}
         await self._advance(State.HELD, "decision.held", body, Change(due_at=due))
 
-    async def acted(self, written: Written) -> None:
-        """Applied: watch it. Not applied: decide again, a few times, then hand it to people. Unknown: people.
+    async def acted(self, written: Written) -> bool:
+        """Applied: on to the next step, after the last one watch it. Not applied: decide again, a few times, then hand
+        it to people; after an earlier step was done, watch what it led to. Unknown: people. True: the intent of a
+        further step is committed, and it may be sent.
 
         While the intent is fresh, a request whose reply was lost may still be on its way: only look again, never send.
         """
-        plan, tries, now = self.plan, self.remediation.tries + 1, self._clock.now()
+        plan, number, now = self.plan, self.step, self._clock.now()
         body = {**_plan(plan), **_no(written.reason, written.detail), "generation": written.generation}
-        is_lost = written.reason is Reason.REPLY_LOST
-        if is_lost and written.answer is not Answer.APPLIED and self._is_fresh(now):
-            return await self._store.release(self.remediation, due_at=now + READ_BACK_PAUSE, progress={})
-        match written.answer:
-            case Answer.APPLIED:
+        body |= {"step": number + 1, "of": len(plan.steps)}
+        if self._may_still_arrive(written, now):
+            await self._store.release(self.remediation, due_at=now + READ_BACK_PAUSE, progress={"step": number})
+            return False
+        if written.answer is Answer.UNKNOWN:
+            await self._advance(State.UNKNOWN, "outcome.unknown", body)
+        elif written.answer is Answer.APPLIED and number + 1 < len(plan.steps):
+            done = {"detail": f"{written.detail} ({plan.steps[number].touched})"}
+            following = plan.steps[number + 1].request
+            await self._intend(State.ACTING, "action.intent", number + 1, {"before": {**body, **done}}, following)
+            return True
+        elif written.answer is Answer.APPLIED or number > 0:
+            # What was not done after a first step was, verification tells; the inverse is of what was done.
+            done_steps = plan.steps[: number + 1 if written.answer is Answer.APPLIED else number]
+            if written.answer is Answer.APPLIED:
                 body["detail"] = plan.summary
-                await self._advance(State.VERIFYING, "action.applied", body, Change(ledger=self._installed(plan)))
-            case Answer.UNKNOWN:
-                await self._advance(State.UNKNOWN, "outcome.unknown", body)
-            case Answer.NOT_APPLIED if (is_lost or written.reason is Reason.CONFLICT) and tries <= MAX_TRIES:
-                await self._advance(State.DIAGNOSING, "action.not-applied", body, Change(tries=tries))
-                await self._store.release(self.remediation, due_at=now + CONFLICT_PAUSE, progress={})
-            case Answer.NOT_APPLIED:
-                await self._advance(State.ESCALATED, "decision.escalated", body)
-        return None
+            change = Change(plan=replace(plan, steps=done_steps), progress={}, ledger=self._installed(plan))
+            await self._advance(State.VERIFYING, "action.applied", body, change)
+        elif written.reason in DECIDE_AGAIN and self.remediation.tries < MAX_TRIES:
+            change = Change(tries=self.remediation.tries + 1)
+            await self._advance(State.DIAGNOSING, "action.not-applied", body, change)
+            await self._store.release(self.remediation, due_at=now + CONFLICT_PAUSE, progress={})
+        else:
+            await self._advance(State.ESCALATED, "decision.escalated", body)
+        return False
 
     async def look_again(self, seen: Verification, *, at: datetime) -> None:
         await self._store.release(self.remediation, due_at=at, progress=seen.memory)
@@ -204,6 +232,10 @@ class Journal:
         assert seen.outcome is not None
         body = {**_plan(self.plan), "evidence": dict(seen.evidence), "detail": _evidence_line(seen)}
         match seen.outcome:
+            case Outcome.VERIFIED if self.plan.restore_after is not None and self.plan.is_reversible:
+                due = self._clock.now() + self.plan.restore_after
+                change = Change(due_at=due, progress={})
+                await self._advance(State.TEMPORARY, "outcome.temporary", {**body, "until": rfc3339(due)}, change)
             case Outcome.VERIFIED:
                 good = self._event(SEEN_GOOD, self.plan.details.get("to_hash"))
                 await self._advance(State.VERIFIED, "outcome.verified", body, Change(ledger=good))
@@ -219,37 +251,67 @@ class Journal:
         await self._advance(State.ESCALATED, "decision.escalated", body)
 
     async def intend_revert(self) -> None:
-        assert self.plan.inverse is not None
-        body = {**_plan(self.plan), "request": _request(self.plan.inverse), "detail": "restoring what was before"}
-        await self._advance(State.REVERTING, "revert.intent", body, Change(acted_at=self._clock.now()))
+        """Commit the inverse of the last step that has one before it is sent."""
+        await self._intend_undo(State.REVERTING, len(self.plan.steps), "restoring what was before")
 
-    async def reverted(self, written: Written) -> None:
-        """As `acted`, for the inverse: it is sent once, and what cannot be told is left to people."""
-        now = self._clock.now()
+    async def intend_restore(self) -> None:
+        """As `intend_revert`, for what helped and was meant for a time only."""
+        await self._intend_undo(State.RESTORING, len(self.plan.steps), "it helped and is over: giving back")
+
+    async def _intend_undo(self, to: State, below: int, detail: str) -> None:
+        number = self._undoable(below)
+        assert number is not None
+        inverse = self.plan.steps[number].inverse
+        assert inverse is not None
+        kind = "revert.intent" if to is State.REVERTING else "restore.intent"
+        await self._intend(to, kind, number, {"detail": detail}, inverse)
+
+    def _undoable(self, below: int) -> int | None:
+        return next((n for n in range(below - 1, -1, -1) if self.plan.steps[n].inverse is not None), None)
+
+    async def undone(self, written: Written) -> bool:
+        """As `acted`, for an inverse: each is sent once, the last step's first. True: the next may be sent.
+
+        What somebody changed meanwhile is left as it is. After a restore that is an end like any other; after a
+        failure it is people's, and so is whatever cannot be told.
+        """
+        now, number = self._clock.now(), self.step
+        if self._may_still_arrive(written, now):
+            progress = {**self._memory(), "step": number}
+            await self._store.release(self.remediation, due_at=now + READ_BACK_PAUSE, progress=progress)
+            return False
+        worst = max(self.remediation.progress.get("worst", Answer.APPLIED), written.answer, key=_BY_HARM.index)
+        if self._undoable(number) is not None:
+            self.remediation = replace(self.remediation, progress={**self.remediation.progress, "worst": worst})
+            await self._intend_undo(self.state, number, f"{written.detail} ({self.plan.steps[number].touched})")
+            return True
+        is_restore = self.state is State.RESTORING
         body = {**_plan(self.plan), **_no(written.reason or Reason.NOT_VERIFIED, written.detail)}
-        if written.reason is Reason.REPLY_LOST and written.answer is not Answer.APPLIED and self._is_fresh(now):
-            return await self._store.release(self.remediation, due_at=now + READ_BACK_PAUSE, progress={})
-        match written.answer:
-            case Answer.APPLIED:
-                body["detail"] = f"the action did not help and was reverted: {self.plan.summary}"
-                await self._advance(State.REVERTED, "outcome.reverted", body)
-            case Answer.NOT_APPLIED:
-                await self._advance(State.ESCALATED, "decision.escalated", body)
-            case Answer.UNKNOWN:
-                await self._advance(State.UNKNOWN, "outcome.unknown", body)
-        return None
+        if worst == Answer.UNKNOWN:
+            await self._advance(State.UNKNOWN, "outcome.unknown", body)
+        elif is_restore and (worst == Answer.APPLIED or written.reason is Reason.CONFLICT):
+            given = "given back" if worst == Answer.APPLIED else "someone changed it meanwhile, so it stays"
+            detail = f"it helped; {given}: {self.plan.summary}"
+            await self._advance(State.VERIFIED, "outcome.verified", {**body, **_no(Reason.NONE, detail)})
+        elif worst == Answer.APPLIED:
+            body["detail"] = f"the action did not help and was reverted: {self.plan.summary}"
+            await self._advance(State.REVERTED, "outcome.reverted", body)
+        else:
+            await self._advance(State.ESCALATED, "decision.escalated", body)
+        return False
 
-    def _is_fresh(self, now: datetime) -> bool:
+    def _may_still_arrive(self, written: Written, now: datetime) -> bool:
         sent = self.remediation.acted_at
-        return sent is not None and now - sent < INTENT_LIVES
+        is_fresh = sent is not None and now - sent < INTENT_LIVES
+        return is_fresh and written.reason is Reason.REPLY_LOST and written.answer is not Answer.APPLIED
 
     async def broken(self, detail: str) -> None:
         """A fault of ours: never act on it, never lose it."""
         body = _no(Reason.INTERNAL_ERROR, detail)
         match self.state:
-            case State.VERIFYING | State.REVERTING | State.ACTING:
+            case State.VERIFYING | State.REVERTING | State.RESTORING | State.ACTING:
                 await self._advance(State.UNKNOWN, "outcome.unknown", body)
-            case State.DIAGNOSING | State.PLANNED | State.FAILED:
+            case State.DIAGNOSING | State.PLANNED | State.FAILED | State.TEMPORARY:
                 await self._advance(State.ESCALATED, "decision.escalated", body)
             case _ if self.state not in TERMINAL:
                 await self.begin()

@@ -10,12 +10,16 @@ States of a remediation (`TRANSITIONS` below is this picture as data; a test com
     planned     -> diagnosing acting held recommended awaiting_approval escalated declined cancelled expired
     held        -> diagnosing cancelled expired
     awaiting_approval -> diagnosing cancelled expired
-    acting      -> verifying diagnosing held escalated unknown
-    verifying   -> verified failed unknown
+    acting      -> acting verifying diagnosing held escalated unknown
+    verifying   -> verified temporary failed unknown
+    temporary   -> restoring verified escalated
+    restoring   -> restoring verified escalated unknown
     failed      -> reverting escalated
-    reverting   -> reverted escalated unknown
+    reverting   -> reverting reverted escalated unknown
 
-The others (`TERMINAL`) are final.
+The others (`TERMINAL`) are final. `temporary`: it helped, and what was changed for a time only (replicas, an
+autoscaler's bound, a workload that made room) is to be given back. `acting`, `restoring` and `reverting` follow
+themselves once for each further request of a plan.
 """
 
 from __future__ import annotations
@@ -158,26 +162,66 @@ class Proof:
     otherwise: str
 
 
+class ToldBy(StrEnum):
+    """What on the touched object tells whether a request was done."""
+
+    MARK = "mark"
+    """Our annotation with the action id, which the same request wrote."""
+    VALUE = "value"
+    """The value itself: the request has no place for a mark (a subresource)."""
+    GONE = "gone"
+    """The object with that uid is gone or on its way out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One request of a plan, with all that is needed to tell from the cluster alone whether it was done.
+
+    `touched` is the object that the request changes: the target, one of its pods, its autoscaler, another workload.
+    `pointer` leads to the value that changes, in the touched object and in the reply to the request; `before` and
+    `after` are that value; an empty pointer (an eviction) has neither. `inverse` restores it, None where nothing can.
+    `after_observed`: the controller must have observed the steps before this one.
+    """
+
+    request: Request
+    touched: Target
+    told_by: ToldBy
+    generation: int | None = None
+    pointer: tuple[str | int, ...] = ()
+    before: Json = None
+    after: Json = None
+    inverse: Request | None = None
+    after_observed: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     """What an action would do, decided before anything is done.
 
-    `generation` is the target's `metadata.generation` that the request's own tests require; `inverse` restores the
-    object as it was (None where nothing can); `before` and `after` are what people compare; `summary` is one line;
-    `details` are the action's own facts (revision numbers, template hashes) as JSON.
+    `steps` are sent in order, each after its own intent. `generation` is the target's `metadata.generation` that it was
+    decided on; `template_hash` is the meaningful hash of the pod template that the target has when all is done;
+    `restore_after` is how long what was changed stays after it helped (None: for good); `before` and `after` are what
+    people compare; `summary` is one line; `details` are the action's own facts (revision numbers, the kubectl command)
+    as JSON.
     """
 
     action: str
     action_id: ActionId
     target: Target
-    request: Request
-    inverse: Request | None
+    steps: tuple[Step, ...]
     proof: Proof
     generation: int
+    template_hash: str
     summary: str
     before: Json
     after: Json
+    restore_after: timedelta | None = None
     details: Mapping[str, Json] = field(default_factory=dict)
+
+    @property
+    def is_reversible(self) -> bool:
+        """Whether at least one step can be undone."""
+        return any(step.inverse is not None for step in self.steps)
 
 
 class Answer(StrEnum):
@@ -247,6 +291,8 @@ class Reason(StrEnum):
     DECISION_EXPIRED = "decision-expired"
     # act and after
     CONFLICT = "conflict"
+    DISRUPTION_BUDGET = "disruption-budget"
+    NOT_SENT = "not-sent"
     REPLY_LOST = "reply-lost"
     REFUSED_BY_API = "refused-by-api"
     NOT_VERIFIED = "not-verified"
@@ -290,6 +336,8 @@ class State(StrEnum):
     ACTING = "acting"
     VERIFYING = "verifying"
     VERIFIED = "verified"
+    TEMPORARY = "temporary"
+    RESTORING = "restoring"
     FAILED = "failed"
     REVERTING = "reverting"
     REVERTED = "reverted"
@@ -330,11 +378,13 @@ TRANSITIONS: Mapping[State, frozenset[State]] = {
     State.HELD: frozenset({State.DIAGNOSING, State.CANCELLED, State.EXPIRED}),
     State.AWAITING_APPROVAL: frozenset({State.DIAGNOSING, State.CANCELLED, State.EXPIRED}),
     State.ACTING: frozenset(
-        {State.VERIFYING, State.DIAGNOSING, State.HELD, State.ESCALATED, State.UNKNOWN}
+        {State.ACTING, State.VERIFYING, State.DIAGNOSING, State.HELD, State.ESCALATED, State.UNKNOWN}
     ),
-    State.VERIFYING: frozenset({State.VERIFIED, State.FAILED, State.UNKNOWN}),
+    State.VERIFYING: frozenset({State.VERIFIED, State.TEMPORARY, State.FAILED, State.UNKNOWN}),
+    State.TEMPORARY: frozenset({State.RESTORING, State.VERIFIED, State.ESCALATED}),
+    State.RESTORING: frozenset({State.RESTORING, State.VERIFIED, State.ESCALATED, State.UNKNOWN}),
     State.FAILED: frozenset({State.REVERTING, State.ESCALATED}),
-    State.REVERTING: frozenset({State.REVERTED, State.ESCALATED, State.UNKNOWN}),
+    State.REVERTING: frozenset({State.REVERTING, State.REVERTED, State.ESCALATED, State.UNKNOWN}),
 }
 """From -> to. A state that is not a key is final."""
 

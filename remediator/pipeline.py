@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from remediator.actions.base import Case
-from remediator.actions.write import act, read_back, read_back_revert, revert
-from remediator.checks.verify import verify
+from remediator.actions.write import Written, act, read_back, read_back_undo, undo
+from remediator.checks.verify import Verification, verify
 from remediator.clock import Clock
 from remediator.diagnose.base import Scene
 from remediator.diagnose.diagnose import Diagnosis, diagnose
@@ -26,7 +26,7 @@ from remediator.guards.check import check
 from remediator.journal import Journal
 from remediator.kube.base import Cluster
 from remediator.kube.workload import read_workload
-from remediator.model import Alert, Mode, Plan, Proof, Remediation, State, most_cautious
+from remediator.model import Alert, Answer, Mode, Outcome, Plan, Proof, Reason, Remediation, State, most_cautious
 from remediator.prometheus.base import Metrics
 from remediator.rules.match import NoMatch, match
 from remediator.rules.plan import make_plan
@@ -38,6 +38,12 @@ from remediator.target.labels import NoTarget
 from remediator.target.resolve import resolve
 
 UNDECIDED = (State.QUEUED, State.DIAGNOSING, State.PLANNED, State.HELD, State.AWAITING_APPROVAL)
+
+RESTORE_PAUSE = timedelta(minutes=1)
+"""Pause between two looks at whether what was changed for a time can be given back."""
+
+RESTORE_WITHIN = timedelta(hours=24)
+"""How long to look for a time at which it can be given back, before people are asked."""
 
 NO_PROOF = Proof((), timedelta(), timedelta(), "escalate")
 """For rules that only speak: their rows make no plan, and a plan without a proof could never be verified."""
@@ -111,43 +117,80 @@ async def remediate(journal: Journal, parts: Parts) -> None:
         if not ruling.is_allowed:
             return await journal.not_allowed(ruling, most_cautious(*view.modes))
 
-        # 7 act: the intent is durable before the request goes out
+        # 7 act: the intent is durable before a request goes out
         await journal.intend(ruling)
         if (stop := await kill_switch_detail(parts)) is not None:
             return await journal.stopped(stop)
-        await journal.acted(await act(journal.plan, cluster))
+        await act_on(journal, parts, await act(journal.plan, journal.step, cluster=cluster, clock=clock))
 
     elif journal.state is State.ACTING:
         # Someone died, or lost the reply, after the intent: look whether it was done, and never send it again blindly.
-        await journal.acted(await read_back(journal.plan, cluster))
+        await act_on(journal, parts, await read_back(journal.plan, journal.step, cluster=cluster))
 
     if journal.state is State.VERIFYING:
         # 8 verify
-        seen = await verify(
-            journal.plan,
-            alert,
-            acted_at=journal.acted_at,
-            now=clock.now(),
-            cluster=cluster,
-            metrics=parts.metrics,
-            memory=journal.remediation.progress,
-        )
+        seen = await look(journal, parts)
         if seen.outcome is None:
             return await journal.look_again(seen, at=clock.now() + parts.look_every)
         await journal.concluded(seen)
 
     if journal.state is State.FAILED:
         # 9 settle: the inverse once, or people
-        if journal.plan.inverse is None or journal.plan.proof.otherwise != "revert":
+        if not journal.plan.is_reversible or journal.plan.proof.otherwise != "revert":
             return await journal.escalate_failure("the action did not help; the rule asks for people")
         if (stop := await kill_switch_detail(parts)) is not None:
             return await journal.escalate_failure(f"the action did not help and may not be reverted: {stop}")
         await journal.intend_revert()
-        await journal.reverted(await revert(journal.plan, cluster))
+        await undo_on(journal, parts, await undo(journal.plan, journal.step, cluster=cluster))
 
-    elif journal.state is State.REVERTING:
-        await journal.reverted(await read_back_revert(journal.plan, cluster))
+    elif journal.state is State.TEMPORARY and clock.now() >= journal.remediation.due_at:
+        # 9 settle: it helped, and is to be given back while all is still well
+        if clock.now() - journal.acted_at > RESTORE_WITHIN:
+            return await journal.escalate_failure("it helped, but could not be given back: all has not been well since")
+        seen = await look(journal, parts)
+        stop = await kill_switch_detail(parts)
+        if seen.outcome is not Outcome.VERIFIED or stop is not None:
+            return await journal.look_again(seen, at=clock.now() + RESTORE_PAUSE)
+        await journal.intend_restore()
+        await undo_on(journal, parts, await undo(journal.plan, journal.step, cluster=cluster))
+
+    elif journal.state in (State.REVERTING, State.RESTORING):
+        await undo_on(journal, parts, await read_back_undo(journal.plan, journal.step, cluster=cluster))
     return None
+
+
+async def act_on(journal: Journal, parts: Parts, written: Written) -> None:
+    """Commit what became of a request; while the plan has a further one, send that, after its own intent."""
+    while await journal.acted(written):
+        stop = await kill_switch_detail(parts)
+        if stop is None:
+            written = await act(journal.plan, journal.step, cluster=parts.cluster, clock=parts.clock)
+        else:
+            written = Written(Answer.NOT_APPLIED, Reason.KILL_SWITCH, stop)
+
+
+async def undo_on(journal: Journal, parts: Parts, written: Written) -> None:
+    """As `act_on`, for the inverses: of the last step first."""
+    while await journal.undone(written):
+        stop = await kill_switch_detail(parts)
+        if stop is None:
+            written = await undo(journal.plan, journal.step, cluster=parts.cluster)
+        else:
+            written = Written(Answer.NOT_APPLIED, Reason.KILL_SWITCH, stop)
+
+
+async def look(journal: Journal, parts: Parts) -> Verification:
+    """One look at what is to prove success."""
+    remediation = journal.remediation
+    return await verify(
+        journal.plan,
+        remediation.alert,
+        acted_at=journal.acted_at,
+        now=parts.clock.now(),
+        cluster=parts.cluster,
+        metrics=parts.metrics,
+        memory=remediation.progress,
+    )
 
 
 async def publish(sink: Sink, *, reader: IncidentReader, store: Store, limit: int = 100) -> int:

@@ -22,7 +22,7 @@ class PodsReady:
             return Result(Look.FAILED, f"{target} is gone")
         if item["metadata"]["uid"] != target.uid:
             return Result(Look.FAILED, f"{target} was replaced by another object of that name")
-        if meaningful_hash(item["spec"]["template"]) != meaningful_hash(scene.plan.after):
+        if meaningful_hash(item["spec"]["template"]) != scene.plan.template_hash:
             return Result(Look.UNKNOWN, "the pod template is no longer the one that the action put there")
         selector = selector_text(item["spec"]["selector"])
         sets = await cluster.list(path_of("ReplicaSet", namespace=target.namespace), label_selector=selector)

@@ -10,13 +10,15 @@ from datetime import timedelta
 
 from pydantic import BaseModel
 
-from remediator.errors import PermanentError, cut
+from remediator.errors import PermanentError
 from remediator.guards.base import NoParameters, View
-from remediator.kube.base import Conflict, Forbidden, NotProvable
+from remediator.kube.base import Conflict, DisruptionBudget, Forbidden, NotProvable, value_at
 from remediator.kube.rollout import is_same_template
-from remediator.model import Decision, Reason, Verdict
+from remediator.model import Decision, Json, Reason, Step, Verdict
 
 LOOK_AGAIN = timedelta(seconds=5)
+BUDGET_AGAIN = timedelta(seconds=30)
+"""A disruption budget opens when a pod becomes ready; kubectl drain asks every 5 s, we have other things to do."""
 
 
 class DryRunGuard:
@@ -24,16 +26,32 @@ class DryRunGuard:
     parameters = NoParameters
 
     async def check(self, view: View, parameters: BaseModel) -> Verdict:
-        try:
-            reply = await view.cluster.send(view.plan.request, dry_run=True)
-        except (Forbidden, NotProvable) as error:
-            return Verdict(self.name, Decision.RECOMMEND, Reason.NOT_PROVABLE, cut(str(error)))
-        except Conflict as error:
-            until = view.now + LOOK_AGAIN
-            return Verdict(self.name, Decision.HOLD, Reason.CONFLICT, cut(str(error)), until=until)
-        except PermanentError as error:
-            return Verdict(self.name, Decision.REFUSE, Reason.DRY_RUN_REFUSED, cut(str(error)))
-        if not is_same_template(reply["spec"]["template"], view.plan.after):
-            detail = "an admission webhook would change the template that the plan restores"
-            return Verdict(self.name, Decision.REFUSE, Reason.DRY_RUN_REFUSED, detail)
+        for step in view.plan.steps:
+            if (no := await self._try(step, view)) is not None:
+                return no
         return Verdict(self.name, Decision.ALLOW, Reason.NONE, "the API server would accept it")
+
+    async def _try(self, step: Step, view: View) -> Verdict | None:
+        try:
+            reply = await view.cluster.send(step.request, dry_run=True)
+        except (Forbidden, NotProvable) as error:
+            return Verdict(self.name, Decision.RECOMMEND, Reason.NOT_PROVABLE, str(error))
+        except DisruptionBudget as error:
+            until = view.now + BUDGET_AGAIN
+            return Verdict(self.name, Decision.HOLD, Reason.DISRUPTION_BUDGET, str(error), until=until)
+        except Conflict as error:
+            return Verdict(self.name, Decision.HOLD, Reason.CONFLICT, str(error), until=view.now + LOOK_AGAIN)
+        except PermanentError as error:
+            return Verdict(self.name, Decision.REFUSE, Reason.DRY_RUN_REFUSED, str(error))
+        if step.pointer and not _is_as_planned(value_at(reply, step.pointer), step.after):
+            what = "/".join(map(str, step.pointer))
+            detail = f"an admission webhook would change the {what} of {step.touched} that the plan sets"
+            return Verdict(self.name, Decision.REFUSE, Reason.DRY_RUN_REFUSED, detail)
+        return None
+
+
+def _is_as_planned(found: Json, wanted: Json) -> bool:
+    """Pod templates are compared without what the API server fills in."""
+    if isinstance(wanted, dict) and isinstance(found, dict) and "spec" in wanted and "spec" in found:
+        return is_same_template(found, wanted)
+    return bool(found == wanted)

@@ -185,6 +185,16 @@ def annotations_of(item: Json) -> Mapping[str, str]:
     return item.get("metadata", {}).get("annotations") or {}
 
 
+def value_at(item: Json, pointer: Sequence[str | int]) -> Json:
+    """The value that the pointer leads to; None where the way ends early."""
+    for part in pointer:
+        try:
+            item = item[part]
+        except (KeyError, IndexError, TypeError):
+            return None
+    return item
+
+
 def instant_of(text: str | None) -> datetime | None:
     """A Kubernetes time, or None where the API has none."""
     return parse_rfc3339(text) if text else None

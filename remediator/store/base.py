@@ -134,8 +134,9 @@ class Store(Protocol):
         A `target` given for the first time joins the target's open incident or opens one; a final state without a
         target opens an incident of its own, so that every decision can be listed. A final state gives the claim up, and
         closes the incident when nothing of it is open; one that waits until it is due gives it up too. Going back from
-        `acting` to a decision forgets `acted_at`: nothing was written. `acting` is refused (LostClaim) when the alert
-        has been resolved meanwhile or another remediation of the same target is acting, verifying or reverting.
+        `acting` to a decision forgets `acted_at`: nothing was written. Beginning with `acting` is refused
+        (LostClaim) when the alert has been resolved meanwhile, and any busy state while another remediation of the same
+        target is acting, verifying, reverting or restoring.
         Raises LostClaim, ValueError for a transition that `TRANSITIONS` does not have.
         """
 

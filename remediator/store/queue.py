@@ -72,8 +72,8 @@ def prepare(remediation: Remediation, to: State, record: Record, at: datetime, c
     """Raises ValueError for a transition that does not exist, values that JSON cannot hold, and missing targets."""
     if to not in TRANSITIONS.get(remediation.state, frozenset()):
         raise ValueError(f"remediation {remediation.id}: no transition from {remediation.state} to {to}")
-    if to is State.ACTING:
-        change = replace(change, acted_at=change.acted_at or at)
+    if to is State.ACTING and change.acted_at is None:
+        change = replace(change, acted_at=at)
     target = change.target or remediation.target
     if target is None and (to is State.ACTING or change.ledger):
         raise ValueError(f"remediation {remediation.id}: {to} with a write to the cluster needs a target")
@@ -129,7 +129,7 @@ def release(transaction: Transaction, remediation: Remediation, values: Mapping[
 def _move(connection: sa.Connection, step: Step, values: Mapping[str, Any]) -> None:
     remediation = step.remediation
     update = remediations.update().where(_SAME)
-    if step.to is State.ACTING:
+    if _begins_to_act(step):
         resolved = is_resolved_clause(remediation.fingerprint, to_micros(remediation.alert.starts_at))
         update = update.where(sa.not_(resolved))
     try:
@@ -140,8 +140,13 @@ def _move(connection: sa.Connection, step: Step, values: Mapping[str, Any]) -> N
     if result.rowcount != 1:
         raise LostClaim(
             f"remediation {remediation.id} is no longer {remediation.state} in epoch {remediation.epoch}"
-            + (", or its alert has been resolved" if step.to is State.ACTING else "")
+            + (", or its alert has been resolved" if _begins_to_act(step) else "")
         )
+
+
+def _begins_to_act(step: Step) -> bool:
+    """A plan that has begun is brought to its end, whatever the alert says meanwhile."""
+    return step.to is State.ACTING and step.remediation.state is not State.ACTING
 
 
 def _incident(transaction: Transaction, step: Step) -> int | None:

@@ -27,7 +27,9 @@ from remediator.model import (
     RemediationId,
     Request,
     State,
+    Step,
     Target,
+    ToldBy,
 )
 from remediator.store.base import Change, CommittedRecord
 from remediator.store.tables import alerts, remediations
@@ -166,13 +168,40 @@ def _request_json(request: Request) -> Json:
     }
 
 
+def _step_json(step: Step) -> Json:
+    return {
+        "request": _request_json(step.request),
+        "touched": _target_json(step.touched),
+        "told_by": step.told_by.value,
+        "generation": step.generation,
+        "pointer": step.pointer,
+        "before": step.before,
+        "after": step.after,
+        "inverse": None if step.inverse is None else _request_json(step.inverse),
+        "after_observed": step.after_observed,
+    }
+
+
+def _step_from(step: Mapping[str, Json]) -> Step:
+    return Step(
+        request=Request(**step["request"]),
+        touched=Target(**step["touched"]),
+        told_by=ToldBy(step["told_by"]),
+        generation=step["generation"],
+        pointer=tuple(step["pointer"]),
+        before=step["before"],
+        after=step["after"],
+        inverse=None if step["inverse"] is None else Request(**step["inverse"]),
+        after_observed=step["after_observed"],
+    )
+
+
 def _plan_json(plan: Plan) -> Json:
     return {
         "action": plan.action,
         "action_id": plan.action_id,
         "target": _target_json(plan.target),
-        "request": _request_json(plan.request),
-        "inverse": None if plan.inverse is None else _request_json(plan.inverse),
+        "steps": [_step_json(step) for step in plan.steps],
         "proof": {
             "expect": plan.proof.expect,
             "within_microseconds": plan.proof.within // _MICROSECOND,
@@ -180,21 +209,22 @@ def _plan_json(plan: Plan) -> Json:
             "otherwise": plan.proof.otherwise,
         },
         "generation": plan.generation,
+        "template_hash": plan.template_hash,
         "summary": plan.summary,
         "before": plan.before,
         "after": plan.after,
+        "restore_after_microseconds": None if plan.restore_after is None else plan.restore_after // _MICROSECOND,
         "details": plan.details,
     }
 
 
 def _plan_from(plan: Mapping[str, Json]) -> Plan:
-    proof = plan["proof"]
+    proof, stays = plan["proof"], plan["restore_after_microseconds"]
     return Plan(
         action=plan["action"],
         action_id=ActionId(plan["action_id"]),
         target=Target(**plan["target"]),
-        request=Request(**plan["request"]),
-        inverse=None if plan["inverse"] is None else Request(**plan["inverse"]),
+        steps=tuple(map(_step_from, plan["steps"])),
         proof=Proof(
             expect=tuple(proof["expect"]),
             within=timedelta(microseconds=proof["within_microseconds"]),
@@ -202,8 +232,10 @@ def _plan_from(plan: Mapping[str, Json]) -> Plan:
             otherwise=proof["otherwise"],
         ),
         generation=plan["generation"],
+        template_hash=plan["template_hash"],
         summary=plan["summary"],
         before=plan["before"],
         after=plan["after"],
+        restore_after=None if stays is None else timedelta(microseconds=stays),
         details=plan["details"],
     )

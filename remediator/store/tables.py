@@ -11,10 +11,10 @@ import sqlalchemy as sa
 
 from remediator.model import TRANSITIONS, State
 
-BUSY_STATES = frozenset({State.ACTING, State.VERIFYING, State.FAILED, State.REVERTING})
+BUSY_STATES = frozenset({State.ACTING, State.VERIFYING, State.FAILED, State.REVERTING, State.RESTORING})
 """A target has at most one remediation in these: from the write on, until it is known what became of it."""
 
-WAITING_STATES = frozenset({State.QUEUED, State.HELD, State.AWAITING_APPROVAL})
+WAITING_STATES = frozenset({State.QUEUED, State.HELD, State.AWAITING_APPROVAL, State.TEMPORARY})
 """Nothing is done for a remediation in these until it is due."""
 
 SEVERITY_IF_UNKNOWN = 3

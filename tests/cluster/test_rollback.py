@@ -11,7 +11,7 @@ import pytest
 from remediator.actions.base import NoPlan
 from remediator.actions.rollback.preconditions import INSTALLED, ROLLED_BACK_FROM, SEEN_GOOD
 from remediator.actions.write import act
-from remediator.clock import FastClock
+from remediator.clock import FastClock, SystemClock
 from remediator.kube.client import KubernetesCluster
 from remediator.model import Answer, Reason
 from remediator.target.resolve import Resolved, resolve
@@ -80,7 +80,7 @@ async def test_restores_the_spec_that_kubectl_undo_restores(
     plan = await planned(app, cluster)
     before = app.live()
 
-    ours = await cluster.send(plan.request, dry_run=True)
+    ours = await cluster.send(plan.steps[0].request, dry_run=True)
 
     assert images(ours["spec"]["template"]) == restored
     assert ours["spec"] == app.kubectl_undo()["spec"]
@@ -95,7 +95,7 @@ async def test_recreate_agrees_once_the_previous_release_is_proven(app: App, clu
 
     assert (await refusal(app, cluster)).reason is Reason.PREVIOUS_NOT_PROVEN_GOOD
     plan = await planned(app, cluster, ledger=(event(SEEN_GOOD, good),))
-    ours = await cluster.send(plan.request, dry_run=True)
+    ours = await cluster.send(plan.steps[0].request, dry_run=True)
 
     assert images(ours["spec"]["template"]) == [GOOD]
     assert ours["spec"] == app.kubectl_undo()["spec"]
@@ -155,7 +155,7 @@ async def test_undo_twice_is_refused_where_kubectl_deploys_the_bad_release_again
     """The ledger, not the cluster, knows that the newest other revision is the one we left."""
     bad_release(app)
     plan = await planned(app, cluster)
-    assert (await act(plan, cluster)).answer is Answer.APPLIED
+    assert (await act(plan, 0, cluster=cluster, clock=SystemClock())).answer is Answer.APPLIED
     app.settle()
 
     again = await refusal(
@@ -170,7 +170,7 @@ async def test_a_bad_release_deployed_again_is_escalated(app: App, cluster: Kube
     """Someone brought back what we had rolled back: they or their pipeline mean it, so a person must decide."""
     bad_release(app)
     plan = await planned(app, cluster)
-    assert (await act(plan, cluster)).answer is Answer.APPLIED
+    assert (await act(plan, 0, cluster=cluster, clock=SystemClock())).answer is Answer.APPLIED
     app.settle()
     app.release(BAD)
 
@@ -188,7 +188,7 @@ async def test_live_annotations_stay_where_kubectl_drops_them(app: App, cluster:
     app.kubectl("annotate", "deployment/shop", "team=checkout")
     app.settle()
 
-    ours = await cluster.send((await planned(app, cluster)).request, dry_run=True)
+    ours = await cluster.send((await planned(app, cluster)).steps[0].request, dry_run=True)
 
     assert ours["metadata"]["annotations"]["team"] == "checkout"
     assert "team" not in app.kubectl_undo()["metadata"]["annotations"]

@@ -13,7 +13,7 @@ import pytest
 from remediator.clock import rfc3339
 from remediator.errors import PermanentError
 from remediator.journal import Journal
-from remediator.kube.base import Conflict, Forbidden, ReplyLost
+from remediator.kube.base import Conflict, DisruptionBudget, Forbidden, ReplyLost, Unreachable
 from remediator.kube.rollout import REVISION
 from remediator.model import AlertStatus, Json, Mode, Reason, Request, State
 from remediator.prometheus.base import PrometheusUnavailable
@@ -301,6 +301,8 @@ WAYS: dict[Reason, tuple[Way, dict[str, Any]]] = {
     Reason.NOT_PROVABLE: (answering(Forbidden("no"), dry=True), {}),
     Reason.DECISION_EXPIRED: (forgotten, {}),
     Reason.CONFLICT: (answering(Conflict("changed")), {}),
+    Reason.DISRUPTION_BUDGET: (answering(DisruptionBudget("0 allowed")), {}),
+    Reason.NOT_SENT: (answering(Unreachable("refused")), {}),
     Reason.REPLY_LOST: (answering(ReplyLost("no answer")), {}),
     Reason.REFUSED_BY_API: (answering(Forbidden("no")), {}),
     Reason.NOT_VERIFIED: (no_help, {}),

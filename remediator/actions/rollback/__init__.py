@@ -17,7 +17,7 @@ from remediator.actions.rollback.preconditions import first_refusal, kind_refusa
 from remediator.actions.rollback.revisions import read_revisions
 from remediator.kube.ownership import helm_release
 from remediator.kube.rollout import live_template, meaningful_hash
-from remediator.model import Plan
+from remediator.model import Plan, Step, ToldBy
 
 
 class Rollback:
@@ -46,10 +46,20 @@ class Rollback:
             action=self.name,
             action_id=case.action_id,
             target=case.target,
-            request=rollback_patch(deployment, template, case, change_cause),
-            inverse=inverse_patch(deployment, template, case),
+            steps=(
+                Step(
+                    request=rollback_patch(deployment, template, case, change_cause),
+                    touched=case.target,
+                    told_by=ToldBy.MARK,
+                    generation=deployment["metadata"]["generation"],
+                    pointer=("spec", "template"),
+                    after=template,
+                    inverse=inverse_patch(deployment, template, case),
+                ),
+            ),
             proof=case.proof,
             generation=deployment["metadata"]["generation"],
+            template_hash=meaningful_hash(template),
             summary=(
                 f"roll back {case.target} from revision {revisions.current_number} to {revisions.previous_number}"
                 + (f" (Helm release {release}: also run helm rollback {release})" if release else "")

@@ -250,13 +250,13 @@ def test_plans_one_patch_bound_to_uid_and_generation() -> None:
     answer = plan(case())
 
     assert isinstance(answer, Plan)
-    operations = {(op["op"], op["path"]): op["value"] for op in answer.request.body}
+    operations = {(op["op"], op["path"]): op["value"] for op in answer.steps[0].request.body}
     assert operations[("test", "/metadata/uid")] == TARGET.uid
     assert operations[("test", "/metadata/generation")] == 7
     assert operations[("replace", "/spec/template")] == OLD
     assert operations[("add", "/metadata/annotations/remediator.io~1last-action")] == "a" * 32
     assert "revision 3 to 2" in operations[("add", "/metadata/annotations/kubernetes.io~1change-cause")]
-    assert answer.request.content_type == "application/json-patch+json"
+    assert answer.steps[0].request.content_type == "application/json-patch+json"
     assert ("replace", "/metadata/annotations") not in operations, "live annotations stay: kubectl drops them"
 
 
@@ -264,14 +264,14 @@ def test_the_inverse_requires_the_object_as_we_left_it() -> None:
     answer = plan(case())
 
     assert isinstance(answer, Plan)
-    assert answer.inverse is not None
-    tests = {op["path"]: op["value"] for op in answer.inverse.body if op["op"] == "test"}
+    assert answer.steps[0].inverse is not None
+    tests = {op["path"]: op["value"] for op in answer.steps[0].inverse.body if op["op"] == "test"}
     assert tests == {
         "/metadata/uid": TARGET.uid,
         "/metadata/annotations/remediator.io~1last-action": "a" * 32,
         "/spec/template": OLD,
     }
-    assert {"op": "replace", "path": "/spec/template", "value": NEW} in answer.inverse.body
+    assert {"op": "replace", "path": "/spec/template", "value": NEW} in answer.steps[0].inverse.body
 
 
 def test_goes_past_a_restart_to_the_last_different_release() -> None:

@@ -15,7 +15,9 @@ from remediator.model import (
     Remediation,
     Request,
     State,
+    Step,
     Target,
+    ToldBy,
 )
 from remediator.store.base import Change, Record, Store
 
@@ -78,10 +80,10 @@ def plan(on: Target) -> Plan:
         action="rollback",
         action_id=ActionId("a1"),
         target=on,
-        request=request,
-        inverse=None,
+        steps=(Step(request, on, ToldBy.MARK, generation=7, pointer=("spec", "template"), after={"revision": 3}),),
         proof=Proof(("rollout-complete", "pods-ready"), timedelta(minutes=10), timedelta(minutes=2), "revert"),
         generation=7,
+        template_hash="a-hash",
         summary="back to revision 3",
         before={"revision": 4},
         after={"revision": 3},

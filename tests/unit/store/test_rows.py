@@ -21,7 +21,9 @@ from remediator.model import (
     Reason,
     Request,
     State,
+    Step,
     Target,
+    ToldBy,
 )
 from remediator.store.base import Change
 from remediator.store.database import open_database
@@ -43,15 +45,28 @@ requests = st.builds(Request, method=texts, path=texts, content_type=texts, body
 proofs = st.builds(
     Proof, expect=st.lists(texts, max_size=3).map(tuple), within=durations, stable_for=durations, otherwise=texts
 )
+steps = st.builds(
+    Step,
+    request=requests,
+    touched=targets,
+    told_by=st.sampled_from(ToldBy),
+    generation=st.none() | st.integers(0, 2**62),
+    pointer=st.lists(texts | st.integers(0, 9), max_size=3).map(tuple),
+    before=json_values,
+    after=json_values,
+    inverse=st.none() | requests,
+    after_observed=st.booleans(),
+)
 plans = st.builds(
     Plan,
     action=texts,
     action_id=texts.map(ActionId),
     target=targets,
-    request=requests,
-    inverse=st.none() | requests,
+    steps=st.lists(steps, max_size=3).map(tuple),
     proof=proofs,
     generation=st.integers(0, 2**62),
+    template_hash=texts,
+    restore_after=st.none() | durations,
     summary=texts,
     before=json_values,
     after=json_values,
