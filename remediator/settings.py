@@ -56,8 +56,8 @@ class Settings(BaseSettings):
         "retry within the flush. An alert takes about 850 bytes.",
     )
     storage_url: str = Field(
-        "sqlite+aiosqlite:///remediator.db",
-        description="Database as an SQLAlchemy URL: sqlite+aiosqlite:///FILE or postgresql+psycopg://...",
+        "sqlite:///remediator.db",
+        description="Database as an SQLAlchemy URL: sqlite:///FILE or postgresql+psycopg://...",
     )
     rules: Paths = Field((), description="Rule files, in order. Empty: the table shipped with remediator.")
     mode: Mode = Field(

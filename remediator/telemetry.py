@@ -269,7 +269,7 @@ def configure_logging(
     root.handlers[:] = [handler]
     root.setLevel(threshold)
     # At debug they print whole responses and rows, with the secrets among them.
-    for library in ("kubernetes_asyncio", "aiosqlite", "sqlalchemy", "alembic", "urllib3", "asyncio"):
+    for library in ("kubernetes_asyncio", "sqlalchemy", "alembic", "urllib3", "asyncio"):
         logging.getLogger(library).setLevel(logging.WARNING)
 
 

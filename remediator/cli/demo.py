@@ -95,7 +95,7 @@ async def _play(mode: Mode) -> Shown:
                 None,
                 {
                     "web_listen_address": "127.0.0.1:0",
-                    "storage_url": "sqlite+aiosqlite:///:memory:",
+                    "storage_url": "sqlite:///:memory:",
                     "rules": (_table(mode, Path(folder)),),
                     "mode": mode.value,
                     "cluster_name": "demo",

@@ -32,18 +32,23 @@ _NO_CHANGE = Change()
 async def open_database(url: str, *, clock: Clock) -> Database:
     """Connect, bring the schema up to date, and start the writer. The caller closes it.
 
-    `url` is `sqlite+aiosqlite:///relative/path`, `sqlite+aiosqlite:////absolute/path` or
-    `sqlite+aiosqlite:///:memory:`. Raises ConfigError when the file cannot be used: held by another process, read-only,
+    `url` is `sqlite:///relative/path`, `sqlite:////absolute/path` or
+    `sqlite:///:memory:`. Raises ConfigError when the file cannot be used: held by another process, read-only,
     not durable, or written by a newer version.
     """
     parsed = check_url(url)
-    connection = await connect(parsed)
+    writer = await Writer.open(partial(_ready, parsed), connect=None if is_memory(parsed) else partial(connect, parsed))
+    return Database(writer, clock=clock)
+
+
+def _ready(url: sa.URL) -> sa.Connection:
+    connection = connect(url)
     try:
-        await migrate(connection)
+        migrate(connection)
     except BaseException:
-        await connection.close()
+        connection.close()
         raise
-    return Database(Writer(connection, connect=None if is_memory(parsed) else partial(connect, parsed)), clock=clock)
+    return connection
 
 
 class Database:

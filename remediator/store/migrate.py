@@ -5,28 +5,26 @@ The revisions are in `migrations/versions/`, part of the package. All of them ru
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 
 import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from remediator.errors import ConfigError
 
 _FOLDER = Path(__file__).parent / "migrations"
 
 
-async def migrate(connection: AsyncConnection) -> None:
-    """Raises ConfigError when the database was written by a newer version."""
-    upgrade = await asyncio.to_thread(_load)
-    async with connection.begin():
-        await connection.run_sync(upgrade)
+def migrate(connection: sa.Connection) -> None:
+    """Raises ConfigError when the database was written by a newer version. Blocks: call it from the store's thread."""
+    upgrade = _load()
+    with connection.begin():
+        upgrade(connection)
 
 
 def _load() -> Callable[[sa.Connection], None]:
-    """Import Alembic and read the revisions. Both block for long, so this runs beside the event loop, not in it."""
+    """Import Alembic, which takes long, and read the revisions."""
     command = import_module("alembic.command")
     config = import_module("alembic.config").Config()
     # ConfigParser expands %, which may stand in a path.

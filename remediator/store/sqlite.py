@@ -11,14 +11,12 @@ import sqlite3
 from pathlib import Path
 from typing import cast
 
-import aiosqlite
 import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from sqlalchemy.pool import NullPool
 
 from remediator.errors import ConfigError, cut
 
-_DRIVER = "sqlite+aiosqlite"
+_SCHEME = "sqlite"
 _SYNCHRONOUS_FULL = 2
 _BUSY_TIMEOUT_MS = 1000
 """How long opening waits for another process that is just leaving; afterwards nobody else can hold a lock."""
@@ -32,13 +30,13 @@ _BUSY = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 
 
 def check_url(url: str) -> sa.URL:
-    """Raises ConfigError for anything but `sqlite+aiosqlite:///path` and `sqlite+aiosqlite:///:memory:`."""
+    """Raises ConfigError for anything but `sqlite:///path` and `sqlite:///:memory:`."""
     try:
         parsed = sa.make_url(url)
     except sa.exc.ArgumentError as error:
-        raise ConfigError(f"storage URL cannot be read; write {_DRIVER}:///path/to/remediator.db") from error
-    if parsed.drivername != _DRIVER:
-        raise ConfigError(f"storage URL begins with {parsed.drivername}; this version stores in {_DRIVER}:///path only")
+        raise ConfigError(f"storage URL cannot be read; write {_SCHEME}:///path/to/remediator.db") from error
+    if parsed.drivername != _SCHEME:
+        raise ConfigError(f"storage URL begins with {parsed.drivername}; this version stores in {_SCHEME}:///path only")
     return parsed
 
 
@@ -46,31 +44,34 @@ def is_memory(url: sa.URL) -> bool:
     return url.database in (None, "", ":memory:")
 
 
-async def connect(url: sa.URL) -> AsyncConnection:
-    """Open the one connection, alone on the file and durable. Raises ConfigError when it cannot be had."""
+def connect(url: sa.URL) -> sa.Connection:
+    """Open the one connection, alone on the file and durable; it belongs to the thread that opens it.
+
+    Raises ConfigError when it cannot be had.
+    """
     _check_place(url)
     # isolation_level None: the driver begins nothing on its own, so that BEGIN and SAVEPOINT are exactly ours.
-    engine = create_async_engine(url, poolclass=NullPool, connect_args={"isolation_level": None})
-    sa.event.listen(engine.sync_engine, "begin", _begin)
+    engine = sa.create_engine(url, poolclass=NullPool, connect_args={"isolation_level": None})
+    sa.event.listen(engine, "begin", _begin)
     try:
-        connection = await engine.connect()
+        connection = engine.connect()
     except sa.exc.DBAPIError as error:
         raise ConfigError(_why_not(url, error)) from error
     try:
-        await _configure(await _driver(connection))
-        await _check(connection, url)
+        _configure(_driver(connection))
+        _check(connection, url)
     except sqlite3.Error as error:
-        await connection.close()
+        connection.close()
         raise ConfigError(_why_not(url, error)) from error
     except BaseException:
-        await connection.close()
+        connection.close()
         raise
     return connection
 
 
-async def roll_back(connection: AsyncConnection) -> None:
+def roll_back(connection: sa.Connection) -> None:
     """End the transaction that a failed COMMIT leaves open: SQLAlchemy holds it for ended, SQLite does not."""
-    await (await _driver(connection)).rollback()
+    _driver(connection).rollback()
 
 
 def is_doubtful(error: sa.exc.SQLAlchemyError) -> bool:
@@ -89,14 +90,14 @@ def _check_place(url: sa.URL) -> None:
         raise ConfigError(f"storage {path} is a folder; name a file in it")
 
 
-async def _driver(connection: AsyncConnection) -> aiosqlite.Connection:
-    driver = (await connection.get_raw_connection()).driver_connection
+def _driver(connection: sa.Connection) -> sqlite3.Connection:
+    driver = connection.connection.driver_connection
     if driver is None:
         raise sqlite3.OperationalError("the connection is gone")
-    return cast(aiosqlite.Connection, driver)
+    return cast(sqlite3.Connection, driver)
 
 
-async def _configure(driver: aiosqlite.Connection) -> None:
+def _configure(driver: sqlite3.Connection) -> None:
     for statement in (
         f"PRAGMA busy_timeout={_BUSY_TIMEOUT_MS}",
         "PRAGMA locking_mode=EXCLUSIVE",  # before WAL: then it needs no shared memory either
@@ -109,17 +110,17 @@ async def _configure(driver: aiosqlite.Connection) -> None:
         # After a failed sync a log page may be readable and yet not be on the disk: move all of it to the database.
         "PRAGMA wal_checkpoint(TRUNCATE)",
     ):
-        await driver.execute_fetchall(statement)
+        driver.execute(statement).fetchall()
 
 
 def _begin(connection: sa.Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
-async def _check(connection: AsyncConnection, url: sa.URL) -> None:
-    async with connection.begin():
+def _check(connection: sa.Connection, url: sa.URL) -> None:
+    with connection.begin():
         found = {
-            name: (await connection.exec_driver_sql(f"PRAGMA {name}")).scalar_one()
+            name: connection.exec_driver_sql(f"PRAGMA {name}").scalar_one()
             for name in ("journal_mode", "synchronous", "foreign_keys", "locking_mode")
         }
     wanted = {

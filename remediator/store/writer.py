@@ -1,8 +1,11 @@
-"""The one task that talks to the database: calls wait in a bounded queue and share transactions (group commit).
+"""The one thread that talks to the database: calls wait in a bounded queue and share transactions (group commit).
 
-`database.py` makes every call of the protocols through `Writer.call`. A call's answer is given after COMMIT and never
+`database.py` makes every call of the protocols through `Writer`. A call's answer is given after COMMIT and never
 before; if COMMIT fails, every call of the batch fails. Inside a batch reads come first, then all calls that can be
 merged in one go, then the other writes. A call that fails by its own fault fails alone.
+
+A batch is one visit to the thread. A driver that goes there and back for each statement (aiosqlite) spends more time
+on the way than SQLite does on the work: `tests/bench/receive.py` tells the two apart.
 """
 
 from __future__ import annotations
@@ -11,13 +14,14 @@ import asyncio
 import logging
 import sqlite3
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import Enum
+from functools import partial
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from remediator.errors import ConfigError, cut
 from remediator.store.base import StoreUnavailable
@@ -58,17 +62,33 @@ _Outcome = tuple[_Call, Any, Exception | None]
 
 
 class Writer:
-    """Owns the connection. `connect` opens it again when it has become doubtful; None: it cannot be (in memory)."""
+    """Owns the thread and its connection. `connect` opens it again when it has become doubtful; None: it cannot be (in
+    memory)."""
+
+    @classmethod
+    async def open(
+        cls, ready: Callable[[], sa.Connection], *, connect: Callable[[], sa.Connection] | None
+    ) -> Writer:
+        """Start the thread, and in it make the connection that `ready` gives. Raises what `ready` raises."""
+        thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store")
+        try:
+            connection = await asyncio.get_running_loop().run_in_executor(thread, ready)
+        except BaseException:
+            thread.shutdown(wait=False)
+            raise
+        return cls(thread, connection, connect=connect)
 
     def __init__(
-        self, connection: AsyncConnection, *, connect: Callable[[], Awaitable[AsyncConnection]] | None
+        self, thread: ThreadPoolExecutor, connection: sa.Connection, *, connect: Callable[[], sa.Connection] | None
     ) -> None:
-        self._connection: AsyncConnection | None = connection
+        self._thread = thread
+        self._connection: sa.Connection | None = connection
         self._connect = connect
         self._waiting: deque[_Call] = deque()
         self._weight = 0
         self._arrived = asyncio.Event()
         self._closing = False
+        self._disconnected: Future[None] | None = None
         # The one task without a TaskGroup: it lives as long as the store, and `close` awaits it.
         self._task = asyncio.create_task(self._serve(), name="store-writer")
 
@@ -87,6 +107,8 @@ class Writer:
         self._closing = True
         self._arrived.set()
         await self._task
+        if self._disconnected is not None:
+            await asyncio.wrap_future(self._disconnected)
 
     async def _call(
         self, kind: Kind, run: Callable[[Transaction, Sequence[Any]], Sequence[_R]], argument: Any, *, weight: int
@@ -113,7 +135,7 @@ class Writer:
                 if not batch:
                     continue
                 try:
-                    outcomes = await self._transact(batch)
+                    outcomes = await self._in_thread(partial(self._transact, batch))
                 except BaseException:
                     _fail(batch, "the store has stopped")
                     _log.critical("the store's writer has stopped", exc_info=True)
@@ -123,9 +145,8 @@ class Writer:
         finally:
             self._closing = True
             _fail(self._waiting, "the store has stopped")
-            if self._connection is not None:
-                await self._connection.close()
-                self._connection = None
+            self._disconnected = self._thread.submit(self._disconnect)
+            self._thread.shutdown(wait=False)
 
     def _next_batch(self) -> list[_Call]:
         batch: list[_Call] = []
@@ -139,39 +160,49 @@ class Writer:
         batch.sort(key=lambda call: call.kind.value)
         return batch
 
-    async def _transact(self, batch: Sequence[_Call]) -> Sequence[_Outcome]:
+    async def _in_thread(self, run: Callable[[], _R]) -> _R:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, run)
+
+    # -- in the thread
+
+    def _disconnect(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _transact(self, batch: Sequence[_Call]) -> Sequence[_Outcome]:
         try:
-            connection = await self._opened()
+            connection = self._opened()
             try:
-                async with connection.begin():
-                    return await connection.run_sync(_run_together, batch)
+                with connection.begin():
+                    return _run_together(connection, batch)
             except _CallFailed as failed:
                 if len(batch) == 1:
                     return [(batch[0], None, failed.error)]
-            async with connection.begin():
-                return await connection.run_sync(_run_apart, batch)
+            with connection.begin():
+                return _run_apart(connection, batch)
         except ConfigError as error:
             why = f"the store cannot be opened again: {error}"
         except sa.exc.SQLAlchemyError as error:
             why = f"the store cannot commit: {_text(error)}"
-            await self._recover(error)
+            self._recover(error)
         _log.error(why)
         return [(call, None, StoreUnavailable(why)) for call in batch]
 
-    async def _opened(self) -> AsyncConnection:
+    def _opened(self) -> sa.Connection:
         if self._connection is None:
             assert self._connect is not None
-            self._connection = await self._connect()
+            self._connection = self._connect()
         return self._connection
 
-    async def _recover(self, error: sa.exc.SQLAlchemyError) -> None:
+    def _recover(self, error: sa.exc.SQLAlchemyError) -> None:
         connection = self._connection
         if connection is None:
             return
         doubtful = is_doubtful(error)
         try:
-            await roll_back(connection)
-        except (sa.exc.SQLAlchemyError, sqlite3.Error, ValueError) as second:
+            roll_back(connection)
+        except (sa.exc.SQLAlchemyError, sqlite3.Error) as second:
             _log.error("the failed transaction could not be rolled back: %s", cut(str(second)))
             doubtful = True
         if not doubtful or self._connect is None:
@@ -179,7 +210,7 @@ class Writer:
         # A sync that failed once may "succeed" when repeated with the data gone: begin again from what the disk has.
         self._connection = None
         try:
-            await connection.close()
+            connection.close()
         except (sa.exc.SQLAlchemyError, sqlite3.Error) as second:
             _log.error("the doubtful connection did not close: %s", cut(str(second)))
 

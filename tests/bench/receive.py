@@ -24,6 +24,7 @@ from aiohttp import web
 
 from remediator.api.answers import Part
 from remediator.api.application import build_application
+from remediator.api.deployments import DeploymentRoutes
 from remediator.api.operating import OperatingRoutes
 from remediator.api.reading import IncidentRoutes
 from remediator.api.server import HttpServer
@@ -86,7 +87,7 @@ async def serve_real(database_file: str, *, with_worker: bool) -> None:
     """The receiver, the store and the worker as the service wires them."""
     configure_logging("warning", log_format="logfmt")
     clock = SystemClock()
-    settings = Settings.load(None, {"storage_url": f"sqlite+aiosqlite:///{database_file}"})
+    settings = Settings.load(None, {"storage_url": f"sqlite:///{database_file}"})
     store = await open_database(settings.storage_url, clock=clock)
     telemetry = Telemetry.create(version="bench", mode=Mode.SILENT)
     rules = rule_set(())
@@ -133,6 +134,7 @@ async def serve_real(database_file: str, *, with_worker: bool) -> None:
         receiver.routes(),
         operating=operating,
         incidents=IncidentRoutes(store),
+        deployments=DeploymentRoutes(store.rollouts, metrics=None, clock=clock, problem=lambda: None),
         telemetry=telemetry,
         max_body_bytes=settings.max_body_bytes,
         version="bench",

@@ -36,7 +36,7 @@ class RunningService:
             "remediator",
             "serve",
             f"--kubeconfig={control_plane.kubeconfig(user)}",
-            f"--storage.url=sqlite+aiosqlite:///{folder / 'remediator.db'}",
+            f"--storage.url=sqlite:///{folder / 'remediator.db'}",
             "--web.listen-address=127.0.0.1:0",
             *([f"--rules={rules}"] if rules else []),
             *flags,

@@ -30,7 +30,7 @@ from tests.unit.store.examples import (
 )
 
 LATER = NOW + timedelta(hours=1)
-DATABASES = ("sqlite+aiosqlite:///:memory:",)
+DATABASES = ("sqlite:///:memory:",)
 
 
 @pytest.fixture(params=DATABASES)

@@ -27,7 +27,7 @@ pytestmark = pytest.mark.crash
 
 @contextmanager
 def child(database: Path, what: str) -> Iterator[subprocess.Popen[bytes]]:
-    command = [sys.executable, "-m", "tests.crash.store_child", f"sqlite+aiosqlite:///{database}", what]
+    command = [sys.executable, "-m", "tests.crash.store_child", f"sqlite:///{database}", what]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE) as process:
         try:
             yield process
@@ -71,7 +71,7 @@ def test_the_kill_test_sees_an_answer_that_was_given_before_the_commit(tmp_path:
 
 
 async def test_a_second_process_is_refused_while_the_first_lives_and_not_after_its_death(tmp_path: Path) -> None:
-    url = f"sqlite+aiosqlite:///{tmp_path}/r.db"
+    url = f"sqlite:///{tmp_path}/r.db"
     with child(tmp_path / "r.db", "after-commit") as process:
         assert process.stdout is not None
         process.stdout.readline()

@@ -270,7 +270,7 @@ class World:
 async def world(**changes: Any) -> AsyncIterator[World]:
     clock = FakeClock()
     shop = Shop(clock)
-    database = await open_database("sqlite+aiosqlite:///:memory:", clock=clock)
+    database = await open_database("sqlite:///:memory:", clock=clock)
     try:
         yield World(clock, shop, FakeMetrics(shop, clock), database, **changes)
     finally:

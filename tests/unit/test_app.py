@@ -37,7 +37,7 @@ async def service(cluster: EmbeddedCluster, tmp_path: Path) -> AsyncIterator[Ser
         None,
         {
             "web_listen_address": "127.0.0.1:0",
-            "storage_url": "sqlite+aiosqlite:///:memory:",
+            "storage_url": "sqlite:///:memory:",
             "rules": (tmp_path / "rules.yaml",),
             "kube_server": cluster.url,
             "reload_poll_seconds": 0.05,

@@ -203,7 +203,7 @@ def test_generated_environment_is_what_the_settings_know(
         monkeypatch.setenv(name, value)
     settings = Settings.load(None, {})
     assert settings.mode is mode
-    assert settings.storage_url.startswith("sqlite+aiosqlite:////var/lib/remediator/")
+    assert settings.storage_url.startswith("sqlite:////var/lib/remediator/")
     assert {mount["mountPath"] for mount in container()["volumeMounts"]} == {"/var/lib/remediator", "/tmp"}
 
 

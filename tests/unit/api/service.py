@@ -73,7 +73,7 @@ async def running(
     """A service with these settings on a free port."""
     settings = Settings.load(None, flags)
     clock = StoppedClock()
-    store = await open_database("sqlite+aiosqlite:///:memory:", clock=clock)
+    store = await open_database("sqlite:///:memory:", clock=clock)
     telemetry = Telemetry.create(version="1.2.3", mode=settings.mode, span_exporter=span_exporter)
     service: Service
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import warnings
-from collections.abc import AsyncIterator
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -12,7 +12,6 @@ import pytest
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from remediator.clock import SystemClock
 from remediator.errors import ConfigError
@@ -24,25 +23,25 @@ from tests.unit.store.examples import NOW, firing
 
 
 @pytest.fixture
-async def connection() -> AsyncIterator[AsyncConnection]:
-    opened = await connect(check_url("sqlite+aiosqlite:///:memory:"))
-    await migrate(opened)
+def connection() -> Iterator[sa.Connection]:
+    opened = connect(check_url("sqlite:///:memory:"))
+    migrate(opened)
     yield opened
-    await opened.close()
+    opened.close()
 
 
-async def test_the_revisions_make_what_the_tables_say(connection: AsyncConnection) -> None:
+def test_the_revisions_make_what_the_tables_say(connection: sa.Connection) -> None:
     def differences(sync: sa.Connection) -> object:
         with warnings.catch_warnings():
             # The index on an expression; the next test looks at it.
             warnings.filterwarnings("ignore", "(autogenerate skipping|Skipped unsupported)")
             return compare_metadata(MigrationContext.configure(sync), metadata)
 
-    async with connection.begin():
-        assert await connection.run_sync(differences) == []
+    with connection.begin():
+        assert differences(connection) == []
 
 
-async def test_every_index_of_the_tables_is_made_with_its_condition(connection: AsyncConnection) -> None:
+def test_every_index_of_the_tables_is_made_with_its_condition(connection: sa.Connection) -> None:
     # Alembic compares neither conditions nor expressions.
     memory = sa.create_engine("sqlite://")
     metadata.create_all(memory)
@@ -50,15 +49,15 @@ async def test_every_index_of_the_tables_is_made_with_its_condition(connection: 
     with memory.connect() as reference:
         wanted = {tuple(row) for row in reference.exec_driver_sql(query)}
     memory.dispose()
-    async with connection.begin():
-        assert {tuple(row) for row in await connection.exec_driver_sql(query)} == wanted
+    with connection.begin():
+        assert {tuple(row) for row in connection.exec_driver_sql(query)} == wanted
 
 
-async def test_a_claim_reads_its_index_in_order(connection: AsyncConnection) -> None:
+def test_a_claim_reads_its_index_in_order(connection: sa.Connection) -> None:
     query = sa.select(remediations.c.id).where(OPEN).order_by(URGENCY, remediations.c.created_at, remediations.c.id)
     text = str(query.compile(dialect=connection.dialect))
-    async with connection.begin():
-        steps = [row.detail for row in await connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {text}")]
+    with connection.begin():
+        steps = [row.detail for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {text}")]
     assert steps == ["SCAN remediations USING INDEX ix_remediations_claim"]
 
 
@@ -73,7 +72,7 @@ async def test_a_claim_reads_its_index_in_order(connection: AsyncConnection) -> 
     ids=["change", "delete", "replace", "leave a hole"],
 )
 async def test_the_audit_log_only_grows_by_the_next_number(tmp_path: Path, statement: str) -> None:
-    store = await open_database(f"sqlite+aiosqlite:///{tmp_path}/r.db", clock=SystemClock())
+    store = await open_database(f"sqlite:///{tmp_path}/r.db", clock=SystemClock())
     await store.accept([firing()], at=NOW)
     await store.close()
     with (
@@ -84,7 +83,7 @@ async def test_the_audit_log_only_grows_by_the_next_number(tmp_path: Path, state
 
 
 async def test_migrating_twice_keeps_what_is_there(tmp_path: Path) -> None:
-    url = f"sqlite+aiosqlite:///{tmp_path}/r.db"
+    url = f"sqlite:///{tmp_path}/r.db"
     store = await open_database(url, clock=SystemClock())
     await store.move_cursor("slack", to=3)
     await store.close()
@@ -94,7 +93,7 @@ async def test_migrating_twice_keeps_what_is_there(tmp_path: Path) -> None:
 
 
 async def test_refuses_the_schema_of_a_newer_version(tmp_path: Path) -> None:
-    url = f"sqlite+aiosqlite:///{tmp_path}/r.db"
+    url = f"sqlite:///{tmp_path}/r.db"
     await (await open_database(url, clock=SystemClock())).close()
     with closing(sqlite3.connect(tmp_path / "r.db")) as direct, direct:
         direct.execute("UPDATE alembic_version SET version_num = '9999'")

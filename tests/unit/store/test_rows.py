@@ -103,7 +103,7 @@ changes = st.builds(
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(firing_alerts, changes)
 async def test_a_remediation_is_read_as_it_was_written(alert: Alert, change: Change) -> None:
-    store = await open_database("sqlite+aiosqlite:///:memory:", clock=SystemClock())
+    store = await open_database("sqlite:///:memory:", clock=SystemClock())
     [remediation] = await queued(store, alert)
     assert remediation.alert == alert
     written = await store.advance(remediation, to=State.DIAGNOSING, record=NOTE, at=NOW, change=change)

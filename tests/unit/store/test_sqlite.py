@@ -8,6 +8,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from remediator.clock import SystemClock
 from remediator.errors import ConfigError
@@ -20,7 +21,7 @@ from tests.unit.store.examples import NOW, firing, queued
 
 
 def url_of(path: Path) -> str:
-    return f"sqlite+aiosqlite:///{path}"
+    return f"sqlite:///{path}"
 
 
 async def opened(path: Path) -> Database:
@@ -31,17 +32,17 @@ async def opened(path: Path) -> Database:
     ("pragma", "expected"),
     [("synchronous", 2), ("journal_mode", "wal"), ("foreign_keys", 1), ("locking_mode", "exclusive")],
 )
-async def test_the_connection_is_durable_and_alone(tmp_path: Path, pragma: str, expected: object) -> None:
-    connection = await connect(check_url(url_of(tmp_path / "r.db")))
-    async with connection.begin():
-        assert (await connection.exec_driver_sql(f"PRAGMA {pragma}")).scalar_one() == expected
-    await connection.close()
+def test_the_connection_is_durable_and_alone(tmp_path: Path, pragma: str, expected: object) -> None:
+    connection = connect(check_url(url_of(tmp_path / "r.db")))
+    with connection.begin():
+        assert connection.exec_driver_sql(f"PRAGMA {pragma}").scalar_one() == expected
+    connection.close()
 
 
 async def test_refuses_a_database_that_cannot_be_made_durable() -> None:
     # A named database in memory accepts every setting and keeps none of them on a disk.
     with pytest.raises(ConfigError, match=r"not durable here.*memory"):
-        await open_database("sqlite+aiosqlite:///file:r?mode=memory&uri=true", clock=SystemClock())
+        await open_database("sqlite:///file:r?mode=memory&uri=true", clock=SystemClock())
 
 
 async def test_refuses_a_file_that_another_holds(tmp_path: Path) -> None:
@@ -89,19 +90,22 @@ async def test_names_the_file_that_cannot_be_used(
 async def test_refuses_a_read_only_file(tmp_path: Path) -> None:
     await (await opened(tmp_path / "r.db")).close()
     with pytest.raises(ConfigError, match="is read-only"):
-        await open_database(f"sqlite+aiosqlite:///file:{tmp_path}/r.db?mode=ro&uri=true", clock=SystemClock())
+        await open_database(f"sqlite:///file:{tmp_path}/r.db?mode=ro&uri=true", clock=SystemClock())
 
 
-@pytest.mark.parametrize("url", ["postgresql://localhost/r", "sqlite:///r.db", "remediator.db"])
+@pytest.mark.parametrize("url", ["postgresql://localhost/r", "sqlite+aiosqlite:///r.db", "remediator.db"])
 async def test_refuses_another_kind_of_url(url: str) -> None:
-    with pytest.raises(ConfigError, match="sqlite\\+aiosqlite:///path"):
+    with pytest.raises(ConfigError, match="sqlite:///path"):
         await open_database(url, clock=SystemClock())
 
 
 async def test_a_full_disk_fails_the_call_and_nothing_more(tmp_path: Path) -> None:
-    connection = await connect(check_url(url_of(tmp_path / "r.db")))
-    await migrate(connection)
-    writer = Writer(connection, connect=None)
+    def ready() -> sa.Connection:
+        connection = connect(check_url(url_of(tmp_path / "r.db")))
+        migrate(connection)
+        return connection
+
+    writer = await Writer.open(ready, connect=None)
     store = Database(writer, clock=SystemClock())
 
     async def set_max_pages(count: int) -> None:

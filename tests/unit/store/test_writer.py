@@ -21,9 +21,12 @@ from tests.unit.store.examples import NOW, firing, resolved
 
 @pytest.fixture
 async def writer() -> AsyncIterator[Writer]:
-    connection = await connect(check_url("sqlite+aiosqlite:///:memory:"))
-    await migrate(connection)
-    opened = Writer(connection, connect=None)
+    def ready() -> sa.Connection:
+        connection = connect(check_url("sqlite:///:memory:"))
+        migrate(connection)
+        return connection
+
+    opened = await Writer.open(ready, connect=None)
     yield opened
     await opened.close()
 
