@@ -6,6 +6,7 @@ returns when the record is durable, and raises LostClaim when the remediation is
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -16,6 +17,7 @@ from remediator.actions.write import Written
 from remediator.checks.verify import Verification
 from remediator.clock import Clock, rfc3339
 from remediator.diagnose.diagnose import Diagnosis
+from remediator.disclosed import NEEDS_REQUESTS, disclosed_plan, disclosed_request
 from remediator.guards.check import Ruling
 from remediator.model import (
     TERMINAL,
@@ -31,6 +33,7 @@ from remediator.model import (
     State,
     Target,
 )
+from remediator.redact import redact_object
 from remediator.rules.match import NoMatch
 from remediator.rules.plan import Planned
 from remediator.rules.schema import Rule
@@ -50,7 +53,8 @@ MAX_TRIES = 3
 DECIDE_AGAIN = frozenset({Reason.CONFLICT, Reason.REPLY_LOST, Reason.NOT_SENT, Reason.DISRUPTION_BUDGET})
 """Why a first request was not done, where deciding again may lead to one that is."""
 
-_BY_HARM = (Answer.APPLIED, Answer.NOT_APPLIED, Answer.UNKNOWN)
+_BY_HARM = ("done", "theirs", "not-done", "unknown")
+"""What can become of an inverse: `theirs` is what someone changed meanwhile, which is therefore left alone."""
 
 
 class Journal:
@@ -61,6 +65,7 @@ class Journal:
         self._store = store
         self._clock = clock
         self._known: dict[str, Json] = {}
+        self._plan = remediation.plan
 
     @property
     def state(self) -> State:
@@ -68,9 +73,9 @@ class Journal:
 
     @property
     def plan(self) -> Plan:
-        """The committed plan; there is one from `acting` on."""
-        assert self.remediation.plan is not None
-        return self.remediation.plan
+        """The exact plan; committed from `acting` on."""
+        assert self._plan is not None
+        return self._plan
 
     @property
     def step(self) -> int:
@@ -176,8 +181,12 @@ class Journal:
 
     async def _intend(self, to: State, kind: str, number: int, body: Mapping[str, Json], request: Request) -> None:
         steps = {"step": number + 1, "of": len(self.plan.steps)}
-        change = Change(mode=Mode.ACTIVE, acted_at=self._clock.now(), progress={**self._memory(), "step": number})
-        await self._advance(to, kind, {**_plan(self.plan), **steps, **body, "request": _request(request)}, change)
+        is_again = to is self.state and number == self.step
+        progress = {**self._memory(), "step": number}
+        tries = self.remediation.tries + 1 if is_again else None
+        change = Change(mode=Mode.ACTIVE, acted_at=self._clock.now(), progress=progress, tries=tries)
+        told = disclosed_request(request, salt=self.plan.salt)
+        await self._advance(to, kind, {**_plan(self.plan), **steps, **body, "request": told}, change)
 
     def _memory(self) -> Mapping[str, Json]:
         """What the steps before left to remember, and nothing of a check's memory."""
@@ -208,6 +217,10 @@ class Journal:
             done = {"detail": f"{written.detail} ({plan.steps[number].touched})"}
             following = plan.steps[number + 1].request
             await self._intend(State.ACTING, "action.intent", number + 1, {"before": {**body, **done}}, following)
+            return True
+        elif number > 0 and self._may_send_again(written):
+            again = {"detail": f"{written.detail}: sending it again"}
+            await self._intend(State.ACTING, "action.intent", number, again, plan.steps[number].request)
             return True
         elif written.answer is Answer.APPLIED or number > 0:
             # What was not done after a first step was, verification tells; the inverse is of what was done.
@@ -270,7 +283,7 @@ class Journal:
         return next((n for n in range(below - 1, -1, -1) if self.plan.steps[n].inverse is not None), None)
 
     async def undone(self, written: Written) -> bool:
-        """As `acted`, for an inverse: each is sent once, the last step's first. True: the next may be sent.
+        """As `acted`, for an inverse, the last step's first. True: one may be sent.
 
         What somebody changed meanwhile is left as it is. After a restore that is an end like any other; after a
         failure it is people's, and so is whatever cannot be told.
@@ -280,25 +293,33 @@ class Journal:
             progress = {**self._memory(), "step": number}
             await self._store.release(self.remediation, due_at=now + READ_BACK_PAUSE, progress=progress)
             return False
-        worst = max(self.remediation.progress.get("worst", Answer.APPLIED), written.answer, key=_BY_HARM.index)
+        if self._may_send_again(written):
+            await self._intend_undo(self.state, number + 1, f"{written.detail}: sending it again")
+            return True
+        worst = max(self.remediation.progress.get("worst", "done"), _what_became_of(written), key=_BY_HARM.index)
         if self._undoable(number) is not None:
             self.remediation = replace(self.remediation, progress={**self.remediation.progress, "worst": worst})
             await self._intend_undo(self.state, number, f"{written.detail} ({self.plan.steps[number].touched})")
             return True
         is_restore = self.state is State.RESTORING
         body = {**_plan(self.plan), **_no(written.reason or Reason.NOT_VERIFIED, written.detail)}
-        if worst == Answer.UNKNOWN:
+        if worst == "unknown":
             await self._advance(State.UNKNOWN, "outcome.unknown", body)
-        elif is_restore and (worst == Answer.APPLIED or written.reason is Reason.CONFLICT):
-            given = "given back" if worst == Answer.APPLIED else "someone changed it meanwhile, so it stays"
+        elif is_restore and worst in ("done", "theirs"):
+            given = "given back" if worst == "done" else "what someone changed meanwhile stays as they want it"
             detail = f"it helped; {given}: {self.plan.summary}"
             await self._advance(State.VERIFIED, "outcome.verified", {**body, **_no(Reason.NONE, detail)})
-        elif worst == Answer.APPLIED:
+        elif worst == "done":
             body["detail"] = f"the action did not help and was reverted: {self.plan.summary}"
             await self._advance(State.REVERTED, "outcome.reverted", body)
         else:
             await self._advance(State.ESCALATED, "decision.escalated", body)
         return False
+
+    def _may_send_again(self, written: Written) -> bool:
+        """Provably not done, and too old to arrive any more; the request's own tests still guard it."""
+        is_lost = written.reason is Reason.REPLY_LOST and written.answer is Answer.NOT_APPLIED
+        return is_lost and self.remediation.tries < MAX_TRIES
 
     def _may_still_arrive(self, written: Written, now: datetime) -> bool:
         sent = self.remediation.acted_at
@@ -319,7 +340,7 @@ class Journal:
 
     async def _advance(self, to: State, kind: str, body: Mapping[str, Json], change: Change | None = None) -> None:
         reason = body.get("reason")
-        change = change or Change()
+        change = self._with_plan(to, change or Change())
         if change.reason is None and reason is not None:
             change = _with(change, reason=Reason(reason))
         alert = self.remediation.alert
@@ -331,10 +352,21 @@ class Journal:
             "action_id": self.remediation.action_id,
             **(_object(self.remediation.target) if self.remediation.target else {}),
         }
-        record = Record(kind, {**known, **self._known, "from": self.state.value, "to": to.value, **body})
+        told = {**known, **self._known, "from": self.state.value, "to": to.value, **body}
+        # The rule is the operator's own text, and its digest stands beside it: it stays as it was.
+        record = Record(kind, {name: told[name] if name == "rule_text" else redact_object(told[name]) for name in told})
         self.remediation = await self._store.advance(
             self.remediation, to=to, record=record, at=self._clock.now(), change=change
         )
+
+    def _with_plan(self, to: State, change: Change) -> Change:
+        """The exact requests are committed with the first intent, and replaced when none can be sent any more."""
+        plan = change.plan or self._plan
+        if plan is None or (change.plan is None and (to in NEEDS_REQUESTS) == (self.state in NEEDS_REQUESTS)):
+            return change
+        self._plan = plan if plan.salt else replace(plan, salt=secrets.token_hex(16))
+        kept = self._plan if to in NEEDS_REQUESTS else replace(disclosed_plan(self._plan), salt=self._plan.salt)
+        return _with(change, plan=kept)
 
     def _installed(self, plan: Plan) -> tuple[TemplateEvent, ...]:
         return (
@@ -346,6 +378,12 @@ class Journal:
         if not isinstance(template_hash, str):
             return ()
         return (TemplateEvent(self.plan.target.uid, template_hash, event, self._clock.now()),)
+
+
+def _what_became_of(inverse: Written) -> str:
+    if inverse.answer is Answer.NOT_APPLIED:
+        return "theirs" if inverse.reason is Reason.CONFLICT else "not-done"
+    return "done" if inverse.answer is Answer.APPLIED else "unknown"
 
 
 def _no(reason: Reason, detail: str) -> dict[str, Json]:
@@ -370,19 +408,10 @@ def _object(target: Target) -> dict[str, Json]:
 
 
 def _plan(plan: Plan) -> dict[str, Json]:
+    told = disclosed_plan(plan)
     return {
-        "action": plan.action,
-        "plan": {"summary": plan.summary, "before": plan.before, "after": plan.after, "details": dict(plan.details)},
-    }
-
-
-def _request(request: Request) -> Json:
-    return {
-        "method": request.method,
-        "path": request.path,
-        "content_type": request.content_type,
-        "query": dict(request.query),
-        "body": request.body,
+        "action": told.action,
+        "plan": {"summary": told.summary, "before": told.before, "after": told.after, "details": dict(told.details)},
     }
 
 

@@ -202,7 +202,7 @@ class Plan:
     decided on; `template_hash` is the meaningful hash of the pod template that the target has when all is done;
     `restore_after` is how long what was changed stays after it helped (None: for good); `before` and `after` are what
     people compare; `summary` is one line; `details` are the action's own facts (revision numbers, the kubectl command)
-    as JSON.
+    as JSON. `salt` hides the exact requests behind their commitments in the records (`disclosed.py`).
     """
 
     action: str
@@ -217,6 +217,7 @@ class Plan:
     after: Json
     restore_after: timedelta | None = None
     details: Mapping[str, Json] = field(default_factory=dict)
+    salt: str = ""
 
     @property
     def is_reversible(self) -> bool:
@@ -274,7 +275,19 @@ class Reason(StrEnum):
     ALREADY_ROLLED_BACK = "already-rolled-back"
     REDEPLOYED_AFTER_ROLLBACK = "redeployed-after-rollback"
     NO_HISTORY = "no-history"
+    NOT_CAPACITY = "not-capacity"
+    NOT_ENOUGH = "not-enough"
     OPTED_OUT = "opted-out"
+    ROLLOUT_RUNNING = "rollout-running"
+    PODS_UNSCHEDULABLE = "pods-unschedulable"
+    NODE_NOT_READY = "node-not-ready"
+    SINGLE_WRITER = "single-writer"
+    SCALED_TO_ZERO = "scaled-to-zero"
+    AT_CAP = "at-cap"
+    NO_ROOM = "no-room"
+    AUTOSCALER_ACTS = "autoscaler-acts"
+    AUTOSCALER_AT_LIMIT = "autoscaler-at-limit"
+    AUTOSCALER_AMBIGUOUS = "autoscaler-ambiguous"
     # guard
     KILL_SWITCH = "kill-switch"
     MODE_OFF = "mode-off"

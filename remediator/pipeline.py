@@ -13,11 +13,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 
-from remediator.actions.base import Case
+from remediator.actions.base import SCALABLE_KINDS, Case, NamesWorkloads
 from remediator.actions.write import Written, act, read_back, read_back_undo, undo
 from remediator.checks.verify import Verification, verify
 from remediator.clock import Clock
-from remediator.diagnose.base import Scene
+from remediator.diagnose.base import Named, Scene
 from remediator.diagnose.diagnose import Diagnosis, diagnose
 from remediator.errors import PermanentError
 from remediator.guards import GUARDS
@@ -25,8 +25,20 @@ from remediator.guards.base import View
 from remediator.guards.check import check
 from remediator.journal import Journal
 from remediator.kube.base import Cluster
-from remediator.kube.workload import read_workload
-from remediator.model import Alert, Answer, Mode, Outcome, Plan, Proof, Reason, Remediation, State, most_cautious
+from remediator.kube.workload import Workload, read_workload
+from remediator.model import (
+    Alert,
+    Answer,
+    Mode,
+    Outcome,
+    Plan,
+    Proof,
+    Reason,
+    Remediation,
+    State,
+    Target,
+    most_cautious,
+)
 from remediator.prometheus.base import Metrics
 from remediator.rules.match import NoMatch, match
 from remediator.rules.plan import make_plan
@@ -101,8 +113,8 @@ async def remediate(journal: Journal, parts: Parts) -> None:
             return await journal.target_gone(rule, found.target)
 
         # 4 diagnose
-        scene = Scene(found.target, alert, workload, cluster, parts.metrics, clock.now())
-        diagnosis = await diagnose(rule.diagnose, scene)
+        scene = scene_of(found.target, workload, rule, journal, parts)
+        diagnosis = await diagnose(rule.diagnose, scene, patterns=parts.rules().log_patterns)
 
         # 5 plan
         ledger = await parts.store.template_events(found.target)
@@ -190,6 +202,7 @@ async def look(journal: Journal, parts: Parts) -> Verification:
         cluster=parts.cluster,
         metrics=parts.metrics,
         memory=remediation.progress,
+        gives_back=journal.state is State.TEMPORARY,
     )
 
 
@@ -226,6 +239,25 @@ async def kill_switch_detail(parts: Parts) -> str | None:
     if not switch.engaged or (switch.until is not None and switch.until <= parts.clock.now()):
         return None
     return f"kill switch engaged by {switch.by}: {switch.comment}"
+
+
+def scene_of(target: Target, workload: Workload, rule: Rule, journal: Journal, parts: Parts) -> Scene:
+    """What the diagnosis may read: the target, and what the rule names beside it."""
+    named = [
+        text.split("/")
+        for row in rule.respond
+        if isinstance(row.parameters, NamesWorkloads)
+        for text in row.parameters.workloads
+    ]
+    return Scene(
+        target=target,
+        alert=journal.remediation.alert,
+        workload=workload,
+        cluster=parts.cluster,
+        metrics=parts.metrics,
+        now=parts.clock.now(),
+        named=tuple(Named(namespace, SCALABLE_KINDS[word], name) for namespace, word, name in named),
+    )
 
 
 def case_of(

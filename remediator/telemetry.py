@@ -33,11 +33,15 @@ from prometheus_client.exposition import choose_encoder
 
 from remediator.errors import ConfigError
 from remediator.model import TERMINAL, AlertStatus, Mode, Outcome, Reason, State
+from remediator.redact import only_secrets
 
 MAX_VALUE_LENGTH = 1024
 MAX_TRACEBACK_LENGTH = 16384
 DURATION_BUCKETS_SECONDS = (0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1200, 1800)
 """From one quick request to a verification that takes half an hour; the SDK's own are shaped for milliseconds."""
+
+
+Labels = tuple[tuple[str, str], ...]
 
 
 class Decided(StrEnum):
@@ -64,17 +68,16 @@ class Recovery(StrEnum):
 class Telemetry:
     """Owns the meters, the tracer and the registry of one process. Methods are cheap and never raise."""
 
-    def __init__(self, meters: MeterProvider, tracers: TracerProvider, registry: CollectorRegistry) -> None:
+    def __init__(
+        self, meters: MeterProvider, tracers: TracerProvider, registry: CollectorRegistry, *, exports: bool
+    ) -> None:
         self._meters, self._tracers, self._registry = meters, tracers, registry
         self._tracer = tracers.get_tracer("remediator")
+        self._exports = exports
         self._propagator = TraceContextTextMapPropagator()
         meter = meters.get_meter("remediator")
-        self._alerts = meter.create_counter("remediator.alerts_received", description="Alerts received.")
         self._quarantined = meter.create_counter(
             "remediator.alerts_quarantined", description="Alerts of accepted bodies that could not be used."
-        )
-        self._webhooks = meter.create_counter(
-            "remediator.webhook_requests", description="Webhook requests by HTTP status code."
         )
         self._decisions = meter.create_counter("remediator.decisions", description="Decisions by rule and action.")
         self._holds = meter.create_counter("remediator.held", description="Why nothing was done, by rule and reason.")
@@ -86,7 +89,7 @@ class Telemetry:
         self._durations = meter.create_histogram(
             "remediator.action_duration", unit="s", description="From the request to the outcome of its verification."
         )
-        self._gauges: dict[str, dict[tuple[tuple[str, str], ...], float]] = {}
+        self._gauges: dict[str, dict[Labels, float]] = {}
         for name, unit, description in (
             ("mode_info", "", "The most that any rule may do."),
             ("paused", "", "Whether the kill switch is engaged."),
@@ -96,14 +99,27 @@ class Telemetry:
             ("config_last_reload_success_timestamp", "s", "When the rules were last loaded, in Unix seconds."),
             ("build_info", "", "Version of remediator and of Python."),
         ):
-            meter.create_observable_gauge(f"remediator.{name}", [self._observe(name)], unit, description)
+            self._gauges[name] = {}
+            meter.create_observable_gauge(
+                f"remediator.{name}", [self._observe(self._gauges[name])], unit, description
+            )
+        # These are counted for every request: adding here and being read at a scrape costs a tenth of `Counter.add`.
+        self._totals: dict[str, dict[Labels, int]] = {"alerts_received": {}, "webhook_requests": {}}
+        for name, description in (
+            ("alerts_received", "Alerts received."),
+            ("webhook_requests", "Webhook requests by HTTP status code."),
+        ):
+            meter.create_observable_counter(
+                f"remediator.{name}", [self._observe(self._totals[name])], description=description
+            )
         for status in AlertStatus:
-            self._alerts.add(0, {"status": status.value})
+            self.alerts_received(status, 0)
         self._quarantined.add(0)
 
     @classmethod
     def create(cls, *, version: str, mode: Mode, span_exporter: SpanExporter | None = None) -> Telemetry:
-        """Telemetry of its own registry. Without `span_exporter` spans carry trace ids for the log and go nowhere."""
+        """Telemetry of its own registry. Without `span_exporter` spans go nowhere: they only bring the
+        caller's trace id to the log."""
         resource = Resource({"service.name": "remediator", "service.version": version})
         registry = CollectorRegistry()
         # Scope labels would put three otel_scope_* labels on every series; the target_info series is of no use either.
@@ -122,7 +138,7 @@ class Telemetry:
         tracers = TracerProvider(sampler=DEFAULT_ON if span_exporter else ALWAYS_OFF, resource=resource)
         if span_exporter:
             tracers.add_span_processor(BatchSpanProcessor(span_exporter))
-        telemetry = cls(meters, tracers, registry)
+        telemetry = cls(meters, tracers, registry, exports=span_exporter is not None)
         telemetry._set("build_info", 1, version=version, python=platform.python_version())
         telemetry._set("mode_info", 1, mode=mode.value)
         telemetry.paused(False)
@@ -130,13 +146,13 @@ class Telemetry:
         return telemetry
 
     def alerts_received(self, status: AlertStatus, count: int) -> None:
-        self._alerts.add(count, {"status": status.value})
+        self._count("alerts_received", ("status", status.value), count)
 
     def alerts_quarantined(self, count: int) -> None:
         self._quarantined.add(count)
 
     def webhook_answered(self, code: int) -> None:
-        self._webhooks.add(1, {"code": str(code)})
+        self._count("webhook_requests", ("code", str(code)), 1)
 
     def decided(self, *, rule: str | None, action: str | None, decision: Decided) -> None:
         self._decisions.add(1, {"rule": rule or "", "action": action or "", "decision": decision.value})
@@ -158,7 +174,7 @@ class Telemetry:
         self._not_notified.add(1, {"integration": integration, "reason": error.__name__})
 
     def mode_changed(self, mode: Mode) -> None:
-        self._gauges["mode_info"] = {}
+        self._gauges["mode_info"].clear()
         self._set("mode_info", 1, mode=mode.value)
 
     def paused(self, engaged: bool) -> None:
@@ -172,7 +188,7 @@ class Telemetry:
 
     def rollouts(self, counts: Mapping[str, int]) -> None:
         """State -> how many present rollouts; replaces what was said before."""
-        self._gauges["rollouts"] = {}
+        self._gauges["rollouts"].clear()
         for state, count in counts.items():
             self._set("rollouts", count, state=state)
 
@@ -192,6 +208,10 @@ class Telemetry:
         attributes: Mapping[str, str | int | bool | float] | None = None,
     ) -> Iterator[Span]:
         """A span around a step. With `headers`, it joins the W3C trace that their `traceparent` names, if any."""
+        if not self._exports and (headers is None or "traceparent" not in headers):
+            # Nobody would see it, and there is no trace whose id the log could carry.
+            yield trace.INVALID_SPAN
+            return
         parent = self._propagator.extract(headers, getter=default_getter) if headers is not None else None
         with self._tracer.start_as_current_span(
             name, parent, kind, attributes, record_exception=False, set_status_on_exception=False
@@ -215,10 +235,14 @@ class Telemetry:
         self._meters.shutdown()
 
     def _set(self, gauge: str, value: float, **labels: str) -> None:
-        self._gauges.setdefault(gauge, {})[tuple(labels.items())] = value
+        self._gauges[gauge][tuple(labels.items())] = value
 
-    def _observe(self, gauge: str) -> Callable[[CallbackOptions], Iterable[Observation]]:
-        return lambda _: [Observation(v, dict(labels)) for labels, v in self._gauges.get(gauge, {}).items()]
+    def _count(self, total: str, label: tuple[str, str], count: int) -> None:
+        counts = self._totals[total]
+        counts[(label,)] = counts.get((label,), 0) + count
+
+    def _observe(self, values: Mapping[Labels, float]) -> Callable[[CallbackOptions], Iterable[Observation]]:
+        return lambda _: [Observation(value, dict(labels)) for labels, value in values.items()]
 
 
 def otlp_exporter(endpoint: str) -> SpanExporter:
@@ -293,7 +317,7 @@ def _cut(value: Any, limit: int | None = None) -> Any:
     limit = limit or MAX_VALUE_LENGTH
     if isinstance(value, bool | int | float) or value is None:
         return value
-    text = value if isinstance(value, str) else repr(value)
+    text = only_secrets((value if isinstance(value, str) else repr(value))[: 2 * limit])
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 

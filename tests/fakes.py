@@ -5,10 +5,13 @@ from __future__ import annotations
 import copy
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from remediator.kube.base import Logs, NotFound, path_of
 from remediator.model import Json, Request
+from remediator.prometheus.base import AlertingRule, Sample
 
 Reply = Json | Exception | Callable[[Request, bool], Json]
 
@@ -165,3 +168,30 @@ def matches_fields(selector: str, item: Json) -> bool:
         if (str(found if found is not None else "") == value) == negated:
             return False
     return True
+
+
+@dataclass
+class ScriptedMetrics:
+    """A Prometheus that knows expressions by a part of their text: `answers` maps that to samples or an exception.
+
+    The first part that an expression holds counts, in the order of `answers`; without one it is an empty vector.
+    `asked` holds every expression in order.
+    """
+
+    answers: Mapping[str, Sequence[Sample] | Exception] = field(default_factory=dict)
+    asked: list[str] = field(default_factory=list)
+
+    async def query(self, expression: str, *, at: datetime | None = None) -> Sequence[Sample]:
+        self.asked.append(expression)
+        answer = next((answer for part, answer in self.answers.items() if part in expression), ())
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    async def alerting_rules(self, alertname: str) -> Sequence[AlertingRule]:
+        return ()
+
+    async def is_ready(self) -> bool:
+        return True
+
+    async def close(self) -> None: ...

@@ -8,5 +8,16 @@ from remediator.actions.base import Action
 from remediator.actions.escalate import Escalate
 from remediator.actions.recommend import Recommend
 from remediator.actions.rollback import Rollback
+from remediator.actions.scale import Scale
+from remediator.actions.shed import Shed
 
-ACTIONS: Mapping[str, Action] = {action.name: action for action in (Rollback(), Recommend(), Escalate())}
+ACTIONS: Mapping[str, Action] = {
+    action.name: action
+    for action in (
+        Rollback(),
+        Scale(),
+        Shed(),
+        Recommend(),
+        Escalate(),
+    )
+}

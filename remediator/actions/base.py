@@ -5,12 +5,12 @@ The requests of a plan are sent by `actions/write.py`, the only code that writes
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Annotated, Protocol
 
-from pydantic import BaseModel
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from remediator.kube.workload import Workload
 from remediator.model import ActionId, Alert, Cause, Finding, Plan, Proof, Reason, Target
@@ -50,6 +50,29 @@ class Permission:
     group: str
     resource: str
     verbs: tuple[str, ...]
+
+
+SCALABLE_KINDS: Mapping[str, str] = {"deployment": "Deployment", "statefulset": "StatefulSet"}
+"""Word -> kind of the workloads whose replicas can be set from outside."""
+
+
+def _named(text: str) -> str:
+    parts = text.split("/")
+    if len(parts) != 3 or not all(parts) or parts[1] not in SCALABLE_KINDS:
+        raise ValueError(f"{text!r}: write namespace/kind/name with kind {' or '.join(SCALABLE_KINDS)}")
+    return text
+
+
+class NamesWorkloads(BaseModel):
+    """Parameters of an action that changes other workloads than the target; the collector `named` reads them first."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    workloads: tuple[Annotated[str, AfterValidator(_named)], ...] = Field(
+        min_length=1,
+        max_length=10,
+        description="Workloads that may be scaled down, least important first: `namespace/deployment/name`.",
+    )
 
 
 class Action(Protocol):

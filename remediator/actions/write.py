@@ -140,6 +140,9 @@ def _by_mark(step: Step, mark: str, item: Json, generation: int | None) -> Writt
         return Written(Answer.APPLIED, Reason.NONE, "the object carries the action id", generation)
     if step.generation is not None and generation == step.generation:
         return Written(Answer.NOT_APPLIED, Reason.REPLY_LOST, "the object is as it was before the request", generation)
+    if step.before is not None and value_at(item, step.pointer) == step.before:
+        # Some kinds have no generation (an autoscaler), and this one's has changed in other fields.
+        return Written(Answer.NOT_APPLIED, Reason.REPLY_LOST, "what was to change is as it was before", generation)
     if f"{found}.revert" == mark:
         return Written(Answer.NOT_APPLIED, Reason.REPLY_LOST, "the object still carries the first action", generation)
     return Written(

@@ -14,6 +14,7 @@ from typing import Any, Self
 from aiohttp import web
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
+from remediator.disclosed import disclosed_plan
 from remediator.errors import cut
 from remediator.model import Json, Plan, Remediation, Target
 from remediator.store.reading import IncidentRow, IncidentView
@@ -76,7 +77,7 @@ class Incidents(_Answer):
 
 
 class Attempt(_Answer):
-    """One attempt of one rule on one target, with what it found and the exact requests it planned."""
+    """One attempt of one rule on one target, with what it found and the requests it planned, without secrets."""
 
     id: int
     action_id: str
@@ -121,11 +122,16 @@ class IncidentDetail(_Answer):
 
 
 def _attempt(item: Remediation, diagnosis: Json) -> Attempt:
-    apart = ("labels", "annotations", "starts_at", "diagnosis")
+    apart = ("labels", "annotations", "starts_at", "plan", "diagnosis")
     fields: dict[str, Any] = {name: getattr(item, name) for name in Attempt.model_fields if name not in apart}
     alert = item.alert
     return Attempt(
-        labels=alert.labels, annotations=alert.annotations, starts_at=alert.starts_at, diagnosis=diagnosis, **fields
+        labels=alert.labels,
+        annotations=alert.annotations,
+        starts_at=alert.starts_at,
+        plan=None if item.plan is None else disclosed_plan(item.plan),
+        diagnosis=diagnosis,
+        **fields,
     )
 
 

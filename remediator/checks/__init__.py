@@ -8,5 +8,8 @@ from remediator.checks.alert_clear import AlertClear
 from remediator.checks.base import Check
 from remediator.checks.pods_ready import PodsReady
 from remediator.checks.rollout_complete import RolloutComplete
+from remediator.checks.scale_held import ScaleHeld
 
-CHECKS: Mapping[str, Check] = {check.name: check for check in (RolloutComplete(), PodsReady(), AlertClear())}
+CHECKS: Mapping[str, Check] = {
+    check.name: check for check in (RolloutComplete(), PodsReady(), ScaleHeld(), AlertClear())
+}

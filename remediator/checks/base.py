@@ -34,7 +34,10 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """What a check may read. `metrics` is None where no Prometheus is configured."""
+    """What a check may read. `metrics` is None where no Prometheus is configured.
+
+    `gives_back`: it helped long ago, and the question is whether what was changed for a time can be given back.
+    """
 
     plan: Plan
     alert: Alert
@@ -43,6 +46,7 @@ class Scene:
     cluster: Cluster
     metrics: Metrics | None
     memory: Mapping[str, Json]
+    gives_back: bool = False
 
 
 class Check(Protocol):

@@ -35,6 +35,7 @@ async def verify(
     cluster: Cluster,
     metrics: Metrics | None,
     memory: Mapping[str, Json],
+    gives_back: bool = False,
 ) -> Verification:
     """Look once with every check the plan expects.
 
@@ -44,7 +45,7 @@ async def verify(
     """
     results: dict[str, Result] = {}
     for name in plan.proof.expect:
-        scene = Scene(plan, alert, acted_at, now, cluster, metrics, memory.get(name, {}))
+        scene = Scene(plan, alert, acted_at, now, cluster, metrics, memory.get(name, {}), gives_back)
         try:
             async with asyncio.timeout(CHECK_TIMEOUT_SECONDS):
                 results[name] = await CHECKS[name].look(scene)

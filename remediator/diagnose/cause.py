@@ -1,51 +1,25 @@
-"""Findings -> cause: one table, first match wins, with the evidence it rests on. Pure.
+"""Findings -> cause: one table, first match wins, with the evidence it rests on. Pure; the end of step 4 of an alert.
 
-The order and the classes are those of the kubelet's and containerd's own reasons (kubernetes/kubernetes
-`pkg/kubelet/images/types.go`, `kuberuntime_container.go`; containerd `internal/cri/server/helpers.go`). Only pods of
-the present revision count. Log patterns may turn a code error into one that restarts or rollbacks would not mend, never
-the other way round: they block an action, they do not trigger one.
+Rows that name what a rollback does not mend stand before those that it does, so that a release is blamed for nothing
+that a registry, a node, a dependency or a changed ConfigMap explains. Rows with the cause unknown are such look-alikes
+without a name of their own. The predicates are in `signs.py`, what they ask in `seen.py`.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from remediator.diagnose import signs
+from remediator.diagnose.patterns import LogPattern
+from remediator.diagnose.seen import Seen
+from remediator.diagnose.signs import Sign, former_too, log_says, memory_course, not_placed
 from remediator.model import Cause, Finding
-
-IMAGE_REASONS = frozenset(
-    {
-        "ErrImagePull",
-        "ImagePullBackOff",
-        "InvalidImageName",
-        "ErrImageNeverPull",
-        "ImageInspectError",
-        "RegistryUnavailable",
-    }
-)
-START_REASONS = frozenset(
-    {"CreateContainerError", "RunContainerError", "StartError", "ContainerCannotRun", "PostStartHookError"}
-)
-LOST_REASONS = frozenset({"ContainerStatusUnknown"})
-POD_REASONS = frozenset({"Evicted", "NodeLost", "Shutdown", "UnexpectedAdmissionError"})
-NOT_EXECUTABLE = frozenset({126, 127})
-
-DEPENDENCY_LOG = re.compile(
-    r"(?i)connection refused|no such host|name or service not known|temporary failure in name resolution"
-    r"|i/o timeout|connect(?:ion)? timed out|upstream.{0,40}\b50[234]\b|too many connections|no route to host"
-)
-CONFIG_LOG = re.compile(
-    r"(?i)missing (?:required )?(?:env|environment|config|setting|key)"
-    r"|environment variable \S+ (?:is )?(?:not set|required)"
-    r"|permission denied|(?:cannot|could not|failed to) parse (?:the )?config|address already in use"
-    r"|(?-i:KeyError: '[A-Z][A-Z0-9]*_[A-Z0-9_]+')"
-)
 
 
 @dataclass(frozen=True, slots=True)
 class Diagnosed:
-    """The cause, and the findings that decided it."""
+    """The cause, and the findings that decided it; with cause unknown, those that kept another from being named."""
 
     cause: Cause
     evidence: Sequence[Finding]
@@ -53,140 +27,64 @@ class Diagnosed:
 
 @dataclass(frozen=True, slots=True)
 class Row:
+    """`applies` gives the findings that make the row apply, none where it does not. `name` is unique, for people."""
+
+    name: str
     cause: Cause
-    applies: Callable[[Sequence[Finding]], Sequence[Finding]]
-    """The findings that make the row apply; none: it does not."""
+    applies: Sign
 
 
-def classify(findings: Sequence[Finding]) -> Diagnosed:
-    """The first row of `CAUSES` that has evidence; else unknown, which never acts."""
-    for row in CAUSES:
-        if evidence := row.applies(findings):
+def classify(findings: Sequence[Finding], patterns: Sequence[LogPattern]) -> Diagnosed:
+    """The first row of `CAUSES` that has evidence; else unknown, which never acts.
+
+    `patterns` are the log patterns of the rule set in force: without them every crash looks like the code's own.
+    """
+    return first_of(CAUSES, Seen(findings, patterns))
+
+
+def first_of(table: Sequence[Row], seen: Seen) -> Diagnosed:
+    """What the first row that has evidence says."""
+    for row in table:
+        if evidence := row.applies(seen):
             return Diagnosed(row.cause, evidence)
     return Diagnosed(Cause.UNKNOWN, ())
 
 
-def _with(kind: str, **wanted: frozenset[str]) -> Callable[[Sequence[Finding]], Sequence[Finding]]:
-    def applies(findings: Sequence[Finding]) -> Sequence[Finding]:
-        return [
-            finding
-            for finding in findings
-            if finding.kind == kind
-            and finding.facts.get("is_current", True)
-            and all(finding.facts.get(key) in values for key, values in wanted.items())
-        ]
-
-    return applies
-
-
-def _terminated(findings: Sequence[Finding]) -> list[Finding]:
-    """Ends of present containers; those of one that has run well since are history."""
-    return [
-        f
-        for f in findings
-        if f.kind == "container-terminated" and f.facts.get("is_current", True) and not f.facts.get("is_settled")
-    ]
-
-
-def _events_about(ended: Sequence[Finding], findings: Sequence[Finding]) -> list[Finding]:
-    """Events about the pods of these containers."""
-    pods = {f"Pod/{f.facts['pod']}" for f in ended}
-    return [f for f in findings if f.kind == "event" and f.facts["object"] in pods]
-
-
-def _probe_killed(findings: Sequence[Finding]) -> Sequence[Finding]:
-    killed = [f for f in _terminated(findings) if f.facts["exit_code"] in (137, 143) and f.facts["reason"] == "Error"]
-    said = [
-        f
-        for f in _events_about(killed, findings)
-        if f.facts["reason"] in ("Killing", "Unhealthy")
-        and re.search(r"(?i)(?:liveness|startup) probe", f.facts["message"])
-    ]
-    return [*killed, *said] if killed and said else []
-
-
-def _missing_config(findings: Sequence[Finding]) -> Sequence[Finding]:
-    waiting = _with("container-waiting", reason=frozenset({"CreateContainerConfigError"}))(findings)
-    named = [f for f in findings if f.kind == "config-missing"]
-    mount = [
-        f
-        for f in findings
-        if f.kind == "event" and f.facts["reason"] == "FailedMount" and "not found" in f.facts["message"]
-    ]
-    return [*waiting, *named, *mount] if waiting or (named and mount) else []
-
-
-def _cannot_start(findings: Sequence[Finding]) -> Sequence[Finding]:
-    waiting = _with("container-waiting", reason=START_REASONS)(findings)
-    ended = [
-        f
-        for f in _terminated(findings)
-        if f.facts["reason"] in START_REASONS or f.facts["exit_code"] in NOT_EXECUTABLE
-    ]
-    hooks = [f for f in _events_about(_crashed(findings), findings) if f.facts["reason"] == "FailedPostStartHook"]
-    return [*waiting, *ended, *hooks]
-
-
-def _crashed(findings: Sequence[Finding]) -> list[Finding]:
-    """Containers that end again and again with an exit code of their own."""
-    looping = {
-        (f.facts["pod"], f.facts["container"])
-        for f in findings
-        if f.kind == "container-waiting" and f.facts["reason"] == "CrashLoopBackOff" and f.facts.get("is_current")
-    }
-    return [
-        f
-        for f in _terminated(findings)
-        if f.facts["reason"] not in LOST_REASONS
-        and (
-            (f.facts["pod"], f.facts["container"]) in looping or (f.facts["restarts"] >= 2 and f.facts["exit_code"])
-        )
-    ]
-
-
-def _crash_logs(pattern: re.Pattern[str]) -> Callable[[Sequence[Finding]], Sequence[Finding]]:
-    def applies(findings: Sequence[Finding]) -> Sequence[Finding]:
-        crashed = _crashed(findings)
-        # A sidecar says "connection refused" of the very application that crashed: only its own words count.
-        own = {(f.facts["pod"], f.facts["container"]) for f in crashed}
-        lines = [
-            f
-            for f in findings
-            if f.kind == "log"
-            and (f.facts["pod"], f.facts["container"]) in own
-            and pattern.search(_last_lines(f.facts["text"]))
-        ]
-        return [*crashed, *lines] if crashed and lines else []
-
-    return applies
-
-
-def _last_lines(text: str) -> str:
-    """Only the end of a log says why the process ended."""
-    return "\n".join(text.splitlines()[-15:])
-
-
-def _changed_config(findings: Sequence[Finding]) -> Sequence[Finding]:
-    crashed = _crashed(findings)
-    changed = [f for f in findings if f.kind == "config-changed"]
-    lines = _crash_logs(CONFIG_LOG)(findings)
-    return [*crashed, *changed, *lines] if crashed and changed and lines else []
-
-
-def _node_fault(findings: Sequence[Finding]) -> Sequence[Finding]:
-    failed = _with("pod-failed", reason=POD_REASONS)(findings)
-    lost = _with("container-terminated", reason=LOST_REASONS)(findings)
-    return [*failed, *lost, *_with("node-fault")(findings)]
-
-
 CAUSES: tuple[Row, ...] = (
-    Row(Cause.IMAGE_ERROR, _with("container-waiting", reason=IMAGE_REASONS)),
-    Row(Cause.MISSING_CONFIG, _missing_config),
-    Row(Cause.CANNOT_START, _cannot_start),
-    Row(Cause.OUT_OF_MEMORY, _with("container-terminated", reason=frozenset({"OOMKilled"}))),
-    Row(Cause.PROBE_FAILING, _probe_killed),
-    Row(Cause.DEPENDENCY_DOWN, _crash_logs(DEPENDENCY_LOG)),
-    Row(Cause.CHANGED_CONFIG, _changed_config),
-    Row(Cause.CODE_ERROR, _crashed),
-    Row(Cause.NODE_FAULT, _node_fault),
+    # It never started.
+    Row("node cannot start it", Cause.NODE_FAULT, signs.node_cannot_start),
+    Row("registry away", Cause.DEPENDENCY_DOWN, signs.registry_away),
+    Row("image of the former revision too", Cause.UNKNOWN, former_too(signs.image_not_pulled)),
+    Row("image", Cause.IMAGE_ERROR, signs.image_not_pulled),
+    Row("configuration missing", Cause.MISSING_CONFIG, signs.config_missing),
+    Row("start of the former revision too", Cause.UNKNOWN, former_too(signs.cannot_start)),
+    Row("start", Cause.CANNOT_START, signs.cannot_start),
+    # It started and ended.
+    Row("out of memory", Cause.OUT_OF_MEMORY, signs.out_of_memory),
+    Row("killed for a probe", Cause.PROBE_FAILING, signs.probe_killed),
+    Row("crash on a bad node", Cause.NODE_FAULT, signs.crash_on_bad_node),
+    Row("crash without its dependency", Cause.DEPENDENCY_DOWN, signs.crash_without_dependency),
+    Row("log of a dependency", Cause.DEPENDENCY_DOWN, log_says(Cause.DEPENDENCY_DOWN)),
+    Row("log of a changed configuration", Cause.CHANGED_CONFIG, signs.crash_after_config_change),
+    Row("log of something else", Cause.UNKNOWN, log_says(Cause.UNKNOWN)),
+    Row("injected container", Cause.UNKNOWN, signs.only_injected_crash),
+    Row("crash of the former revision too", Cause.UNKNOWN, former_too(Seen.crashed)),
+    Row("crash", Cause.CODE_ERROR, signs.code_crashes),
+    # It is not there, or not placed.
+    Row("node", Cause.NODE_FAULT, signs.node_gone_bad),
+    Row("quota", Cause.QUOTA, signs.quota_used_up),
+    Row("webhook away", Cause.DEPENDENCY_DOWN, signs.webhook_away),
+    Row("capacity", Cause.CAPACITY, not_placed("capacity")),
+    Row("taint or affinity", Cause.TAINT_OR_AFFINITY, not_placed("taint", "affinity")),
+    Row("volume", Cause.VOLUME, signs.volume_not_ready),
+    Row("not placed otherwise", Cause.UNKNOWN, signs.not_placed_otherwise),
+    # It runs, and not well.
+    Row("dependency", Cause.DEPENDENCY_DOWN, signs.dependency_away),
+    Row("cut off", Cause.UNKNOWN, signs.cut_off),
+    Row("only the former revision fails", Cause.UNKNOWN, signs.only_former_fails),
+    Row("leak", Cause.LEAK, memory_course("leak")),
+    Row("load by memory", Cause.LOAD, memory_course("load")),
+    Row("configuration changed with the rollout", Cause.CHANGED_CONFIG, signs.config_changed_with_rollout),
+    Row("rollout", Cause.BAD_ROLLOUT, signs.began_with_rollout),
+    Row("load by CPU", Cause.LOAD, signs.saturated),
 )

@@ -10,12 +10,10 @@ import re
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from remediator.diagnose.base import Scene
-from remediator.errors import cut
-from remediator.kube.base import controller_of, instant_of
-from remediator.kube.rollout import condition, current_replica_set
+from remediator.diagnose.base import Scene, is_ready, present_revision, words
+from remediator.kube.base import instant_of
+from remediator.kube.rollout import condition
 from remediator.model import Finding, Json
-from remediator.redact import redact
 
 MAX_PODS = 10
 
@@ -30,45 +28,33 @@ class Containers:
 
     async def collect(self, scene: Scene) -> Sequence[Finding]:
         workload = scene.workload
-        current = workload.object
-        if scene.target.kind == "Deployment":
-            current = current_replica_set(workload.object, workload.replica_sets)
-        # A Deployment that was not observed yet has no present revision, so none of its pods counts.
-        current_uid = current["metadata"]["uid"] if current is not None else None
-        pods = list(workload.pods)
-        pods.sort(key=lambda pod: (_is_ready(pod), pod["metadata"]["name"]))
-        findings = [self._share(pods, current_uid)]
+        is_present = present_revision(workload)
+        pods = sorted(workload.pods, key=lambda pod: (is_ready(pod), pod["metadata"]["name"]))
+        findings = [_share([pod for pod in pods if is_present(pod)], [pod for pod in pods if not is_present(pod)])]
         for pod in pods[:MAX_PODS]:
-            owner = controller_of(pod)
-            is_current = owner is not None and owner["uid"] == current_uid
-            findings += _pod_findings(pod, is_current, scene.now)
+            findings += _pod_findings(pod, is_present(pod), scene.now)
         return findings
 
-    def _share(self, pods: Sequence[Json], current_uid: str | None) -> Finding:
-        mine = [pod for pod in pods if (ref := controller_of(pod)) is not None and ref["uid"] == current_uid]
-        others = [pod for pod in pods if pod not in mine]
-        sick, healthy_old = sum(not _is_ready(p) for p in mine), sum(map(_is_ready, others))
-        return Finding(
-            "readiness",
-            f"{sick} of {len(mine)} pods of the present revision are not ready, {healthy_old} older pods are ready",
-            {"not_ready": sick, "pods": len(mine), "old_ready": healthy_old},
-        )
+
+def _share(mine: Sequence[Json], others: Sequence[Json]) -> Finding:
+    sick, healthy_old = sum(not is_ready(pod) for pod in mine), sum(map(is_ready, others))
+    return Finding(
+        "readiness",
+        f"{sick} of {len(mine)} pods of the present revision are not ready, {healthy_old} older pods are ready",
+        {"not_ready": sick, "pods": len(mine), "old_ready": healthy_old},
+    )
 
 
-def _is_ready(pod: Json) -> bool:
-    return (condition(pod, "Ready") or {}).get("status") == "True"
-
-
-def _pod_findings(pod: Json, is_current: bool, now: datetime) -> list[Finding]:
+def _pod_findings(pod: Json, current: bool, now: datetime) -> list[Finding]:
     name, status = pod["metadata"]["name"], pod.get("status") or {}
-    base = {"pod": name, "is_current": is_current, "node": pod["spec"].get("nodeName")}
+    base = {"pod": name, "is_current": current, "node": pod["spec"].get("nodeName")}
     found = []
     if status.get("reason") in FAILED_PODS:
         # How its containers ended says nothing of the release.
         return [Finding("pod-failed", f"{name}: {status['reason']}", {**base, "reason": status["reason"]})]
     scheduled = condition(pod, "PodScheduled") or {}
     if scheduled.get("status") == "False":
-        text = cut(redact(scheduled.get("message", "")))
+        text = words(scheduled.get("message") or "")
         facts = {**base, "reason": scheduled.get("reason", ""), "message": text}
         found.append(Finding("pod-not-scheduled", f"{name}: {scheduled.get('reason')}: {text}", facts))
     statuses = [*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())]
@@ -102,7 +88,7 @@ def _container_findings(container: Json, base: dict[str, Json], now: datetime) -
     found = []
     waiting = (container.get("state") or {}).get("waiting")
     if waiting and waiting.get("reason") not in (None, "ContainerCreating", "PodInitializing"):
-        message = cut(redact(waiting.get("message", "")))
+        message = words(waiting.get("message") or "")
         missing = missing_reference(message)
         summary = f"{base['pod']}/{container['name']}: {waiting['reason']}, {facts['restarts']} restarts"
         found.append(
@@ -120,7 +106,7 @@ def _container_findings(container: Json, base: dict[str, Json], now: datetime) -
                 Finding(
                     "container-terminated",
                     f"{base['pod']}/{container['name']}: exit {code} {reason}",
-                    {**facts, "exit_code": code, "reason": reason, "message": cut(redact(ended.get("message", "")))},
+                    {**facts, "exit_code": code, "reason": reason, "message": words(ended.get("message") or "")},
                 )
             )
             break

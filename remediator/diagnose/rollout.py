@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
 
 from remediator.clock import rfc3339
-from remediator.diagnose.base import Scene
-from remediator.errors import RemediatorError, cut
+from remediator.diagnose.base import Scene, attempt
+from remediator.errors import cut
 from remediator.kube.base import annotations_of
 from remediator.kube.ownership import gitops_owner, template_writer
 from remediator.kube.rollout import (
+    REVISION_HISTORY,
+    RolloutTimes,
     current_replica_set,
     deployed_ago,
     differing_paths,
@@ -22,6 +25,8 @@ from remediator.prometheus.base import label_value
 from remediator.redact import redact
 
 MAX_PATHS = 20
+WATCHED = timedelta(hours=2)
+"""How long after a deployment an alert may be its doing (a deployment is watched for 2 h)."""
 CHANGE_CAUSE = "kubernetes.io/change-cause"
 
 
@@ -50,6 +55,7 @@ class Rollout:
         }
         when = "at an unknown time" if ago is None else f"{ago.total_seconds() / 60:.0f} min ago"
         findings = [Finding("rollout", f"revision {number} deployed {when}: {status.detail}", facts)]
+        findings += _began(scene, times, is_reused=REVISION_HISTORY in annotations_of(current or {"metadata": {}}))
         older = sorted(
             ((n, rs) for rs in workload.replica_sets if (n := revision_of(rs)) is not None and n < number),
             key=lambda pair: pair[0],
@@ -79,16 +85,31 @@ class Rollout:
                 f"count_over_time((kube_replicaset_status_ready_replicas{selector} >= on (namespace, replicaset) "
                 f"(kube_replicaset_spec_replicas{selector} > 0))[2d:1m])"
             )
-            try:
-                samples = await scene.metrics.query(expression)
-            except RemediatorError as error:
-                return [Finding("unavailable", f"availability of former revisions: {cut(str(error))}", {})]
+            samples = await attempt(self.name, "availability of former revisions", scene.metrics.query(expression))
+            if isinstance(samples, Finding):
+                return [samples]
             seconds = 60.0 * max((sample.value for sample in samples), default=0.0)
             if seconds:
                 text = f"{name} was seen fully available for {seconds / 60:.0f} min"
                 facts = {"replica_set": name, "seconds": seconds}
                 found.append(Finding("revision-was-available", text, facts))
         return found
+
+
+def _began(scene: Scene, times: RolloutTimes, *, is_reused: bool) -> list[Finding]:
+    """Whether the alert began after the rollout did, and while the deployment was watched; nothing where not known.
+
+    The creation of a ReplicaSet that was used before only bounds the start, so that there the end has to tell.
+    """
+    started, completed, at = times.started_at, times.completed_at, scene.alert.starts_at
+    if is_reused and (completed is None or started is None or started <= at < completed):
+        return []
+    if started is None:
+        return []
+    began = started <= at <= max(started, completed or started) + WATCHED
+    text = f"the alert began {'' if began else 'not '}with the rollout: {rfc3339(at)}, the rollout {rfc3339(started)}"
+    facts = {"began": began, "rollout_started_at": rfc3339(started), "alert_started_at": rfc3339(at)}
+    return [Finding("began-with-rollout", text, facts)]
 
 
 def _images(template: Json) -> Json:

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 from pydantic import BaseModel
 
-from remediator.errors import cut
 from remediator.guards.base import Guard, View
 from remediator.kube.base import Forbidden
 from remediator.model import Decision, Reason, Verdict
@@ -56,4 +55,4 @@ async def _ask(guard: Guard, view: View, parameters: BaseModel) -> Verdict:
         detail = f"no answer within {GUARD_TIMEOUT_SECONDS:.0f} s"
         return Verdict(guard.name, Decision.REFUSE, Reason.FACT_MISSING, detail)
     except Forbidden as error:
-        return Verdict(guard.name, Decision.REFUSE, Reason.FACT_MISSING, cut(str(error)))
+        return Verdict(guard.name, Decision.REFUSE, Reason.FACT_MISSING, str(error))

@@ -51,7 +51,7 @@ class DryRunGuard:
 
 
 def _is_as_planned(found: Json, wanted: Json) -> bool:
-    """Pod templates are compared without what the API server fills in."""
+    """Pod templates are compared without what the API server fills in; it leaves zero replicas out of a Scale."""
     if isinstance(wanted, dict) and isinstance(found, dict) and "spec" in wanted and "spec" in found:
         return is_same_template(found, wanted)
-    return bool(found == wanted)
+    return bool(found == wanted or (wanted == 0 and found is None))

@@ -47,6 +47,11 @@ RESOURCES: Mapping[str, Resource] = {
     "HorizontalPodAutoscaler": Resource("autoscaling", "v2", "horizontalpodautoscalers"),
     "PodDisruptionBudget": Resource("policy", "v1", "poddisruptionbudgets"),
     "EndpointSlice": Resource("discovery.k8s.io", "v1", "endpointslices"),
+    "ResourceQuota": Resource("", "v1", "resourcequotas"),
+    "LimitRange": Resource("", "v1", "limitranges"),
+    "NetworkPolicy": Resource("networking.k8s.io", "v1", "networkpolicies"),
+    "VerticalPodAutoscaler": Resource("autoscaling.k8s.io", "v1", "verticalpodautoscalers"),
+    "ScaledObject": Resource("keda.sh", "v1alpha1", "scaledobjects"),
 }
 """Kind -> place. `CoreEvent` is the old API, which carries the field selectors that diagnosis needs."""
 

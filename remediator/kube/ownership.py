@@ -24,8 +24,8 @@ ACTIONS = "remediator.io/actions"
 PAUSE_UNTIL = "remediator.io/pause-until"
 
 
-def gitops_owner(item: Json) -> str | None:
-    """The GitOps controller that would revert a change of this object's template, in words; None: none found."""
+def gitops_owner(item: Json, *, field: str = "template") -> str | None:
+    """The GitOps controller that would revert a change of this field of `spec`, in words; None: none found."""
     metadata = item["metadata"]
     labels, annotations = metadata.get("labels") or {}, annotations_of(item)
     tracking = annotations.get("argocd.argoproj.io/tracking-id", "")
@@ -39,7 +39,7 @@ def gitops_owner(item: Json) -> str | None:
         return f"Flux HelmRelease {labels.get('helm.toolkit.fluxcd.io/namespace', '?')}/{name}"
     for entry in metadata.get("managedFields") or ():
         owned = (entry.get("fieldsV1") or {}).get("f:spec") or {}
-        if entry.get("operation") == "Apply" and "f:template" in owned:
+        if entry.get("operation") == "Apply" and f"f:{field}" in owned:
             return f"server-side apply by {entry.get('manager', '?')}"
     return None
 

@@ -7,6 +7,7 @@ Called by `kube/exchange.py` for every answer that is not 2xx. Sources: apimachi
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -22,11 +23,21 @@ from remediator.kube.base import (
     Unreachable,
 )
 from remediator.model import Json
+from remediator.redact import MASK, redact
 
 NO_DRY_RUN = "does not support dry run"
 TWO_BUDGETS = "more than one PodDisruptionBudget"
 NO_LOG_YET = ("previous terminated container", "waiting to start")
 WEBHOOK_DENIED = 'admission webhook "'
+
+MAX_TEXT = 64 * 1024
+"""Characters of an answer that are looked at: a proxy may send a whole page."""
+
+_ECHOED = re.compile(
+    r"((?:^|[\s.\]])(?:env|args|command|annotations|httpHeaders)\b[^\s:]{0,200}: \w{1,20} value: )"
+    r"(?:\"(?:[^\"\\\n]|\\.)*\"|(?:[\w.]{1,60})?\{[^\n]*?\}(?=: |, |\s*$)|\S+)"
+)
+"""A 422 repeats the value that it refuses (apimachinery `field.Error`); in these fields it may be a secret's."""
 
 
 class Expired(PermanentError):
@@ -45,15 +56,16 @@ class Status:
 
 
 def read_status(body: bytes, headers: Mapping[str, str]) -> Status:
-    """The Status in `body`; a proxy's HTML or an empty body becomes the message as it is."""
+    """The Status in `body`, redacted; a proxy's HTML or an empty body becomes the message as it is."""
     parsed = _json_object(body)
     if parsed is None:
-        return Status(body.decode(errors="replace"), "", (), False, _seconds(headers.get("Retry-After")))
+        text = _redacted(body[:MAX_TEXT].decode(errors="replace"))
+        return Status(text, "", (), False, _seconds(headers.get("Retry-After")))
     details = parsed.get("details")
     details = details if isinstance(details, dict) else {}
     header, field = headers.get("Retry-After"), details.get("retryAfterSeconds")
     return Status(
-        message=str(parsed.get("message") or ""),
+        message=_redacted(str(parsed.get("message") or "")),
         reason=str(parsed.get("reason") or ""),
         causes=[cause for cause in details.get("causes") or () if isinstance(cause, dict)],
         has_details=bool(details),
@@ -104,7 +116,11 @@ def error_of(operation: str, code: int, status: Status, *, is_repeatable: bool) 
 
 def _cause_text(cause: Json) -> str:
     field, message = cause.get("field") or "", cause.get("message") or cause.get("reason") or ""
-    return f"{field}: {message}" if field else str(message)
+    return _redacted(f"{field}: {message}" if field else str(message))
+
+
+def _redacted(text: str) -> str:
+    return redact(_ECHOED.sub(rf"\1{MASK}", text[:MAX_TEXT]))
 
 
 def _json_object(body: bytes) -> dict[str, Json] | None:

@@ -1,4 +1,4 @@
-"""What a pod template refers to: ConfigMaps, claims, service accounts. Pure.
+"""What a pod template refers to: ConfigMaps, Secrets, claims, service accounts. Pure.
 
 Optional references are left out: pods start without them.
 """
@@ -22,6 +22,23 @@ def config_map_names(template: Json) -> frozenset[str]:
         for source in (volume.get("projected") or {}).get("sources") or ():
             found.append(source.get("configMap"))
     return frozenset(ref["name"] for ref in found if ref and not ref.get("optional"))
+
+
+def secret_names(template: Json) -> frozenset[str]:
+    """Secrets that pods of this template cannot start without. Names only: nobody here reads a Secret."""
+    found: list[Json] = [
+        {"name": volume["secret"].get("secretName"), "optional": volume["secret"].get("optional")}
+        for volume in template["spec"].get("volumes") or ()
+        if volume.get("secret")
+    ]
+    for container in _containers(template):
+        found += [source.get("secretRef") for source in container.get("envFrom") or ()]
+        for variable in container.get("env") or ():
+            found.append((variable.get("valueFrom") or {}).get("secretKeyRef"))
+    for volume in template["spec"].get("volumes") or ():
+        for source in (volume.get("projected") or {}).get("sources") or ():
+            found.append(source.get("secret"))
+    return frozenset(ref["name"] for ref in found if ref and ref.get("name") and not ref.get("optional"))
 
 
 def claim_names(template: Json) -> frozenset[str]:

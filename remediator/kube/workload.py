@@ -21,13 +21,16 @@ T = TypeVar("T")
 OBSERVE_WITHIN_SECONDS = 10.0
 """How long to wait for the deployment controller to observe a spec before giving the picture as it is."""
 
+WITH_CONTROLLER_REVISIONS = ("StatefulSet", "DaemonSet")
+
 
 @dataclass(frozen=True, slots=True)
 class Workload:
     """One workload as read at `taken_at`.
 
-    `replica_sets` and `pods` are owned by UID. `namespace`, `config_maps` (name -> last change), `claims` and
-    `service_accounts` are None where we are not permitted to read them: unknown, never "none".
+    `replica_sets`, `controller_revisions` (of a StatefulSet or DaemonSet) and `pods` are owned by UID. `namespace`,
+    `config_maps` (name -> last change), `claims`, `service_accounts` and `shared_claims` (those that pods on several
+    nodes may write) are None where we are not permitted to read them: unknown, never "none".
     """
 
     taken_at: datetime
@@ -38,6 +41,8 @@ class Workload:
     config_maps: Mapping[str, datetime] | None
     claims: frozenset[str] | None
     service_accounts: frozenset[str] | None
+    shared_claims: frozenset[str] | None = None
+    controller_revisions: Sequence[Json] | None = None
 
     @property
     def template(self) -> Json:
@@ -76,7 +81,7 @@ async def read_workload(target: Target, cluster: Cluster, clock: Clock) -> Workl
     pods = await _pods(found, owners, cluster)
     space = target.namespace
     config_maps = await _permitted(_metadata("ConfigMap", space, cluster))
-    claims = await _permitted(_metadata("PersistentVolumeClaim", space, cluster))
+    claims = await _permitted(cluster.list(path_of("PersistentVolumeClaim", namespace=space)))
     accounts = await _permitted(_metadata("ServiceAccount", space, cluster))
     return Workload(
         taken_at=clock.now(),
@@ -87,6 +92,10 @@ async def read_workload(target: Target, cluster: Cluster, clock: Clock) -> Workl
         config_maps=None if config_maps is None else {_name(item): _changed_at(item) for item in config_maps},
         claims=None if claims is None else frozenset(map(_name, claims)),
         service_accounts=None if accounts is None else frozenset(map(_name, accounts)),
+        shared_claims=None if claims is None else frozenset(_name(claim) for claim in claims if _is_shared(claim)),
+        controller_revisions=await _permitted(_owned(found, "ControllerRevision", cluster))
+        if target.kind in WITH_CONTROLLER_REVISIONS
+        else None,
     )
 
 
@@ -114,6 +123,11 @@ async def _permitted(call: Awaitable[T]) -> T | None:
         return await call
     except Forbidden:
         return None
+
+
+def _is_shared(claim: Json) -> bool:
+    modes = (claim.get("spec") or {}).get("accessModes") or ()
+    return "ReadWriteMany" in modes or "ReadOnlyMany" in modes
 
 
 def _name(item: Json) -> str:

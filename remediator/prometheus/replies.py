@@ -13,6 +13,7 @@ from remediator.clock import parse_rfc3339
 from remediator.errors import cut
 from remediator.model import Json
 from remediator.prometheus.base import AlertingRule, BadQuery, PrometheusUnavailable, Sample
+from remediator.redact import redact
 
 ABOUT_THE_EXPRESSION = "PromQL "
 """How annotations begin that Prometheus' own rule evaluation tolerates too; other warnings mean missing data."""
@@ -28,7 +29,7 @@ class Refused(PrometheusUnavailable):
 
 def check(operation: str, code: int, reply: Json, text: str) -> None:
     """Raise unless the answer is complete. `reply` is the parsed body (None: not JSON), `text` its beginning."""
-    error = cut(str(reply.get("error") or "") if isinstance(reply, dict) else text, max_length=200)
+    error = _said(str(reply.get("error") or "") if isinstance(reply, dict) else text)
     kind = reply.get("errorType") if isinstance(reply, dict) else None
     said = f"{operation}: {code} {kind or ''}".rstrip() + f": {error}"
     if 300 <= code < 400:
@@ -45,7 +46,7 @@ def check(operation: str, code: int, reply: Json, text: str) -> None:
         raise PrometheusUnavailable(said)
     for warning in reply.get("warnings") or ():
         if not str(warning).startswith(ABOUT_THE_EXPRESSION):
-            raise PrometheusUnavailable(f"{operation}: partial answer: {cut(str(warning), max_length=200)}")
+            raise PrometheusUnavailable(f"{operation}: partial answer: {_said(str(warning))}")
 
 
 def check_result_type(operation: str, reply: Json) -> None:
@@ -81,6 +82,11 @@ def alerting_rules(reply: Json, alertname: str) -> Sequence[AlertingRule]:
         for rule in group["rules"]
         if rule["type"] == "alerting" and rule["name"] == alertname
     ]
+
+
+def _said(text: str) -> str:
+    """Foreign text, which may quote the query and the labels of series: redacted, then cut."""
+    return cut(redact(text[:10_000]), max_length=200)
 
 
 def _evaluated_at(text: str | None) -> datetime | None:

@@ -22,6 +22,7 @@ from remediator.errors import cut
 from remediator.model import Alert, AlertStatus, Json
 from remediator.receive.base import BadBody, Quarantined
 from remediator.receive.strict_json import may_hold_poison, parse, poison
+from remediator.redact import redact, redact_values
 
 MAX_LABELS = 64
 MAX_VALUE_LENGTH = 4096
@@ -131,13 +132,13 @@ def _alert(element: Json, place: str, webhook: WebhookBody) -> Alert | tuple[str
     return Alert(
         fingerprint=read_element.fingerprint or fingerprint(read_element.labels),
         status=NAMES_OF_STATUS[read_element.status],
-        labels=read_element.labels,
-        annotations={name: _shortened(text) for name, text in (read_element.annotations or {}).items()},
+        labels=redact_values(read_element.labels),
+        annotations=redact_values({name: _shortened(text) for name, text in (read_element.annotations or {}).items()}),
         starts_at=starts_at,
         ends_at=ends_at,
-        generator_url=_shortened(read_element.generator_url or ""),
+        generator_url=redact(_shortened(read_element.generator_url or "")),
         receiver=webhook.receiver,
-        group_key=webhook.group_key,
+        group_key=redact(webhook.group_key),
         truncated=webhook.truncated_alerts,
     )
 
@@ -170,5 +171,5 @@ def _quarantined(element: Json, place: str, problem: str) -> Quarantined:
     return Quarantined(
         place=cut(place.encode("utf-8", "replace").decode("utf-8"), max_length=120),
         problem=cut(problem),
-        element=json.dumps(element)[:1024],
+        element=redact(json.dumps(element)[:1024]),
     )

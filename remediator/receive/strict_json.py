@@ -31,7 +31,8 @@ def parse(body: bytes) -> Json:
         raise BadBody(f"line {error.lineno} column {error.colno}", f"not JSON: {error.msg}") from error
     except RecursionError as error:
         raise BadBody("$", f"nested deeper than {MAX_DEPTH}") from error
-    if _is_deeper(value, MAX_DEPTH):
+    # A body with that few brackets in all cannot nest deeper: spares the walk for most single alerts.
+    if body.count(b"{") + body.count(b"[") > MAX_DEPTH and _is_deeper(value, MAX_DEPTH):
         raise BadBody("$", f"nested deeper than {MAX_DEPTH}")
     return value
 

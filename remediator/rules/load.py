@@ -14,10 +14,14 @@ from pydantic import ValidationError
 from remediator.model import Json
 from remediator.rules.document import Path, Source, read_source
 from remediator.rules.lint import Placed, lint_order, lint_rule
+from remediator.rules.patterns import LogPatternRow, problems_of
 from remediator.rules.report import RulesError, report
 from remediator.rules.schema import Document, Place, Rule, RuleSet, rule_set
 from remediator.rules.severity import SeverityRow
+from remediator.rules.shipped import shipped_rules
 from remediator.rules.wording import complain, shown
+
+LOG_PATTERNS = "log-patterns.yaml"
 
 
 @dataclass(slots=True)
@@ -28,13 +32,19 @@ class _Reading:
     severities: dict[int, SeverityRow] = field(default_factory=dict)
     severities_in: str = ""
     names: dict[str, str] = field(default_factory=dict)
+    patterns: dict[str, LogPatternRow] = field(default_factory=dict)
+    pattern_names: dict[str, str] = field(default_factory=dict)
     count: int = 0
 
 
 def load_rules(*paths: FilePath) -> RuleSet:
-    """The table in these files; a folder stands for its `*.yaml`, by name. Raises RulesError (a ConfigError)."""
+    """The table in these files; a folder stands for its `*.yaml`, by name. Raises RulesError (a ConfigError).
+
+    The shipped log patterns are always in force: they are what keeps a release from being blamed for others' faults.
+    """
+    shipped = shipped_rules() / LOG_PATTERNS
     sources = list(_sources(paths))
-    reading = _Reading()
+    reading = _Reading(patterns=_shipped_patterns(shipped))
     for source in sources:
         if source.data is not None:
             _add_document(reading, source)
@@ -49,7 +59,18 @@ def load_rules(*paths: FilePath) -> RuleSet:
     if problems:
         raise RulesError(report(problems, rules=reading.count), problems=problems)
     places = {name: spots for source in sources for name, spots in _places(source, reading.rules)}
-    return rule_set([placed.rule for placed in reading.rules], severities=reading.severities, places=places)
+    return rule_set(
+        [placed.rule for placed in reading.rules],
+        severities=reading.severities,
+        places=places,
+        log_patterns=reading.patterns.values(),
+    )
+
+
+def _shipped_patterns(path: FilePath) -> dict[str, LogPatternRow]:
+    """By name. A test tries their examples, not every start."""
+    document = Document.model_validate(read_source(str(path), path.read_bytes()).data)
+    return {row.name: row for row in document.log_patterns}
 
 
 def _sources(paths: tuple[FilePath, ...]) -> Iterator[Source]:
@@ -76,11 +97,12 @@ def _add_document(reading: _Reading, source: Source) -> None:
     rules = data.get("rules", [])
     without_rules = {key: value for key, value in data.items() if key != "rules"}
     try:
-        severities = Document.model_validate(without_rules).severities
+        document = Document.model_validate(without_rules)
     except ValidationError as error:
         complain(source, error, Document, at=())
     else:
-        _add_severities(reading, source, severities)
+        _add_severities(reading, source, document.severities)
+        _add_patterns(reading, source, document.log_patterns)
     if not isinstance(rules, list):
         source.complain(source.spot(("rules",)), f"expected a list of rules, got {shown(rules)}")
         return
@@ -98,6 +120,22 @@ def _add_severities(reading: _Reading, source: Source, severities: object) -> No
     assert isinstance(severities, dict)
     reading.severities = severities
     reading.severities_in = f"{source.file}:{spot[0] + 1}"
+
+
+def _add_patterns(reading: _Reading, source: Source, rows: tuple[LogPatternRow, ...]) -> None:
+    """A pattern takes the place of the shipped one of its name; two of one name in the files are a mistake."""
+    for position, row in enumerate(rows):
+        path: Path = ("log_patterns", position)
+        spot = source.spot((*path, "name"))
+        if row.name in reading.pattern_names:
+            first = reading.pattern_names[row.name]
+            source.complain(spot, f"a second log pattern named '{row.name}'", f"first in {first}")
+            continue
+        reading.pattern_names[row.name] = f"{source.file}:{spot[0] + 1}"
+        if reading.patterns.get(row.name) != row:  # the shipped ones are tried by a test
+            for where, text in problems_of(row):
+                source.complain(source.spot((*path, *where)), text)
+        reading.patterns[row.name] = row
 
 
 def _add_rule(reading: _Reading, source: Source, raw: Json, path: Path) -> None:

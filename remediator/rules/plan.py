@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 
 from remediator.actions import ACTIONS
 from remediator.actions.base import Case, NoPlan
+from remediator.kube.controller_revisions import ordered_times
 from remediator.kube.rollout import deployed_ago, rollout_times
 from remediator.kube.workload import Workload
 from remediator.model import Cause, Finding, Json, Plan, Reason
@@ -39,15 +41,25 @@ def make_plan(rule: Rule, case: Case) -> Planned:
 def evidence_of(case: Case) -> Evidence:
     """What the conditions of a rule can ask about."""
     workload = case.workload
-    times = rollout_times(workload.object, workload.replica_sets)
     readiness = next((finding for finding in case.findings if finding.kind == "readiness"), None)
     return Evidence(
         cause=case.cause,
-        deployed_ago=deployed_ago(times, case.now) if case.target.kind == "Deployment" else None,
+        deployed_ago=_deployed_ago(case),
         kind=case.target.kind,
         replicas=_replicas(workload),
         affected_ratio=_ratio(readiness),
     )
+
+
+def _deployed_ago(case: Case) -> timedelta | None:
+    """As each kind's controller proves it; None: not proven, or a kind that has no rollouts."""
+    workload = case.workload
+    if case.target.kind == "Deployment":
+        return deployed_ago(rollout_times(workload.object, workload.replica_sets), case.now)
+    if workload.controller_revisions is None:
+        return None
+    found = ordered_times(workload.object, workload.controller_revisions, workload.pods)
+    return deployed_ago(found.times, case.now)
 
 
 def _replicas(workload: Workload) -> int | None:

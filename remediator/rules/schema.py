@@ -32,11 +32,13 @@ from pydantic import (
 from remediator.actions import ACTIONS
 from remediator.checks import CHECKS
 from remediator.diagnose import COLLECTORS
+from remediator.diagnose.patterns import LogPattern
 from remediator.guards import GUARDS
 from remediator.model import Json, Mode
 from remediator.rules.conditions import CONDITIONS
 from remediator.rules.matcher import Matcher, parse_matchers
 from remediator.rules.names import known
+from remediator.rules.patterns import LogPatternRow
 from remediator.rules.severity import SeverityPolicy, SeverityRow, severity_policy
 from remediator.target.spec import KIND_OF_WORD, TargetSpec
 from remediator.units import Duration, LimitText, between
@@ -269,6 +271,9 @@ class Document(Strict):
     severities: Mapping[Annotated[int, Field(strict=True, ge=1, le=4)], SeverityRow] = Field(
         default={}, description="Severity -> policy. Given in one file at most."
     )
+    log_patterns: tuple[LogPatternRow, ...] = Field(
+        (), max_length=200, description="What crashed containers write last, beside the patterns that are shipped."
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -295,6 +300,8 @@ class RuleSet:
     """Alertname -> rules that can match it, in order, where their matchers list the names."""
     by_any_alertname: tuple[Rule, ...]
     """The rules whose matchers do not list alertnames."""
+    log_patterns: tuple[LogPattern, ...] = ()
+    """For `diagnose`: those that are shipped and those of the files."""
 
     def place(self, rule: str, path: Path = ()) -> str:
         """`file:line:column` of a part of a rule, or of the nearest part around it that was written."""
@@ -314,20 +321,29 @@ def rule_set(
     *,
     severities: Mapping[int, SeverityRow] | None = None,
     places: Mapping[str, Mapping[Path, Place]] | None = None,
+    log_patterns: Iterable[LogPatternRow] = (),
 ) -> RuleSet:
     """The table of these rules, indexed for matching."""
     ordered = tuple(rules)
     policy = severity_policy(severities or {})
     names = [alertnames(rule) for rule in ordered]
     listed = {name for some in names if some is not None for name in some}
+    patterns = tuple(log_patterns)
     waits = {str(level): policy.wait(level).total_seconds() for level in policy.waits}
     return RuleSet(
         rules=ordered,
         severities=policy,
-        digest=_digest({"rules": [rule.digest for rule in ordered], "waits_seconds": waits}),
+        digest=_digest(
+            {
+                "rules": [rule.digest for rule in ordered],
+                "waits_seconds": waits,
+                "log_patterns": [pattern.model_dump(mode="json") for pattern in patterns],
+            }
+        ),
         places=places or {},
         by_alertname=_grouped(ordered, names, listed),
         by_any_alertname=tuple(rule for rule, some in zip(ordered, names, strict=True) if some is None),
+        log_patterns=tuple(pattern.compiled() for pattern in patterns),
     )
 
 

@@ -18,12 +18,10 @@ from remediator.model import Json
 from remediator.simulate.answers import already_exists, conflict, not_found
 
 PLACES: Mapping[str, Resource] = {
-    **RESOURCES,
-    "ResourceQuota": Resource("", "v1", "resourcequotas"),
-    "LimitRange": Resource("", "v1", "limitranges"),
-    "NetworkPolicy": Resource("networking.k8s.io", "v1", "networkpolicies"),
+    kind: place for kind, place in RESOURCES.items() if kind not in ("VerticalPodAutoscaler", "ScaledObject")
 }
-"""Kind -> place of everything that can be stored. Both kinds of Event are stored as `CoreEvent`."""
+"""Kind -> place of everything that can be stored: what a cluster without add-ons has. Both kinds of Event are stored
+as `CoreEvent`."""
 
 # The generated part of names, without vowels and look-alikes. kubernetes/apimachinery `pkg/util/rand/rand.go`.
 SAFE_CHARACTERS = "bcdfghjklmnpqrstvwxz2456789"

@@ -27,7 +27,10 @@ WORDS: Mapping[str, tuple[str, str]] = {
 }
 """Record kind -> (Event reason, Event type). Kinds that are not here make no Event."""
 
-VERBS: Mapping[str, tuple[str, str]] = {"rollback": ("WouldRollBack", "RolledBack")}
+VERBS: Mapping[str, tuple[str, str]] = {
+    "rollback": ("WouldRollBack", "RolledBack"),
+    "scale": ("WouldScale", "Scaled"),
+}
 """Action -> its Event reason when recommended and when done."""
 
 

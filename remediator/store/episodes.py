@@ -13,7 +13,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from remediator.audit.record import canonical_json
+from remediator.audit.record import canonical_object
 from remediator.clock import rfc3339
 from remediator.model import Alert, AlertStatus
 from remediator.store.base import Accepted
@@ -135,18 +135,17 @@ def sort(intakes: Iterable[Intake], known: Iterable[Episode]) -> Sorted:
 
 def _received(alert: Alert) -> Received:
     columns = alert_columns(alert)
-    body = {
-        "annotations": alert.annotations,
-        "ends_at": None if alert.ends_at is None else rfc3339(alert.ends_at),
-        "fingerprint": alert.fingerprint,
-        "generator_url": alert.generator_url,
-        "group_key": alert.group_key,
-        "labels": alert.labels,
-        "receiver": alert.receiver,
-        "starts_at": rfc3339(alert.starts_at),
-        "status": alert.status.value,
-        "truncated": alert.truncated,
-    }
-    return Received(
-        (alert.fingerprint, columns["starts_at"]), alert.status is AlertStatus.FIRING, columns, canonical_json(body)
+    body = canonical_object(
+        {
+            "ends_at": None if alert.ends_at is None else rfc3339(alert.ends_at),
+            "fingerprint": alert.fingerprint,
+            "generator_url": alert.generator_url,
+            "group_key": alert.group_key,
+            "receiver": alert.receiver,
+            "starts_at": rfc3339(alert.starts_at),
+            "status": alert.status.value,
+            "truncated": alert.truncated,
+        },
+        {"annotations": columns["annotations"], "labels": columns["labels"]},
     )
+    return Received((alert.fingerprint, columns["starts_at"]), alert.status is AlertStatus.FIRING, columns, body)

@@ -215,6 +215,7 @@ def _plan_json(plan: Plan) -> Json:
         "after": plan.after,
         "restore_after_microseconds": None if plan.restore_after is None else plan.restore_after // _MICROSECOND,
         "details": plan.details,
+        "salt": plan.salt,
     }
 
 
@@ -238,4 +239,5 @@ def _plan_from(plan: Mapping[str, Json]) -> Plan:
         after=plan["after"],
         restore_after=None if stays is None else timedelta(microseconds=stays),
         details=plan["details"],
+        salt=plan.get("salt", ""),
     )

@@ -104,6 +104,7 @@ def _configure(driver: sqlite3.Connection) -> None:
         "PRAGMA journal_mode=WAL",
         "PRAGMA synchronous=FULL",
         "PRAGMA foreign_keys=ON",
+        "PRAGMA secure_delete=ON",  # the exact requests of a plan, once replaced, must not stay in free pages
         # A write transaction takes the lock, which is then kept until the connection is closed.
         "BEGIN IMMEDIATE",
         "COMMIT",

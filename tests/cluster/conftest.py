@@ -48,7 +48,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Any:
 
 @pytest.fixture(scope="session")
 def permissions(control_plane: ControlPlane) -> None:
-    """Both accounts may read what they need, patch Deployments and write Events.
+    """Both accounts may read what they need, do what the actions do, and write Events.
 
     The silent one may patch too, here: what it does not do then is its own restraint and not its lack of rights.
     """
@@ -56,7 +56,12 @@ def permissions(control_plane: ControlPlane) -> None:
         {"apiGroups": groups, "resources": resources, "verbs": verbs}
         for groups, resources, verbs in (
             (["", "apps", "batch", "autoscaling", "policy", "discovery.k8s.io"], ["*"], ["get", "list", "watch"]),
-            (["apps"], ["deployments"], ["patch"]),
+            (["networking.k8s.io"], ["*"], ["get", "list"]),
+            (["keda.sh", "autoscaling.k8s.io"], ["*"], ["get", "list", "watch"]),
+            (["apps"], ["deployments", "statefulsets", "daemonsets"], ["patch"]),
+            (["apps"], ["deployments/scale", "statefulsets/scale"], ["patch"]),
+            (["autoscaling"], ["horizontalpodautoscalers"], ["patch"]),
+            ([""], ["pods/eviction"], ["create"]),
             (["events.k8s.io"], ["events"], ["create", "patch"]),
         )
     ]

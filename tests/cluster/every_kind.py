@@ -10,9 +10,11 @@ from remediator.diagnose.diagnose import diagnose
 from remediator.kube.client import KubernetesCluster
 from remediator.kube.workload import read_workload
 from remediator.model import Alert, AlertStatus
+from remediator.store.rollouts_base import Known, Look
 from remediator.target.labels import NoTarget
 from remediator.target.resolve import Resolved, resolve
 from remediator.target.spec import TargetSpec
+from remediator.watch.watcher import Pace, Watcher
 from tests.cluster.controlplane import ControlPlane
 from tests.cluster.waiting import wait_for
 
@@ -66,8 +68,7 @@ def populate(control: ControlPlane, namespace: str) -> None:
 
     def is_crashing() -> bool:
         (found,) = control.get(f"/api/v1/namespaces/{namespace}/pods?labelSelector=app%3Dshop")["items"]
-        (status,) = found["status"]["containerStatuses"]
-        return bool(status["restartCount"])
+        return any(status["restartCount"] for status in found["status"].get("containerStatuses", ()))
 
     def has_endpoints() -> bool:
         return bool(control.get(f"/apis/discovery.k8s.io/v1/namespaces/{namespace}/endpointslices")["items"])
@@ -77,7 +78,7 @@ def populate(control: ControlPlane, namespace: str) -> None:
 
 
 async def read_everything(cluster: KubernetesCluster, namespace: str) -> dict[str, Resolved | NoTarget]:
-    """Steps 3 and 4 for an alert about each kind; the answers by the label that named the object."""
+    """Steps 3 and 4 for an alert about each kind, and a look of the watch; the answers by the label of the object."""
     pods = await cluster.list(f"/api/v1/namespaces/{namespace}/pods", label_selector="app=shop")
     (shop,) = pods
     named = {
@@ -104,12 +105,42 @@ async def read_everything(cluster: KubernetesCluster, namespace: str) -> dict[st
     clock = SystemClock()
     workload = await read_workload(resolved.target, cluster, clock)
     assert workload is not None
+    for label in ("statefulset", "daemonset"):
+        other = found[label]
+        assert isinstance(other, Resolved), other
+        assert await read_workload(other.target, cluster, clock) is not None
     scene = Scene(resolved.target, firing(), workload, cluster, None, clock.now())
     diagnosis = await diagnose(tuple(COLLECTORS), scene)
     kinds = {finding.kind for finding in diagnosis.findings}
     assert "log" in kinds
     assert "config-changed" in kinds
+    unread = {finding.summary for finding in diagnosis.findings if finding.kind == "unavailable"}
+    assert unread == {f"could not read {what}: no Prometheus is configured" for what in ("memory", "CPU")}
+    await look_once(cluster, clock)
     return found
+
+
+class NoMemory:
+    """A store in which the watch finds nothing and keeps nothing."""
+
+    async def known(self, cluster: str) -> Known:
+        return Known((), {}, None)
+
+    async def keep(self, look: Look) -> None: ...
+
+
+async def look_once(cluster: KubernetesCluster, clock: SystemClock) -> None:
+    store: Any = NoMemory()
+    watcher = Watcher(
+        store,
+        cluster=cluster,
+        metrics=None,
+        clock=clock,
+        protected_namespaces=frozenset(),
+        pace=Pace(30),
+        count=lambda _: None,
+    )
+    await watcher.look()
 
 
 def firing(**labels: str) -> Alert:

@@ -294,6 +294,42 @@ async def test_replicas_are_scaled_under_a_test_of_the_old_number(world: World) 
     assert (await world.patch(path, steps(1, 2)))["spec"]["replicas"] == 2
 
 
+async def test_a_scale_tells_the_uid_of_what_it_scales(world: World) -> None:
+    """So that another object of that name is not scaled in place of the one that was meant."""
+    item = await world.deploy(replicas=1)
+    path = world.path("Deployment", item["metadata"]["name"], "scale")
+    step = {"op": "replace", "path": "/spec/replicas", "value": 2}
+
+    with pytest.raises(Conflict):
+        await world.patch(path, [{"op": "test", "path": "/metadata/uid", "value": "another"}, step])
+    reply = await world.patch(path, [{"op": "test", "path": "/metadata/uid", "value": item["metadata"]["uid"]}, step])
+
+    assert reply["spec"]["replicas"] == 2
+
+
+async def test_a_mark_is_put_where_no_annotation_was_and_nowhere_else(world: World) -> None:
+    """A test on null holds for what is not there; an autoscaler often has no annotations and has no generation."""
+    spec = {"scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"}, "maxReplicas": 3}
+    manifest = {"apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler", "metadata": {"name": "web"}}
+    made = await world.create("HorizontalPodAutoscaler", {**manifest, "spec": {"minReplicas": 1, **spec}})
+    path = world.path("HorizontalPodAutoscaler", "web")
+    steps = [
+        {"op": "test", "path": "/spec/maxReplicas", "value": 3},
+        {"op": "replace", "path": "/spec/maxReplicas", "value": 4},
+        {"op": "test", "path": "/metadata/annotations", "value": None},
+        {"op": "add", "path": "/metadata/annotations", "value": {}},
+        {"op": "add", "path": "/metadata/annotations/remediator.io~1last-action", "value": "a"},
+    ]
+
+    marked = await world.patch(path, steps)
+
+    assert "annotations" not in made["metadata"]
+    assert marked["metadata"]["annotations"] == {"remediator.io/last-action": "a"}
+    assert marked["spec"]["maxReplicas"] == 4
+    with pytest.raises(Conflict):
+        await world.patch(path, [{**steps[0], "value": 4}, *steps[1:]])
+
+
 async def test_a_user_without_rights_is_forbidden(world: World) -> None:
     with pytest.raises(Forbidden):
         await world.powerless.get(world.path("Deployment", "any"))

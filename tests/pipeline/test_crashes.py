@@ -61,9 +61,10 @@ class _Mortal:
         return called
 
 
-async def live_through(one: World, countdown: Countdown) -> bool:
+async def live_through(one: World, countdown: Countdown, *, cluster: Any = None) -> bool:
     """Run until it ends or the process dies; whether it died."""
-    one.store, one.cluster = countdown.wrap(one.database), countdown.wrap(one.shop)
+    before = one.cluster
+    one.store, one.cluster = countdown.wrap(one.database), countdown.wrap(cluster or one.shop)
     try:
         await one.run()
     except BaseExceptionGroup as group:  # a collector's task died with it
@@ -74,7 +75,7 @@ async def live_through(one: World, countdown: Countdown) -> bool:
     else:
         return False
     finally:
-        one.store, one.cluster = None, None
+        one.store, one.cluster = None, before
     return True
 
 

@@ -19,6 +19,8 @@ from remediator.model import AlertStatus, Json, Mode, Reason, Request, State
 from remediator.prometheus.base import PrometheusUnavailable
 from remediator.rules.schema import RuleSet, rule_set
 from remediator.store.base import KillSwitch
+from tests.clocks import FakeClock
+from tests.pipeline.test_ordered_rollback import Db
 from tests.pipeline.world import DEPLOYMENT, World, pod, rule, world
 from tests.workloads import NOW, alert, replica_set, template
 
@@ -240,6 +242,83 @@ def table(**changes: Any) -> dict[str, RuleSet]:
 ESCALATES: dict[str, Any] = {"respond": [{"do": "escalate"}], "verify": None}
 ROLLS_BACK_FOR_IMAGES = {"respond": [{"when": {"cause": "image-error"}, "do": "rollback"}]}
 
+def waiting_for(message: str) -> Way:
+    """The pod of the new release has no node, and asks for a core."""
+
+    async def way(one: World) -> None:
+        pod = one.shop.peek("Pod", "shop", "checkout-3-a")
+        del pod["spec"]["nodeName"]
+        pod["spec"]["containers"][0]["resources"] = {"requests": {"cpu": "1"}}
+        said = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": message}
+        pod["status"] = {"phase": "Pending", "conditions": [said]}
+        await one.receive()
+
+    return way
+
+
+SHED = table(
+    diagnose=["scheduling"], respond=[{"do": "shed", "with": {"workloads": ["batch/deployment/nobody"]}}]
+)
+
+
+def scales(**parameters: Any) -> dict[str, RuleSet]:
+    """A rule that scales out, with all that it has to know."""
+    return table(
+        diagnose=["resources", "autoscaling", "scheduling"],
+        respond=[{"do": "scale", "with": {"max_replicas": 10, **parameters}}],
+    )
+
+
+def steady(*more: Json, edit: Callable[[Json], Any] = lambda live: None) -> Way:
+    """The rollout is over, whatever its pods do, and these objects are there too."""
+
+    async def way(one: World) -> None:
+        live = one.shop.live
+        live["status"] |= {"replicas": 2, "updatedReplicas": 2, "readyReplicas": 2}
+        edit(live)
+        one.shop.add(*more)
+        await one.receive()
+
+    return way
+
+
+def autoscaler(name: str = "checkout", *, limited: bool = False) -> Json:
+    conditions = [{"type": "ScalingActive", "status": "True", "reason": "ValidMetricFound"}]
+    limit = {"type": "ScalingLimited", "status": str(limited), "reason": "TooManyReplicas"}
+    reference = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "checkout"}
+    return {
+        "kind": "HorizontalPodAutoscaler",
+        "metadata": {"name": name, "namespace": "shop", "uid": f"h-{name}"},
+        "spec": {"scaleTargetRef": reference, "minReplicas": 1, "maxReplicas": 2},
+        "status": {"currentReplicas": 2, "desiredReplicas": 2, "conditions": [*conditions, limit]},
+    }
+
+
+def quota(pods: int) -> Json:
+    hard = {"hard": {"pods": str(pods)}}
+    status = {**hard, "used": {"pods": "2"}}
+    return {
+        "kind": "ResourceQuota",
+        "metadata": {"name": "small", "namespace": "shop", "uid": "q"},
+        "spec": hard,
+        "status": status,
+    }
+
+
+async def broken_stateful_set(one: World) -> None:
+    """Its pod is in the way of a rollback, on a node that does not answer."""
+    for item in stateful_set_on_a_sick_node():
+        one.shop.add(item)
+    await one.receive(alert(labels={**CRASH, "pod": "db-2"}))
+
+
+def stateful_set_on_a_sick_node() -> list[Json]:
+    db = Db(FakeClock())
+    node = {"kind": "Node", "metadata": {"name": "n-1"}, "status": {"conditions": []}}
+    pods = [db.peek("Pod", "shop", f"db-{number}") for number in range(3)]
+    return [db.live, *(db.peek("ControllerRevision", "shop", name) for name in ("db-good", "db-bad")), *pods, node]
+
+
 WAYS: dict[Reason, tuple[Way, dict[str, Any]]] = {
     Reason.NO_RULE: (as_it_is, table(match=['alertname="Other"'])),
     Reason.NO_TARGET_LABEL: (with_labels(), {}),
@@ -274,9 +353,24 @@ WAYS: dict[Reason, tuple[Way, dict[str, Any]]] = {
         table(respond=[{"do": "rollback", "with": {"recent": "1m"}}]),
     ),
     Reason.PREVIOUS_NOT_PROVEN_GOOD: (with_old(lambda old: old["status"].update(readyReplicas=0)), {}),
-    Reason.ALREADY_ROLLED_BACK: (seen_before, {}),
+    Reason.ALREADY_ROLLED_BACK: (seen_before, table(respond=[{"do": "rollback"}])),
     Reason.REDEPLOYED_AFTER_ROLLBACK: (deployed_again, {}),
     Reason.NO_HISTORY: (with_live(lambda live: live["spec"].update(revisionHistoryLimit=0)), {}),
+    Reason.NOT_CAPACITY: (waiting_for("0/3 nodes are available: 3 node(s) had untolerated taint {a: b}."), SHED),
+    Reason.NOT_ENOUGH: (waiting_for("0/3 nodes are available: 3 Insufficient cpu."), SHED),
+    Reason.ROLLOUT_RUNNING: (as_it_is, scales()),
+    Reason.PODS_UNSCHEDULABLE: (waiting_for("0/3 nodes are available: 3 Insufficient cpu."), scales()),
+    Reason.NODE_NOT_READY: (
+        broken_stateful_set,
+        table(diagnose=["node"], respond=[{"do": "rollback", "with": {"kinds": ["StatefulSet"]}}]),
+    ),
+    Reason.SINGLE_WRITER: (steady(edit=lambda live: live["spec"].update(strategy={"type": "Recreate"})), scales()),
+    Reason.SCALED_TO_ZERO: (steady(edit=lambda live: live["spec"].update(replicas=0)), scales()),
+    Reason.AT_CAP: (steady(), scales(max_replicas=2)),
+    Reason.NO_ROOM: (steady(quota(2)), scales()),
+    Reason.AUTOSCALER_ACTS: (steady(autoscaler()), scales()),
+    Reason.AUTOSCALER_AT_LIMIT: (steady(autoscaler(limited=True)), scales()),
+    Reason.AUTOSCALER_AMBIGUOUS: (steady(autoscaler(), autoscaler("second")), scales()),
     Reason.OPTED_OUT: (
         with_live(lambda live: live["metadata"]["annotations"].update({"remediator.io/actions": "restart"})),
         {},

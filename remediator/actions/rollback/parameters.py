@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -24,4 +25,9 @@ class Parameters(BaseModel):
         default=timedelta(minutes=10),
         ge=timedelta(0),
         description="How long the previous revision must have been fully available, unless it still has ready pods.",
+    )
+    kinds: tuple[Literal["Deployment", "StatefulSet", "DaemonSet"], ...] = Field(
+        default=("Deployment",),
+        min_length=1,
+        description="A StatefulSet or DaemonSet only if named: what its pods wrote since is not rolled back.",
     )

@@ -15,35 +15,35 @@ CHANGE_CAUSE = "kubernetes.io/change-cause"
 JSON_PATCH = "application/json-patch+json"
 
 
-def rollback_patch(deployment: Json, template: Json, case: Case, change_cause: str) -> Request:
+def rollback_patch(workload: Json, template: Json, case: Case, change_cause: str) -> Request:
     """Replace the template if uid and generation are as decided on. Live annotations stay (kubectl drops them).
 
-    `generation` and not `resourceVersion`: the status of a crash-looping Deployment changes all the time.
+    `generation` and not `resourceVersion`: the status of a crash-looping workload changes all the time.
     """
     operations: list[Json] = [
         {"op": "test", "path": "/metadata/uid", "value": case.target.uid},
-        {"op": "test", "path": "/metadata/generation", "value": deployment["metadata"]["generation"]},
+        {"op": "test", "path": "/metadata/generation", "value": workload["metadata"]["generation"]},
         {"op": "replace", "path": "/spec/template", "value": template},
     ]
-    if not annotations_of(deployment):
+    if not annotations_of(workload):
         operations.append({"op": "add", "path": "/metadata/annotations", "value": {}})
     operations += [_annotate(CHANGE_CAUSE, change_cause), _annotate(LAST_ACTION, case.action_id)]
     return _patch(case, operations)
 
 
-def inverse_patch(deployment: Json, template: Json, case: Case) -> Request:
+def inverse_patch(workload: Json, template: Json, case: Case) -> Request:
     """Put the replaced template back, only while the object still carries our action and our template.
 
     Someone who changed it meanwhile wins: then a `test` fails and nothing is written.
     """
-    before = annotations_of(deployment).get(CHANGE_CAUSE, "reverted by remediator")
+    before = annotations_of(workload).get(CHANGE_CAUSE, "reverted by remediator")
     return _patch(
         case,
         [
             {"op": "test", "path": "/metadata/uid", "value": case.target.uid},
             {"op": "test", "path": _pointer(LAST_ACTION), "value": case.action_id},
             {"op": "test", "path": "/spec/template", "value": template},
-            {"op": "replace", "path": "/spec/template", "value": deployment["spec"]["template"]},
+            {"op": "replace", "path": "/spec/template", "value": workload["spec"]["template"]},
             _annotate(CHANGE_CAUSE, before),
             _annotate(LAST_ACTION, f"{case.action_id}.revert"),
         ],

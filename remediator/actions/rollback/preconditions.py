@@ -10,14 +10,19 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from remediator.actions.base import Case, NoPlan
+from remediator.actions.preconditions import (
+    no_controller,
+    no_gitops,
+    not_being_deleted,
+    not_opted_out,
+    not_paused,
+)
 from remediator.actions.rollback.parameters import Parameters
-from remediator.actions.rollback.revisions import Revisions
+from remediator.actions.rollback.revisions import Revision, Revisions
 from remediator.clock import rfc3339
-from remediator.kube.base import controller_of
-from remediator.kube.ownership import gitops_owner, wishes_of
 from remediator.kube.rollout import deployed_ago, differing_paths, meaningful_hash
 from remediator.kube.template import claim_names, config_map_names, service_account_names
-from remediator.model import Json, Mode, Reason
+from remediator.model import Json, Reason
 
 INSTALLED = "installed"
 ROLLED_BACK_FROM = "rolled-back-from"
@@ -35,76 +40,59 @@ class View:
     parameters: Parameters
 
     @property
-    def deployment(self) -> Json:
+    def workload(self) -> Json:
         return self.case.workload.object
 
     @property
-    def previous(self) -> Json:
+    def previous(self) -> Revision:
         assert self.revisions.previous is not None
         return self.revisions.previous
 
 
-def kind_refusal(case: Case) -> NoPlan | None:
-    """2, first part: a Deployment. Asked before the revisions are read, which other kinds do not have."""
-    if case.target.kind == "Deployment":
-        return None
-    detail = f"precondition 2: rollback acts on Deployments, not on {case.target.kind}"
-    return NoPlan(Reason.TARGET_UNSUPPORTED, detail)
-
-
-def strategy(view: View) -> NoPlan | None:
-    """2: not paused, not being deleted, with a strategy that moves pods."""
-    if view.deployment["metadata"].get("deletionTimestamp"):
-        return NoPlan(Reason.BEING_DELETED, f"{view.case.target} is being deleted")
-    if view.deployment["spec"].get("paused"):
-        return NoPlan(
-            Reason.PAUSED,
-            f"{view.case.target} is paused",
-            advice=f"kubectl -n {view.case.target.namespace} rollout resume deployment/{view.case.target.name}",
-        )
-    name = (view.deployment["spec"].get("strategy") or {}).get("type", "RollingUpdate")
-    if name not in ("RollingUpdate", "Recreate"):
-        return NoPlan(Reason.UNSUPPORTED_STRATEGY, f"strategy {name}")
+def kind_refusal(case: Case, parameters: Parameters) -> NoPlan | None:
+    """2, first part: a kind that the rule names. Asked before the revisions are read, which other kinds do not have."""
+    kind = case.target.kind
+    if kind not in parameters.kinds:
+        allowed = " and ".join(f"{name}s" for name in parameters.kinds)
+        detail = f"precondition 2: rollback acts on {allowed}, not on {kind}"
+        return NoPlan(Reason.TARGET_UNSUPPORTED, detail)
+    if kind != "Deployment" and case.workload.controller_revisions is None:
+        return NoPlan(Reason.FACT_MISSING, "precondition 1: not permitted to list controllerrevisions")
     return None
 
 
+def strategy(view: View) -> NoPlan | None:
+    """2: not paused, not being deleted, with a strategy that moves all pods."""
+    case = view.case
+    if (refusal := not_being_deleted(case) or not_paused(case)) is not None:
+        return refusal
+    spec, kind = view.workload["spec"], case.target.kind
+    chosen = spec.get("strategy" if kind == "Deployment" else "updateStrategy") or {}
+    name = chosen.get("type", "RollingUpdate")
+    partition = (chosen.get("rollingUpdate") or {}).get("partition") or 0
+    if (name == "RollingUpdate" and not partition) or (name == "Recreate" and kind == "Deployment"):
+        return None
+    what = f"partition {partition}: pods below it stay" if partition else f"strategy {name}"
+    advice = (
+        f"kubectl -n {case.target.namespace} rollout undo {kind.lower()}/{case.target.name}, then delete its bad pods"
+    )
+    return NoPlan(Reason.UNSUPPORTED_STRATEGY, what, advice=advice if kind != "Deployment" else "")
+
+
 def observed(view: View) -> NoPlan | None:
-    """1: the controller has observed the spec, and its ReplicaSet has the highest revision: else undo goes too far."""
+    """1: the controller has observed the spec, and its revision has the highest number: else undo goes too far."""
     if view.revisions.is_observed:
         return None
     return NoPlan(
         Reason.NOT_OBSERVED,
-        "the deployment controller has not observed the present spec: the revision to go back to is not known",
-    )
-
-
-def no_controller(view: View) -> NoPlan | None:
-    """3: no operator owns the Deployment."""
-    owner = controller_of(view.deployment)
-    if owner is None:
-        return None
-    return NoPlan(
-        Reason.OWNED_BY_CONTROLLER,
-        f"{owner['kind']} {owner['name']} owns it and would undo the change",
-        advice=f"change {owner['kind']} {owner['name']} instead",
-    )
-
-
-def no_gitops(view: View) -> NoPlan | None:
-    """4: no GitOps controller would revert it."""
-    owner = gitops_owner(view.deployment)
-    if owner is None:
-        return None
-    return NoPlan(
-        Reason.OWNED_BY_GITOPS,
-        f"{owner} would undo the change",
-        advice=f"git revert the change of the pod template in the source of {owner}",
+        f"the {view.case.target.kind.lower()} controller has not observed the present spec: "
+        "the revision to go back to is not known",
     )
 
 
 def history(view: View) -> NoPlan | None:
     """13: there is a history to go back in."""
-    if view.deployment["spec"].get("revisionHistoryLimit") == 0:
+    if view.workload["spec"].get("revisionHistoryLimit") == 0:
         return NoPlan(Reason.NO_HISTORY, "revisionHistoryLimit is 0: no revision is kept")
     if len(view.revisions.history) < 2:
         return NoPlan(Reason.NO_HISTORY, "there is one revision only")
@@ -123,7 +111,7 @@ def different_revision(view: View) -> NoPlan | None:
 
 def more_than_checksums(view: View) -> NoPlan | None:
     """6: the difference is more than Helm's `checksum/*` annotations, whose change is in a ConfigMap."""
-    paths = differing_paths(view.deployment["spec"]["template"], view.previous["spec"]["template"])
+    paths = differing_paths(view.workload["spec"]["template"], view.previous.template)
     # A whole annotations map that exists on one side only shows as one path.
     if all(_is_checksum(path, view) for path in paths):
         return NoPlan(
@@ -137,7 +125,7 @@ def more_than_checksums(view: View) -> NoPlan | None:
 
 def config_unchanged(view: View) -> NoPlan | None:
     """7: no ConfigMap in use changed after the rollout began."""
-    names = config_map_names(view.deployment["spec"]["template"])
+    names = config_map_names(view.workload["spec"]["template"])
     if not names:
         return None
     known, started = view.case.workload.config_maps, view.revisions.times.started_at
@@ -160,7 +148,7 @@ def config_unchanged(view: View) -> NoPlan | None:
 
 def references_exist(view: View) -> NoPlan | None:
     """8: what the previous template names still exists (Secrets are not looked at)."""
-    template, workload = view.previous["spec"]["template"], view.case.workload
+    template, workload = view.previous.template, view.case.workload
     needed = (
         ("ConfigMap", config_map_names(template), workload.config_maps),
         ("PersistentVolumeClaim", claim_names(template), workload.claims),
@@ -168,9 +156,7 @@ def references_exist(view: View) -> NoPlan | None:
     )
     for kind, names, known in needed:
         if names and known is None:
-            return NoPlan(
-                Reason.FACT_MISSING, f"whether {kind} {min(names)} still exists is not known: not permitted"
-            )
+            return NoPlan(Reason.FACT_MISSING, f"whether {kind} {min(names)} still exists is not known: not permitted")
         missing = sorted(name for name in names if name not in (known or ()))
         if missing:
             return NoPlan(
@@ -191,23 +177,24 @@ def recent_and_related(view: View) -> NoPlan | None:
             Reason.NOT_RECENT,
             f"the last rollout {age}, the limit is {_minutes(view.parameters.recent.total_seconds())}",
         )
-    if times.started_at is None or view.case.alert.starts_at < times.started_at:
+    began_by = view.revisions.began_by
+    if began_by is None or view.case.alert.starts_at < began_by:
         return NoPlan(
             Reason.NOT_RECENT,
             f"the alert began at {rfc3339(view.case.alert.starts_at)}, before the rollout"
-            + (f" of {rfc3339(times.started_at)}" if times.started_at else ", whose start is not known"),
+            + (f" of {rfc3339(began_by)}" if began_by else ", whose start is not known"),
         )
     return None
 
 
 def previous_was_good(view: View) -> NoPlan | None:
     """10: the previous revision has ready pods now, or was seen fully available for long enough."""
-    if (view.previous.get("status") or {}).get("readyReplicas"):
+    if view.previous.ready:
         return None
-    previous_hash = meaningful_hash(view.previous["spec"]["template"])
+    previous_hash = meaningful_hash(view.previous.template)
     if any(event.event == SEEN_GOOD and event.template_hash == previous_hash for event in view.case.ledger):
         return None
-    name = view.previous["metadata"]["name"]
+    name = view.previous.name
     seconds = max(
         (
             float(finding.facts["seconds"])
@@ -228,8 +215,8 @@ def previous_was_good(view: View) -> NoPlan | None:
 
 def no_flip_flop(view: View) -> NoPlan | None:
     """11: we never left the revision we would go to, and what runs now was not put there by us."""
-    previous_hash = meaningful_hash(view.previous["spec"]["template"])
-    live_hash = meaningful_hash(view.deployment["spec"]["template"])
+    previous_hash = meaningful_hash(view.previous.template)
+    live_hash = meaningful_hash(view.workload["spec"]["template"])
     for event in view.case.ledger:
         if event.event == ROLLED_BACK_FROM and event.template_hash == previous_hash:
             return NoPlan(
@@ -246,7 +233,7 @@ def no_flip_flop(view: View) -> NoPlan | None:
 
 def not_redeployed(view: View) -> NoPlan | None:
     """12: nobody brought the present release back after we had rolled it back."""
-    live_hash = meaningful_hash(view.deployment["spec"]["template"])
+    live_hash = meaningful_hash(view.workload["spec"]["template"])
     for event in view.case.ledger:
         if event.event == ROLLED_BACK_FROM and event.template_hash == live_hash:
             return NoPlan(
@@ -257,29 +244,12 @@ def not_redeployed(view: View) -> NoPlan | None:
     return None
 
 
-def not_opted_out(view: View) -> NoPlan | None:
-    """14: neither the workload nor its namespace forbids it."""
-    if view.case.workload.namespace is None:
-        return NoPlan(Reason.FACT_MISSING, "whether the namespace opts out is not known: not permitted to read it")
-    for what, item in (("the workload", view.deployment), ("the namespace", view.case.workload.namespace)):
-        wishes = wishes_of(item)
-        if wishes.mode is Mode.OFF:
-            return NoPlan(Reason.OPTED_OUT, f"{what} says remediator.io/mode: off")
-        if wishes.actions is not None and "rollback" not in wishes.actions:
-            return NoPlan(
-                Reason.OPTED_OUT, f"{what} allows only: {', '.join(sorted(wishes.actions)) or 'nothing'}"
-            )
-        if wishes.pause_until is not None and wishes.pause_until > view.case.now:
-            return NoPlan(Reason.OPTED_OUT, f"{what} is paused until {rfc3339(wishes.pause_until)}")
-    return None
-
-
 PRECONDITIONS: tuple[tuple[int, Callable[[View], NoPlan | None]], ...] = (
     (2, strategy),
-    (14, not_opted_out),
+    (14, lambda view: not_opted_out(view.case, "rollback")),
     (1, observed),
-    (3, no_controller),
-    (4, no_gitops),
+    (3, lambda view: no_controller(view.case)),
+    (4, lambda view: no_gitops(view.case, field="template", what="the pod template")),
     (13, history),
     (5, different_revision),
     (12, not_redeployed),
@@ -308,7 +278,7 @@ def _is_checksum(path: str, view: View) -> bool:
         return True
     if path not in ("/metadata/annotations", "/metadata"):
         return False
-    sides = (view.deployment["spec"]["template"], view.previous["spec"]["template"])
+    sides = (view.workload["spec"]["template"], view.previous.template)
     metadata = [side.get("metadata") or {} for side in sides]
     if (metadata[0].get("labels") or {}) and path == "/metadata":
         return False

@@ -141,6 +141,29 @@ async def test_a_lost_request_without_a_mark_is_told_by_what_it_was_to_change(
     assert (written.answer, written.reason) == (answer, reason)
 
 
+@pytest.mark.parametrize(
+    ("maximum", "mark", "answer"),
+    [(4, None, Answer.NOT_APPLIED), (6, OURS, Answer.APPLIED), (9, None, Answer.UNKNOWN)],
+    ids=["as before", "as asked for, with our mark", "another value"],
+)
+async def test_a_marked_object_without_a_generation_tells_by_its_value(
+    maximum: int, mark: str | None, answer: Answer
+) -> None:
+    """An autoscaler: the API server counts no generations of it."""
+    touched = Target("lab", "HorizontalPodAutoscaler", "shop", "checkout", "h-1")
+    path = "/apis/autoscaling/v2/namespaces/shop/horizontalpodautoscalers/checkout"
+    request = Request("PATCH", path, "application/json-patch+json", [])
+    step = Step(request, touched, ToldBy.MARK, None, ("spec", "maxReplicas"), 4, 6, request)
+    annotations = {"remediator.io/last-action": mark} if mark else {}
+    metadata = {"name": "checkout", "namespace": "shop", "uid": "h-1", "annotations": annotations}
+    world = FakeCluster({"kind": touched.kind, "metadata": metadata, "spec": {"maxReplicas": maximum}})
+    world.replies["PATCH", path] = LOST
+
+    written = await sent(replace(plan(), steps=(step,)), world)
+
+    assert written.answer is answer
+
+
 async def test_a_value_that_is_back_tells_that_the_inverse_was_done() -> None:
     assert (await read_back_undo(told_by(ToldBy.VALUE), 0, cluster=FakeCluster(scaled(2)))).answer is Answer.APPLIED
     assert (await read_back_undo(told_by(ToldBy.VALUE), 0, cluster=FakeCluster(scaled(3)))).answer is Answer.NOT_APPLIED

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -12,90 +11,29 @@ import pytest
 from remediator.clock import rfc3339
 from remediator.diagnose import COLLECTORS
 from remediator.diagnose.base import Scene
-from remediator.diagnose.diagnose import COLLECTOR_TIMEOUT_SECONDS, Diagnosis, diagnose
-from remediator.diagnose.logs import LIMIT_BYTES, MAX_TOTAL_BYTES
-from remediator.kube.base import Forbidden, Logs, Unreachable
+from remediator.diagnose.diagnose import diagnose
+from remediator.kube.base import Forbidden, Unreachable
 from remediator.kube.rollout import REVISION
-from remediator.model import Cause, Finding, Json, Target
+from remediator.model import Cause, Json, Target
 from remediator.prometheus.base import PrometheusUnavailable, Sample
 from tests.fakes import FakeCluster
-from tests.jumping import run_jumping
 from tests.unit.checks.worlds import FakeMetrics
-from tests.workloads import NOW, ROLLOUT_AT, TARGET, alert, deployment, replica_set, template, workload
-
-NEW, OLD = "rs-3", "rs-2"
-NODE = "/api/v1/nodes/node-1"
-EVENTS = "/api/v1/namespaces/shop/events"
-LOG = "/api/v1/namespaces/shop/pods/{}/log"
-CRASHED = {"terminated": {"exitCode": 1, "reason": "Error"}}
-BACKING_OFF = {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off"}}
-
-
-def container(name: str = "app", **status: Any) -> Json:
-    """A container status: in its crash loop, unless told otherwise."""
-    facts = {"name": name, "ready": False, "restartCount": 5, "state": BACKING_OFF, "lastState": CRASHED}
-    return facts | status
-
-
-def running(name: str = "app", *, minutes: float = 60, **status: Any) -> Json:
-    state = {"running": {"startedAt": rfc3339(NOW - timedelta(minutes=minutes))}}
-    return {"name": name, "ready": True, "restartCount": 0, "state": state, "lastState": {}} | status
-
-
-def pod(name: str, *containers: Json, owner: str = NEW, init: tuple[Json, ...] = (), **status: Any) -> Json:
-    ready = bool(containers) and all(one["ready"] for one in (*init, *containers))
-    return {
-        "kind": "Pod",
-        "metadata": {
-            "name": name,
-            "namespace": "shop",
-            "uid": f"uid-{name}",
-            "ownerReferences": [{"kind": "ReplicaSet", "name": owner, "uid": owner, "controller": True}],
-        },
-        "spec": {"nodeName": "node-1"},
-        "status": {
-            "conditions": [{"type": "Ready", "status": "True" if ready else "False"}],
-            "containerStatuses": list(containers),
-            "initContainerStatuses": list(init),
-        }
-        | status,
-    }
-
-
-def node(**conditions: str) -> Json:
-    both = {"Ready": "True", **conditions}
-    return {
-        "kind": "Node",
-        "metadata": {"name": "node-1"},
-        "status": {"conditions": [{"type": kind, "status": status} for kind, status in both.items()]},
-    }
-
-
-def event(about: str, reason: str, message: str, *, number: int = 1, **stamps: Any) -> Json:
-    stamps = stamps or {"lastTimestamp": rfc3339(NOW - timedelta(minutes=number))}
-    return {
-        "kind": "CoreEvent",
-        "metadata": {"name": f"e-{about}-{number}", "namespace": "shop", "creationTimestamp": rfc3339(NOW)},
-        "involvedObject": {"kind": "Pod", "name": about, "uid": f"uid-{about}"},
-        "reason": reason,
-        "type": "Warning",
-        "message": message,
-        **stamps,
-    }
-
-
-def scene(*pods: Json, cluster: FakeCluster | None = None, metrics: Any = None, **picture: Any) -> Scene:
-    world = cluster if cluster is not None else FakeCluster(node())
-    return Scene(TARGET, alert(), workload(pods=pods, **picture), world, metrics, NOW)
-
-
-async def collect(name: str, of: Scene) -> list[Finding]:
-    return list(await COLLECTORS[name].collect(of))
-
-
-async def cause_of(*pods: Json, names: tuple[str, ...] = ("containers",), **more: Any) -> Cause:
-    return (await diagnose(names, scene(*pods, **more))).cause
-
+from tests.unit.diagnose.scenes import (
+    CRASHED,
+    EVENTS,
+    LOG,
+    NODE,
+    OLD,
+    cause_of,
+    collect,
+    container,
+    event,
+    node,
+    pod,
+    running,
+    scene,
+)
+from tests.workloads import NOW, ROLLOUT_AT, alert, deployment, replica_set, template, workload
 
 MISSING = {"waiting": {"reason": "CreateContainerConfigError", "message": 'secret "db" not found'}}
 CREATING = {"waiting": {"reason": "ContainerCreating"}}
@@ -162,7 +100,7 @@ async def test_the_pods_of_a_stateful_set_are_its_own() -> None:
 
 
 async def test_every_collector_gets_along_with_a_node() -> None:
-    item = {"kind": "Node", "metadata": {"name": "node-1", "uid": "n-1"}, "spec": {}, "status": {}}
+    item = node() | {"metadata": {"name": "node-1", "uid": "n-1"}}
     picture = workload(object=item, replica_sets=(), namespace={}, pods=())
     target = Target("test", "Node", "", "node-1", "n-1")
 
@@ -191,88 +129,6 @@ async def test_secrets_in_messages_are_taken_out_before_they_are_cut() -> None:
     assert "hunter2" not in str(findings)
 
 
-class TestLogs:
-    def cluster(self, text: str, *pods: str, container: str = "app") -> FakeCluster:
-        one = FakeCluster(node())
-        for name in pods:
-            one.log_texts |= {("shop", name, container, previous): text for previous in (True, False)}
-        return one
-
-    async def test_this_run_and_the_one_before_of_the_two_worst_pods(self) -> None:
-        pods = [pod(name, container(restartCount=count)) for name, count in (("a", 2), ("b", 9), ("c", 5))]
-        cluster = self.cluster("boom\n", "a", "b", "c")
-
-        found = await collect("logs", scene(*pods, cluster=cluster))
-
-        read = [(one.facts["pod"], one.facts["previous"]) for one in found]
-        assert read == [("b", True), ("b", False), ("c", True), ("c", False)]
-
-    async def test_an_init_container_that_fails_is_read(self) -> None:
-        cluster = self.cluster("no such table\n", "a", container="migrate")
-
-        found = await collect("logs", scene(pod("a", init=(container("migrate"),)), cluster=cluster))
-
-        assert [one.facts["container"] for one in found] == ["migrate", "migrate"]
-
-    async def test_healthy_pods_and_containers_are_not_read(self) -> None:
-        cluster = self.cluster("boom\n", "a", "b")
-
-        await collect("logs", scene(pod("a", running()), pod("b", running("proxy"), container()), cluster=cluster))
-
-        assert {call for call in cluster.calls if call.startswith("LOGS")} == {"LOGS shop/b/app"}
-
-    async def test_the_budget_holds_for_all_together(self) -> None:
-        names = [f"c{number}" for number in range(12)]
-        cluster = _Chatty(node())
-
-        found = await collect("logs", scene(pod("a", *(container(name) for name in names)), cluster=cluster))
-
-        assert sum(len(one.facts["text"]) for one in found) <= MAX_TOTAL_BYTES
-        assert max(cluster.limits) == LIMIT_BYTES
-
-    async def test_one_log_that_cannot_be_read_costs_no_other(self) -> None:
-        cluster = self.cluster("boom\n", "a", "b")
-        cluster.errors[LOG.format("a")] = Unreachable("kubelet away")
-        pods = (pod("a", container(restartCount=9)), pod("b", container()))
-
-        found = await collect("logs", scene(*pods, cluster=cluster))
-
-        assert [one.kind for one in found] == ["unavailable", "unavailable", "log", "log"]
-
-    async def test_secrets_do_not_come_through(self) -> None:
-        cluster = self.cluster("connecting with password=hunter2\n", "a")
-
-        found = await collect("logs", scene(pod("a", container()), cluster=cluster))
-
-        assert "hunter2" not in str(found)
-
-    async def test_a_sidecar_s_complaint_about_the_crashed_application_is_not_its_cause(self) -> None:
-        """The proxy cannot connect because the application is down, not the other way round."""
-        cluster = self.cluster("TypeError: boom\n", "a")
-        proxy = {("shop", "a", "proxy", previous): "upstream connection refused\n" for previous in (True, False)}
-        cluster.log_texts |= proxy
-        waiting = running("proxy", ready=False)
-
-        assert await cause_of(pod("a", container(), waiting), names=("logs",), cluster=cluster) is Cause.CODE_ERROR
-
-    async def test_the_application_s_own_complaint_is(self) -> None:
-        cluster = self.cluster("dial tcp: connection refused\n", "a")
-
-        assert await cause_of(pod("a", container()), names=("logs",), cluster=cluster) is Cause.DEPENDENCY_DOWN
-
-
-class _Chatty(FakeCluster):
-    """Every log is as long as it may be."""
-
-    def __init__(self, *objects: Json) -> None:
-        super().__init__(*objects)
-        self.limits: list[int] = []
-
-    async def logs(self, *, limit_bytes: int, **_: Any) -> Logs:
-        self.limits.append(limit_bytes)
-        return Logs("x" * limit_bytes, complete_tail=False)
-
-
 class TestEvents:
     async def test_they_are_asked_for_by_uid_and_put_in_order(self) -> None:
         scheduler = event("a", "FailedScheduling", "0/3 nodes", number=7, lastTimestamp=None, eventTime=rfc3339(NOW))
@@ -299,7 +155,7 @@ class TestEvents:
         slow = pod("b", running(ready=False))
         cluster = FakeCluster(event("b", "Unhealthy", "Startup probe failed: timeout"))
 
-        assert await cause_of(pod("a", killed), slow, names=("events",), cluster=cluster) is Cause.CODE_ERROR
+        assert await cause_of(pod("a", killed), slow, names=("events",), cluster=cluster) is Cause.UNKNOWN
 
     async def test_a_hook_that_fails_is_named_by_its_event(self) -> None:
         cluster = FakeCluster(event("a", "FailedPostStartHook", "exit 1"))
@@ -312,7 +168,7 @@ class TestRollout:
         item = deployment(template())
         item["metadata"]["annotations"]["kubernetes.io/change-cause"] = "kubectl set env PASSWORD=hunter2"
 
-        rollout, difference = await collect("rollout", scene(object=item))
+        rollout, _, difference = await collect("rollout", scene(object=item))
 
         assert rollout.facts["revision"] == 3
         assert rollout.facts["started_at"] == rfc3339(ROLLOUT_AT)
@@ -340,7 +196,7 @@ class TestRollout:
     async def test_a_prometheus_that_is_away_is_said_and_costs_nothing_else(self) -> None:
         found = await collect("rollout", scene(metrics=FakeMetrics(failure=PrometheusUnavailable("down"))))
 
-        assert [one.kind for one in found] == ["rollout", "rollout-diff", "unavailable"]
+        assert [one.kind for one in found] == ["rollout", "began-with-rollout", "rollout-diff", "unavailable"]
 
 
 class _Counted(FakeMetrics):
@@ -367,18 +223,19 @@ class TestConfig:
         assert [(one.kind, one.facts.get("missing")) for one in found] == [
             ("config-changed", None),
             ("config-missing", "ConfigMap gone"),
+            ("config", None),
         ]
 
     async def test_what_may_not_be_listed_is_unknown_and_not_missing(self) -> None:
-        [found] = await collect("config", scene(object=using("a"), config_maps=None))
+        found = await collect("config", scene(object=using("a"), config_maps=None))
 
-        assert found.kind == "unavailable"
+        assert [one.kind for one in found] == ["config", "unavailable"]
 
 
 NODES: list[tuple[str, Json, list[str]]] = [
-    ("well", node(), []),
-    ("not ready", node(Ready="Unknown"), ["node-fault"]),
-    ("under pressure", node(MemoryPressure="True"), ["node-fault"]),
+    ("well", node(), ["node"]),
+    ("not ready", node(Ready="Unknown"), ["node", "node-fault"]),
+    ("under pressure", node(MemoryPressure="True"), ["node", "node-fault"]),
 ]
 
 
@@ -399,19 +256,6 @@ async def test_a_node_that_cannot_be_read_is_unavailable_and_well_ones_are_told(
     assert found.kind == "unavailable"
 
 
-async def test_a_whole_diagnosis_is_bounded() -> None:
-    """However many pods fail: four lists of Events, four logs, a read for each of a few nodes."""
-    pods = [pod(f"p{number}", container()) for number in range(100)]
-    for number, one in enumerate(pods):
-        one["spec"]["nodeName"] = f"node-{number}"
-    cluster = FakeCluster()
-
-    found = await diagnose(list(COLLECTORS), scene(*pods, cluster=cluster))
-
-    assert len(cluster.calls) <= 4 + 4 + 5
-    assert len({one.facts["pod"] for one in found.findings if one.kind == "container-waiting"}) <= 10
-
-
 async def test_what_is_forbidden_is_said_and_the_diagnosis_goes_on() -> None:
     cluster = FakeCluster()
     cluster.errors |= {EVENTS: Forbidden("events is forbidden"), LOG.format("a"): Forbidden("pods/log is forbidden")}
@@ -423,24 +267,6 @@ async def test_what_is_forbidden_is_said_and_the_diagnosis_goes_on() -> None:
     assert missing == {"logs", "events", "node"}
 
 
-class _Hanging(FakeCluster):
-    async def list(self, path: str, **_: Any) -> Any:
-        await asyncio.Event().wait()
-
-
-def test_a_collector_that_hangs_is_given_up_and_the_others_count() -> None:
-    hanging = _Hanging(node())
-    work = diagnose(["events", "node"], scene(pod("a", container()), cluster=hanging))
-
-    found, seconds = run_jumping(work)
-
-    assert isinstance(found, Diagnosis)
-    assert found.cause is Cause.CODE_ERROR
-    [gone] = [one for one in found.findings if one.kind == "unavailable"]
-    assert "events: no answer within 20 s" in gone.summary
-    assert seconds == pytest.approx(COLLECTOR_TIMEOUT_SECONDS, abs=1)
-
-
 async def test_a_diagnosis_is_json_with_its_evidence() -> None:
     found = await diagnose([], scene(pod("a", container())))
 
@@ -448,3 +274,139 @@ async def test_a_diagnosis_is_json_with_its_evidence() -> None:
     assert told["cause"] == "code-error"
     assert told["evidence"] == ["a/app: exit 1 Error"]
     assert replace(found, findings=()).as_json()["findings"] == []
+
+
+async def test_what_the_provisioner_says_of_a_claim_is_read_for_a_pod_that_waits_for_it() -> None:
+    volumes = [{"name": "data", "persistentVolumeClaim": {"claimName": "data"}}]
+    waiting = pod("a", spec={"nodeName": None, "volumes": volumes}, conditions=[])
+    failed = event("data", "ProvisioningFailed", "no capacity")
+    failed["involvedObject"] = {"kind": "PersistentVolumeClaim", "name": "data", "uid": "c"}
+
+    [found] = await collect("events", scene(waiting, cluster=FakeCluster(failed)))
+
+    assert (found.facts["object"], found.facts["reason"]) == ("PersistentVolumeClaim/data", "ProvisioningFailed")
+
+
+async def test_events_of_a_node_are_asked_for_by_its_name() -> None:
+    """The kubelet writes the name of its node where the uid belongs."""
+    item = node() | {"metadata": {"name": "node-1", "uid": "n-1"}}
+    said = event("node-1", "NodeNotReady", "away")
+    said["involvedObject"] = {"kind": "Node", "name": "node-1", "uid": "node-1"}
+    target = Target("test", "Node", "", "node-1", "n-1")
+    picture = workload(object=item, replica_sets=(), namespace={}, pods=())
+
+    found = await collect("events", Scene(target, alert(), picture, FakeCluster(item, said), None, NOW))
+
+    assert [one.facts["reason"] for one in found] == ["NodeNotReady"]
+
+
+async def test_the_newest_events_are_kept_and_old_ones_left_out() -> None:
+    """The API server lists the oldest first: a limit there would keep the wrong ones."""
+    many = [event("a", f"R{number}", "x", number=number) for number in range(1, 200)]
+
+    found = await collect("events", scene(pod("a", container()), cluster=FakeCluster(*many)))
+
+    reasons = [one.facts["reason"] for one in found]
+    assert reasons[-1] == "R1"
+    assert len(reasons) == 50
+    assert "R100" not in reasons
+
+
+async def test_events_of_an_hour_before_the_alert_are_over() -> None:
+    cluster = FakeCluster(event("a", "Now", "x", number=1), event("a", "Old", "x", number=90))
+
+    found = await collect("events", scene(pod("a", container()), cluster=cluster))
+
+    assert [one.facts["reason"] for one in found] == ["Now"]
+
+
+async def test_a_series_counts_and_tells_its_last_time() -> None:
+    series = {"count": 7, "lastObservedTime": rfc3339(NOW)}
+    stamps = {"lastTimestamp": None, "eventTime": rfc3339(NOW - timedelta(minutes=9)), "series": series}
+    cluster = FakeCluster(event("a", "FailedScheduling", "x", **stamps))
+
+    [found] = await collect("events", scene(pod("a", container()), cluster=cluster))
+
+    assert (found.facts["count"], found.facts["last_seen"]) == (7, NOW.isoformat())
+
+
+async def test_the_node_that_all_failing_pods_share_is_named() -> None:
+    """Well pods elsewhere make it the node's."""
+    sick = [pod(name, container()) for name in ("a", "b")]
+    well = pod("c", running(), spec={"nodeName": "node-2"})
+
+    found = await collect("node", scene(*sick, well))
+
+    assert [one.facts for one in found if one.kind == "shared-node"] == [{"node": "node-1", "pods": 2}]
+
+
+@pytest.mark.parametrize("others", [[], [pod("c", running())]], ids=["no well pod", "a well pod on the same node"])
+async def test_a_shared_node_proves_nothing_without_well_pods_elsewhere(others: list[Json]) -> None:
+    sick = [pod(name, container()) for name in ("a", "b")]
+
+    found = await collect("node", scene(*sick, *others))
+
+    assert [one.kind for one in found] == ["node"]
+
+
+async def test_a_node_tells_its_taints_cordon_and_kubelet() -> None:
+    item = node()
+    item["spec"] = {"unschedulable": True, "taints": [{"key": "gpu", "value": "yes", "effect": "NoSchedule"}]}
+    item["status"]["nodeInfo"] = {"kubeletVersion": "v1.36.3"}
+
+    [found] = await collect("node", scene(pod("a", container()), cluster=FakeCluster(item)))
+
+    assert found.facts == {
+        "node": "node-1",
+        "ready": "True",
+        "pressure": [],
+        "cordoned": True,
+        "taints": ["gpu=yes:NoSchedule"],
+        "kubelet": "v1.36.3",
+    }
+
+
+async def test_the_digest_of_the_configuration_changes_with_a_config_map() -> None:
+    known = {"a": NOW - timedelta(days=1)}
+    digests = set()
+    for version in ("7", "7", "8"):
+        meta = {"name": "a", "namespace": "shop", "resourceVersion": version}
+        cluster = FakeCluster({"kind": "ConfigMap", "metadata": meta, "data": {"password": "hunter2"}})
+        [found] = await collect("config", scene(object=using("a"), config_maps=known, cluster=cluster))
+        digests.add(found.facts["digest"])
+        assert "hunter2" not in str(found)
+
+    assert len(digests) == 2
+
+
+async def test_secrets_are_named_and_never_asked_for() -> None:
+    one = template()
+    one["spec"]["containers"][0]["env"] = [
+        {"name": "A", "valueFrom": {"secretKeyRef": {"name": "db", "key": "password"}}},
+        {"name": "B", "valueFrom": {"secretKeyRef": {"name": "maybe", "key": "x", "optional": True}}},
+    ]
+    one["spec"]["volumes"] = [{"name": "tls", "secret": {"secretName": "tls"}}]
+    cluster = FakeCluster()
+
+    [found] = await collect("config", scene(object=deployment(one), cluster=cluster))
+
+    assert found.facts["secrets"] == ["db", "tls"]
+    assert cluster.calls == []
+
+
+async def test_pods_of_a_stateful_set_in_the_middle_of_a_rollout_are_told_apart() -> None:
+    item = {
+        "kind": "StatefulSet",
+        "metadata": {"name": "db", "namespace": "shop", "uid": "s-1"},
+        "spec": {},
+        "status": {"updateRevision": "db-new", "currentRevision": "db-old"},
+    }
+    new, old = pod("db-1", container(), owner="s-1"), pod("db-0", running(), owner="s-1")
+    for one, revision in ((new, "db-new"), (old, "db-old")):
+        one["metadata"]["labels"] = {"controller-revision-hash": revision}
+    picture = workload(object=item, replica_sets=(), pods=(new, old))
+    target = Target("test", "StatefulSet", "shop", "db", "s-1")
+
+    found = await collect("containers", Scene(target, alert(), picture, FakeCluster(), None, NOW))
+
+    assert found[0].facts == {"not_ready": 1, "pods": 1, "old_ready": 1}

@@ -83,6 +83,15 @@ async def test_what_a_guard_may_not_read_is_a_refusal() -> None:
     assert (found.deciding.decision, found.deciding.reason) == (REFUSE, Reason.FACT_MISSING)
 
 
+async def test_the_end_of_a_refusal_is_kept_where_a_policy_says_why() -> None:
+    """`kube/replies.py` has cut it; once more would lose its end."""
+    reason = f"PATCH /x: 403 Forbidden: {'denied ' * 60}because of the label team"
+
+    found = await ruling(Says(Forbidden(reason)))
+
+    assert found.deciding.detail == reason
+
+
 async def test_a_fault_of_the_outside_is_no_answer() -> None:
     with pytest.raises(Unreachable):
         await ruling(Says(Unreachable("away")))

@@ -1,0 +1,74 @@
+"""Plans and requests as they may be shown: what records, the API and everything that is told of them hold.
+
+A request that replaces a pod template carries the literal values of its environment, and secrets among them. The exact
+request is needed to act, to look whether it was done, and to undo it; so it stands in the row of its remediation, and
+only while one of these can still happen (`NEEDS_REQUESTS`). Everywhere else stands this picture of it, and a
+commitment: the SHA-256 of a salt and the exact request, by which whoever has the request (the API server's own audit
+log has) can prove that it is the one that was intended. Without the salt, a short secret could be guessed from it; the
+salt stays in the row. SQLite's write-ahead log may hold the former row until its next checkpoint.
+
+Called by `journal.py` and `api/`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+
+from remediator.audit.record import canonical_json
+from remediator.model import Json, Plan, Request, State, Step
+from remediator.redact import redact_object, redact_pair
+
+NEEDS_REQUESTS = frozenset(
+    {State.ACTING, State.VERIFYING, State.TEMPORARY, State.RESTORING, State.FAILED, State.REVERTING}
+)
+"""From the first intent until nothing of the plan can be sent or undone any more."""
+
+
+def disclosed_plan(plan: Plan) -> Plan:
+    """`plan` without secrets and without its salt. It can be shown, and not be acted on."""
+    before, after = redact_pair(plan.before, plan.after)
+    return replace(
+        plan,
+        steps=tuple(map(_disclosed_step, plan.steps)),
+        summary=redact_object(plan.summary),
+        before=before,
+        after=after,
+        details=redact_object(plan.details),
+        salt="",
+    )
+
+
+def disclosed_request(request: Request, *, salt: str) -> dict[str, Json]:
+    """`request` for a record, with the commitment to the exact one."""
+    return {**request_json(_disclosed(request)), "commitment": commitment(request, salt=salt)}
+
+
+def commitment(request: Request, *, salt: str) -> str:
+    """SHA-256, in hex, of the salt (hex, as text) followed by the canonical JSON of the exact request."""
+    return hashlib.sha256(salt.encode() + canonical_json(request_json(request))).hexdigest()
+
+
+def request_json(request: Request) -> dict[str, Json]:
+    return {
+        "method": request.method,
+        "path": request.path,
+        "content_type": request.content_type,
+        "query": dict(request.query),
+        "body": request.body,
+    }
+
+
+def _disclosed(request: Request) -> Request:
+    return replace(request, body=redact_object(request.body))
+
+
+def _disclosed_step(step: Step) -> Step:
+    before, after = redact_pair(step.before, step.after)
+    return replace(
+        step,
+        request=_disclosed(step.request),
+        before=before,
+        after=after,
+        inverse=None if step.inverse is None else _disclosed(step.inverse),
+    )

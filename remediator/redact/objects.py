@@ -1,0 +1,111 @@
+"""Kubernetes objects without the secrets that people write into them. Called where an object goes into a record.
+
+Kept: names, references (`valueFrom`), images, everything that says what runs. Masked: literal values of environment
+variables and probe headers (but for what cannot be a secret), arguments after the flag of a secret, whatever `redact()`
+finds in a text. Left out: the fields that hold the whole object once more.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from remediator.redact.forms import MASK
+from remediator.redact.settings import is_secret_name
+from remediator.redact.text import only_secrets, redact
+
+CHANGED = f"{MASK} (changed)"
+"""A masked value that is another one afterwards: what people need of a difference."""
+
+_COPIES = ("kubectl.kubernetes.io/last-applied-configuration", "managedFields")
+_LITERALS = ("env", "httpHeaders")
+_WORDS = ("args", "command")
+
+_NO_SECRET = re.compile(
+    r"(?i)|\d{1,5}(?:\.\d{1,3})?(?:ms|s|m|h|d|[kmg]i?b?|%)?|true|false|yes|no|on|off|none|debug|info|warn(?:ing)?|error|trace"
+    r"|fatal|json|text|logfmt|dev(?:elopment)?|stag(?:e|ing)|prod(?:uction)?|test(?:ing)?|local"
+)
+"""Literal values that may be shown: empty, a small number with its unit, a switch, a log level, a stage."""
+
+
+def redact_object(value: Any) -> Any:
+    """A JSON value as it may be recorded."""
+    return _walk(value, "")
+
+
+def redact_pair(before: Any, after: Any) -> tuple[Any, Any]:
+    """Both, and in the second a mark at each masked value that differs."""
+    masked_before, masked_after = redact_object(before), redact_object(after)
+    return masked_before, _marked(before, after, masked_before, masked_after)
+
+
+def redact_values(values: Mapping[str, str]) -> dict[str, str]:
+    """Labels or annotations. The name `secret` alone is an object's, as kube-state-metrics labels it."""
+    together = "\n".join(f"{name}={value}" for name, value in values.items())
+    if MASK not in redact(together):  # nearly always: one look instead of many
+        return dict(values)
+    return {
+        name: MASK if _is_unmasked(value) and name != "secret" and is_secret_name(name) else only_secrets(value)
+        for name, value in values.items()
+    }
+
+
+def _is_unmasked(value: str) -> bool:
+    return bool(value) and not value.startswith(MASK)
+
+
+def _walk(value: Any, name: str) -> Any:
+    if isinstance(value, str):
+        return redact(value)
+    if isinstance(value, Mapping):
+        if name == "annotations":
+            return redact_values({key: item for key, item in value.items() if key not in _COPIES})
+        return {key: _walk(item, key) for key, item in value.items() if key not in _COPIES}
+    if isinstance(value, Sequence):
+        if name in _WORDS and all(isinstance(word, str) for word in value):
+            return _arguments(value)
+        items = [_walk(item, "") for item in value]
+        return [_literal(item) for item in items] if name in _LITERALS else items
+    return value
+
+
+def _literal(item: Any) -> Any:
+    """`{"name": ..., "value": ...}` with the value masked."""
+    if not isinstance(item, Mapping) or not isinstance(value := item.get("value"), str):
+        return item
+    is_shown = _NO_SECRET.fullmatch(value) is not None and not is_secret_name(str(item.get("name", "")))
+    return {**item, "value": MASK if _is_unmasked(value) and not is_shown else value}
+
+
+def _arguments(words: Sequence[str]) -> list[str]:
+    """A command line in words: what follows the flag of a secret is masked whole, the others as texts."""
+    shown: list[str] = []
+    for number, word in enumerate(words):
+        flag = words[number - 1] if number else ""
+        is_value = flag.startswith("-") and "=" not in flag and is_secret_name(flag) and not word.startswith("-")
+        shown.append(MASK if is_value and _is_unmasked(word) else redact(word))
+    return shown
+
+
+def _marked(before: Any, after: Any, masked_before: Any, masked: Any) -> Any:
+    if isinstance(masked, str):
+        return CHANGED if MASK in masked and masked == masked_before and before != after else masked
+    if isinstance(masked, dict) and all(isinstance(one, Mapping) for one in (before, after, masked_before)):
+        return {
+            key: _marked(before.get(key), after.get(key), masked_before.get(key), item) for key, item in masked.items()
+        }
+    if isinstance(masked, list) and all(isinstance(one, Sequence) for one in (before, after, masked_before)):
+        places = {_name(item, number): number for number, item in enumerate(masked_before)}
+        return [
+            _marked(before[place], after[number], masked_before[place], item)
+            if (place := places.get(_name(item, number))) is not None
+            else item
+            for number, item in enumerate(masked)
+        ]
+    return masked
+
+
+def _name(item: Any, number: int) -> Any:
+    """What an element of a list is known by: its name, else its place."""
+    return item["name"] if isinstance(item, Mapping) and "name" in item else number
