@@ -136,7 +136,9 @@ class Service:
             grace_seconds=settings.grace_seconds,
             pass_seconds=settings.lease_seconds * PASS_SHARE,
         )
-        self._worker = Worker(self.parts, pace, around=self._traced)
+        self._worker = Worker(
+            self.parts, pace, around=self._traced, is_receiving=lambda: database.is_receiving
+        )
         self._publishers = [
             Publisher(sink, store=database, reader=database, poll_seconds=min(1.0, settings.poll_seconds))
             for sink in self._sinks()

@@ -24,6 +24,9 @@ from remediator.store.reading import IncidentReader
 
 RETRY_PAUSE = timedelta(seconds=5)
 
+YIELD_SECONDS = 1.0
+YIELD_STEP_SECONDS = 0.02
+
 Around = Callable[[Remediation, Awaitable[None]], Awaitable[None]]
 """Wraps a pass, for a trace span: given the remediation and the pass, awaits the pass."""
 
@@ -44,7 +47,11 @@ class Pace:
 class Worker:
     """Claims and remediates until told to stop. Owns the wake-up signal and the set of passes under way."""
 
-    def __init__(self, parts: Parts, pace: Pace, *, around: Around) -> None:
+    def __init__(
+        self, parts: Parts, pace: Pace, *, around: Around, is_receiving: Callable[[], bool] = lambda: False
+    ) -> None:
+        """`is_receiving`: alerts are being stored now, which goes before deciding on them."""
+        self._is_receiving = is_receiving
         self._parts = parts
         self._pace = pace
         self._around = around
@@ -65,6 +72,7 @@ class Worker:
         async with asyncio.TaskGroup() as group:
             tasks: set[asyncio.Task[None]] = set()
             while not self._stopping.is_set():
+                await self._yield_to_receiver()
                 self._wake.clear()  # before the claim: what arrives during it wakes the next round
                 for remediation in await self._claim(self._pace.workers - len(tasks)):
                     task = group.create_task(self._one(remediation))
@@ -76,6 +84,14 @@ class Worker:
                 _, late = await asyncio.wait(tasks, timeout=self._pace.grace_seconds)
                 for task in late:
                     task.cancel()
+
+    async def _yield_to_receiver(self) -> None:
+        """Let a burst of alerts be stored first: an alert that is not accepted may be lost, one that waits is not. In a
+        storm that does not end something is still decided every `YIELD_SECONDS`, the most severe first."""
+        for _ in range(int(YIELD_SECONDS / YIELD_STEP_SECONDS)):
+            if not self._is_receiving() or self._stopping.is_set():
+                return
+            await asyncio.sleep(YIELD_STEP_SECONDS)
 
     async def _claim(self, free: int) -> Sequence[Remediation]:
         if free <= 0:

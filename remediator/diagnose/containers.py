@@ -16,6 +16,8 @@ from remediator.kube.rollout import condition
 from remediator.model import Finding, Json
 
 MAX_PODS = 10
+MAX_MESSAGE = 1000
+"""Characters of the kubelet's words: why an image was not pulled stands behind its name and address, twice."""
 
 SETTLED_AFTER = timedelta(minutes=10)
 """A container that has run this long is over its crashes: the kubelet forgets its back-off then."""
@@ -88,7 +90,7 @@ def _container_findings(container: Json, base: dict[str, Json], now: datetime) -
     found = []
     waiting = (container.get("state") or {}).get("waiting")
     if waiting and waiting.get("reason") not in (None, "ContainerCreating", "PodInitializing"):
-        message = words(waiting.get("message") or "")
+        message = words(waiting.get("message") or "", max_length=MAX_MESSAGE)
         missing = missing_reference(message)
         summary = f"{base['pod']}/{container['name']}: {waiting['reason']}, {facts['restarts']} restarts"
         found.append(
@@ -102,11 +104,12 @@ def _container_findings(container: Json, base: dict[str, Json], now: datetime) -
         ended = (container.get(where) or {}).get("terminated")
         if ended:
             code, reason = ended.get("exitCode"), ended.get("reason", "")
+            said = words(ended.get("message") or "", max_length=MAX_MESSAGE)
             found.append(
                 Finding(
                     "container-terminated",
                     f"{base['pod']}/{container['name']}: exit {code} {reason}",
-                    {**facts, "exit_code": code, "reason": reason, "message": words(ended.get("message") or "")},
+                    {**facts, "exit_code": code, "reason": reason, "message": said},
                 )
             )
             break

@@ -96,7 +96,7 @@ def _when(event: Json) -> datetime:
 
 def _finding(at: datetime, event: Json) -> Finding:
     about, series = event.get("involvedObject") or {}, event.get("series") or {}
-    message, reason = words(event.get("message") or ""), words(event["reason"], max_length=128)
+    message, reason = words(event.get("message") or "", max_length=1024), words(event["reason"], max_length=128)
     return Finding(
         "event",
         f"{about.get('kind')}/{about.get('name')}: {reason}: {message}",

@@ -22,7 +22,7 @@ from remediator.errors import cut
 from remediator.model import Alert, AlertStatus, Json
 from remediator.receive.base import BadBody, Quarantined
 from remediator.receive.strict_json import may_hold_poison, parse, poison
-from remediator.redact import redact, redact_values
+from remediator.redact import Remembering, redact
 
 MAX_LABELS = 64
 MAX_VALUE_LENGTH = 4096
@@ -66,8 +66,8 @@ class Payload:
     quarantined: Sequence[Quarantined]
 
 
-def read(body: bytes) -> Payload:
-    """The alerts of one webhook body. Raises BadBody."""
+def read(body: bytes, redaction: Remembering) -> Payload:
+    """The alerts of one webhook body, without secrets. Raises BadBody."""
     value = parse(body)
     if not isinstance(value, dict):
         raise BadBody("$", "the body must be a JSON object")
@@ -84,7 +84,7 @@ def read(body: bytes) -> Payload:
     quarantined: list[Quarantined] = []
     for index, element in enumerate(webhook.alerts):
         place = f"alerts[{index}]"
-        outcome = (poison(element, place) if suspicious else None) or _alert(element, place, webhook)
+        outcome = (poison(element, place) if suspicious else None) or _alert(element, place, webhook, redaction)
         if isinstance(outcome, Alert):
             alerts.append(outcome)
         else:
@@ -115,7 +115,7 @@ def _check_version(value: Mapping[str, Json]) -> None:
     raise BadBody("version", f'{cut(repr(version), max_length=40)} is not supported; expected "4"')
 
 
-def _alert(element: Json, place: str, webhook: WebhookBody) -> Alert | tuple[str, str]:
+def _alert(element: Json, place: str, webhook: WebhookBody, redaction: Remembering) -> Alert | tuple[str, str]:
     """The alert, or the place and the problem why it is none."""
     try:
         read_element = AlertElement.model_validate(element)
@@ -132,13 +132,15 @@ def _alert(element: Json, place: str, webhook: WebhookBody) -> Alert | tuple[str
     return Alert(
         fingerprint=read_element.fingerprint or fingerprint(read_element.labels),
         status=NAMES_OF_STATUS[read_element.status],
-        labels=redact_values(read_element.labels),
-        annotations=redact_values({name: _shortened(text) for name, text in (read_element.annotations or {}).items()}),
+        labels=redaction.values(read_element.labels),
+        annotations=redaction.values(
+            {name: _shortened(text) for name, text in (read_element.annotations or {}).items()}
+        ),
         starts_at=starts_at,
         ends_at=ends_at,
-        generator_url=redact(_shortened(read_element.generator_url or "")),
+        generator_url=redaction.text(_shortened(read_element.generator_url or "")),
         receiver=webhook.receiver,
-        group_key=redact(webhook.group_key),
+        group_key=redaction.text(webhook.group_key),
         truncated=webhook.truncated_alerts,
     )
 

@@ -19,6 +19,7 @@ from remediator.errors import cut
 from remediator.model import Alert
 from remediator.receive.base import BadBody, Quarantined
 from remediator.receive.payload import Payload, read
+from remediator.redact import Remembering
 from remediator.store.base import Accepted, StoreUnavailable
 from remediator.telemetry import Telemetry
 
@@ -53,6 +54,7 @@ class Receiver:
         self._telemetry = telemetry
         self._max_body_bytes = max_body_bytes
         self._stopping = stopping
+        self._redaction = Remembering()
 
     def routes(self) -> list[web.RouteDef]:
         return [web.post(path, self.receive) for path in PATHS]
@@ -88,7 +90,7 @@ class Receiver:
         except (web.RequestPayloadError, ConnectionError):
             return _problem(400, "the body broke off")
         try:
-            payload = read(body)
+            payload = read(body, self._redaction)
         except BadBody as error:
             _log.warning("webhook body refused", place=error.place, problem=error.problem, peer=request.remote)
             return _problem(400, error.problem, place=error.place)

@@ -63,6 +63,11 @@ class Database:
         """Finish the calls that wait, then let the file go."""
         await self._writer.close()
 
+    @property
+    def is_receiving(self) -> bool:
+        """Whether bodies are being stored or wait for it."""
+        return self._writer.is_merging
+
     # -- Store
 
     async def accept(self, alerts: Sequence[Alert], *, at: datetime) -> Accepted:

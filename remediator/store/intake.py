@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from remediator.model import AlertStatus, Reason, State
 from remediator.store.base import Accepted
-from remediator.store.episodes import Episode, Event, Intake, Key, Kind, Sorted, sort
+from remediator.store.episodes import Episode, Event, Intake, Kind, Sorted, sort
 from remediator.store.rows import to_micros
 from remediator.store.tables import WAITING, alerts, remediations
 from remediator.store.transaction import Entry, Transaction
@@ -22,8 +22,10 @@ from remediator.store.transaction import Entry, Transaction
 _CHUNK = 1000
 """Values in one IN list; far below the limit on bound variables of either database."""
 
+# Not `(fingerprint, starts_at) IN (...)`: for that SQLite reads the whole table. This searches the unique index.
 _BY_KEY = sa.select(alerts.c.id, alerts.c.fingerprint, alerts.c.starts_at, alerts.c.status).where(
-    sa.tuple_(alerts.c.fingerprint, alerts.c.starts_at).in_(sa.bindparam("keys", expanding=True))
+    alerts.c.fingerprint.in_(sa.bindparam("fingerprints", expanding=True)),
+    alerts.c.starts_at.between(sa.bindparam("earliest"), sa.bindparam("latest")),
 )
 _FIRING = sa.select(alerts.c.id, alerts.c.fingerprint, alerts.c.starts_at, alerts.c.status).where(
     alerts.c.status == sa.literal_column("'firing'"),
@@ -67,15 +69,18 @@ def accept(transaction: Transaction, intakes: Sequence[Intake]) -> Sequence[Acce
 
 def _known(connection: sa.Connection, intakes: Sequence[Intake]) -> list[Episode]:
     received = [received for intake in intakes for received in intake.received]
-    keys = list({r.key for r in received})
-    ended = list({r.key[0] for r in received if not r.firing})
-    found: dict[Key, Episode] = {}
-    for name, statement, values in (("keys", _BY_KEY, keys), ("fingerprints", _FIRING, ended)):
-        for chunk in _chunks(values):
-            for row in connection.execute(statement, {name: chunk}):
-                key = (row.fingerprint, row.starts_at)
-                found[key] = Episode(key, row.id, row.status == AlertStatus.FIRING)
-    return list(found.values())
+    wanted = {r.key for r in received}
+    starts = [starts_at for _, starts_at in wanted]
+    between = {"earliest": min(starts), "latest": max(starts)}
+    ended = {r.key[0] for r in received if not r.firing}
+    rows: list[sa.Row[int, str, int, str]] = []
+    for chunk in _chunks(list({fingerprint for fingerprint, _ in wanted})):
+        found = connection.execute(_BY_KEY, {"fingerprints": chunk, **between})
+        rows += [row for row in found if (row.fingerprint, row.starts_at) in wanted]
+    for chunk in _chunks(list(ended)):
+        rows += connection.execute(_FIRING, {"fingerprints": chunk})
+    known = {(row.fingerprint, row.starts_at): row for row in rows}
+    return [Episode(key, row.id, row.status == AlertStatus.FIRING) for key, row in known.items()]
 
 
 def _insert_alerts(transaction: Transaction, episodes: Sequence[Episode]) -> None:

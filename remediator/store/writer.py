@@ -86,6 +86,7 @@ class Writer:
         self._connect = connect
         self._waiting: deque[_Call] = deque()
         self._weight = 0
+        self._merging = False
         self._arrived = asyncio.Event()
         self._closing = False
         self._disconnected: Future[None] | None = None
@@ -101,6 +102,11 @@ class Writer:
     async def merge(self, run: Callable[[Transaction, Sequence[_A]], Sequence[_R]], argument: _A, *, weight: int) -> _R:
         """Calls that wait together are one `run`. There is one such function for a writer."""
         return await self._call(Kind.MERGED, run, argument, weight=weight)
+
+    @property
+    def is_merging(self) -> bool:
+        """Whether calls that are merged wait, or are being served now."""
+        return self._merging or any(call.kind is Kind.MERGED for call in self._waiting)
 
     async def close(self) -> None:
         """Serve what waits, then close the connection. Later calls raise StoreUnavailable."""
@@ -134,6 +140,7 @@ class Writer:
                 batch = self._next_batch()
                 if not batch:
                     continue
+                self._merging = any(call.kind is Kind.MERGED for call in batch)
                 try:
                     outcomes = await self._in_thread(partial(self._transact, batch))
                 except BaseException:
@@ -142,6 +149,7 @@ class Writer:
                     raise
                 for call, result, error in outcomes:
                     _answer(call, result, error)
+                self._merging = False
         finally:
             self._closing = True
             _fail(self._waiting, "the store has stopped")

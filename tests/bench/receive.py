@@ -95,7 +95,7 @@ async def serve_real(database_file: str, *, with_worker: bool) -> None:
     pace = Pace(
         owner="bench", workers=16, lease=timedelta(seconds=60), poll_seconds=1, grace_seconds=1, pass_seconds=30
     )
-    worker = Worker(parts, pace, around=lambda _, step: step)
+    worker = Worker(parts, pace, around=lambda _, step: step, is_receiving=lambda: store.is_receiving)
 
     async def aside(quarantined: Sequence[Quarantined]) -> None:
         raise AssertionError(f"the benchmark sends good alerts only: {quarantined}")

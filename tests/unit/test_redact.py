@@ -20,7 +20,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from remediator.redact import MASK, redact, redact_object, redact_pair, redact_values
+from remediator.redact import MASK, Remembering, redact, redact_object, redact_pair, redact_values
 
 CORPUS = Path(__file__).parents[1] / "data" / "redaction"
 PIECE = 8
@@ -351,3 +351,17 @@ def test_time_grows_with_the_length_only(unit: str) -> None:
         started = time.process_time()
         redact(text)
         assert time.process_time() - started < 1.5
+
+
+def test_a_memory_changes_nothing_but_the_time() -> None:
+    """The hot path's shortcut for names of objects lets nothing through that `redact_values` would mask."""
+    remembering = Remembering()
+    for line in (*PLANTED, *HARMLESS):
+        for name in ("pod", "summary", "secret", "password"):
+            values = {name: line.text}
+            assert remembering.values(values) == redact_values(values), line
+
+
+@pytest.mark.parametrize("text", ["xoxb-1234567890-abcdef", "ghp-x", "checkout-7c9f", "shop"])
+def test_only_a_token_that_looks_like_a_name_is_masked(text: str) -> None:
+    assert (Remembering().values({"pod": text})["pod"] == text) is not text.startswith("xoxb")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from remediator.model import Alert, AlertStatus
 from remediator.receive.payload import read
+from remediator.redact import Remembering
 from remediator.target.labels import NoTarget
 from remediator.target.resolve import Resolved, resolve
 from remediator.target.spec import TargetSpec
@@ -33,7 +34,7 @@ def alert(**labels: str) -> Alert:
 
 def alerts_of(file: str) -> Sequence[Alert]:
     """The alerts of a captured file as the receiver reads them; none may be quarantined. Raises BadBody."""
-    payload = read((DATA / "payloads" / file).read_bytes())
+    payload = read((DATA / "payloads" / file).read_bytes(), Remembering())
     assert not payload.quarantined
     return payload.alerts
 
