@@ -65,6 +65,7 @@ class Journal:
         self._store = store
         self._clock = clock
         self._known: dict[str, Json] = {}
+        self._severity = remediation.severity
         self._plan = remediation.plan
 
     @property
@@ -106,19 +107,20 @@ class Journal:
         body = {**_no(Reason.NO_RULE, f"no rule matches{nearest}"), "nearest": miss.nearest}
         await self._advance(State.DECLINED, "decision.declined", body)
 
-    def matched(self, rule: Rule) -> None:
-        """What all later records name."""
-        self._known |= {"rule": rule.name, "rule_digest": rule.digest, "severity": rule.severity}
+    def matched(self, rule: Rule, severity: int) -> None:
+        """What all later records name. Said again once the target may have changed the severity."""
+        self._severity = severity
+        self._known |= {"rule": rule.name, "rule_digest": rule.digest, "severity": severity}
 
     async def no_target(self, rule: Rule, answer: NoTarget) -> None:
-        change = Change(reason=answer.reason, rule=rule.name, severity=rule.severity)
+        change = Change(reason=answer.reason, rule=rule.name, severity=self._severity)
         await self._advance(State.DECLINED, "decision.declined", _no(answer.reason, answer.detail), change)
 
     def found(self, resolved: Resolved) -> None:
         self._known |= {**_object(resolved.target), "target_chain": list(resolved.chain)}
 
     async def target_gone(self, rule: Rule, target: Target) -> None:
-        change = Change(rule=rule.name, severity=rule.severity, target=target)
+        change = Change(rule=rule.name, severity=self._severity, target=target)
         body = _no(Reason.TARGET_NOT_FOUND, f"{target} went away while it was looked at")
         await self._advance(State.DECLINED, "decision.declined", body, change)
 
@@ -127,7 +129,7 @@ class Journal:
         facts = {"cause": diagnosis.cause.value, "rows": planned.trace, "rule_text": rule.as_json()}
         facts |= {"evidence": [finding.summary for finding in diagnosis.evidence]}
         change = Change(
-            rule=rule.name, severity=rule.severity, target=target, diagnosis=diagnosis.as_json()
+            rule=rule.name, severity=self._severity, target=target, diagnosis=diagnosis.as_json()
         )
         if isinstance(planned.answer, Plan):
             body = {**facts, **_plan(planned.answer), **_no(Reason.NONE, planned.answer.summary)}

@@ -25,6 +25,7 @@ from remediator.guards.base import View
 from remediator.guards.check import check
 from remediator.journal import Journal
 from remediator.kube.base import Cluster
+from remediator.kube.ownership import wishes_of
 from remediator.kube.workload import Workload, read_workload
 from remediator.model import (
     Alert,
@@ -99,7 +100,7 @@ async def remediate(journal: Journal, parts: Parts) -> None:
         rule = match(alert, parts.rules())
         if isinstance(rule, NoMatch):
             return await journal.no_rule(rule)
-        journal.matched(rule)
+        journal.matched(rule, severity_of(parts.rules(), rule, alert))
 
         # 3 target
         found = await resolve(
@@ -111,10 +112,12 @@ async def remediate(journal: Journal, parts: Parts) -> None:
         workload = await read_workload(found.target, cluster, clock)
         if workload is None:
             return await journal.target_gone(rule, found.target)
+        severity = severity_of(parts.rules(), rule, alert, workload)
+        journal.matched(rule, severity)
 
         # 4 diagnose
         scene = scene_of(found.target, workload, rule, journal, parts)
-        diagnosis = await diagnose(rule.diagnose, scene, patterns=parts.rules().log_patterns)
+        diagnosis = await diagnose(rule.collectors, scene, patterns=parts.rules().log_patterns)
 
         # 5 plan
         ledger = await parts.store.template_events(found.target)
@@ -124,7 +127,7 @@ async def remediate(journal: Journal, parts: Parts) -> None:
             return None
 
         # 6 guard
-        view = view_of(planned.answer, rule, scene, parts)
+        view = view_of(planned.answer, rule, severity, scene, parts)
         ruling = await check(view, GUARDS, rule.guard_parameters)
         if not ruling.is_allowed:
             return await journal.not_allowed(ruling, most_cautious(*view.modes))
@@ -241,6 +244,13 @@ async def kill_switch_detail(parts: Parts) -> str | None:
     return f"kill switch engaged by {switch.by}: {switch.comment}"
 
 
+def severity_of(rules: RuleSet, rule: Rule, alert: Alert, workload: Workload | None = None) -> int:
+    """The severity that holds: the rule's, or by the alert's label; workload and namespace may make it less severe."""
+    objects = () if workload is None else (workload.object, workload.namespace)
+    overrides = [wishes_of(item).severity for item in objects if item is not None]
+    return rules.severity_of(rule, alert.labels.get("severity"), *overrides)
+
+
 def scene_of(target: Target, workload: Workload, rule: Rule, journal: Journal, parts: Parts) -> Scene:
     """What the diagnosis may read: the target, and what the rule names beside it."""
     named = [
@@ -256,6 +266,8 @@ def scene_of(target: Target, workload: Workload, rule: Rule, journal: Journal, p
         cluster=parts.cluster,
         metrics=parts.metrics,
         now=parts.clock.now(),
+        queries=rule.queries,
+        dependencies=tuple(one.value() for one in rule.depends_on),
         named=tuple(Named(namespace, SCALABLE_KINDS[word], name) for namespace, word, name in named),
     )
 
@@ -280,7 +292,7 @@ def case_of(
     )
 
 
-def view_of(plan: Plan, rule: Rule, scene: Scene, parts: Parts) -> View:
+def view_of(plan: Plan, rule: Rule, severity: int, scene: Scene, parts: Parts) -> View:
     """What the guards look at."""
     return View(
         plan=plan,
@@ -289,7 +301,9 @@ def view_of(plan: Plan, rule: Rule, scene: Scene, parts: Parts) -> View:
         modes=(parts.mode, rule.mode),
         rule=rule.name,
         limits=rule.limits,
-        severity_wait_until=scene.alert.starts_at + parts.rules().severities.wait(rule.severity),
+        severity=severity,
+        severity_allows=parts.rules().severities.allows(severity),
+        severity_wait_until=scene.alert.starts_at + parts.rules().severities.wait(severity),
         now=parts.clock.now(),
         cluster=scene.cluster,
         store=parts.store,

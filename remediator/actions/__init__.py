@@ -6,7 +6,10 @@ from collections.abc import Mapping
 
 from remediator.actions.base import Action
 from remediator.actions.escalate import Escalate
+from remediator.actions.evict import Evict
 from remediator.actions.recommend import Recommend
+from remediator.actions.resize import Resize
+from remediator.actions.restart import Restart
 from remediator.actions.rollback import Rollback
 from remediator.actions.scale import Scale
 from remediator.actions.shed import Shed
@@ -15,8 +18,11 @@ ACTIONS: Mapping[str, Action] = {
     action.name: action
     for action in (
         Rollback(),
+        Restart(),
+        Evict(),
         Scale(),
         Shed(),
+        Resize(),
         Recommend(),
         Escalate(),
     )

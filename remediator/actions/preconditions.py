@@ -1,4 +1,4 @@
-"""What every action that changes a workload asks first: is anybody else deciding on it, or has its owner said no. Pure.
+"""What actions that change a workload ask first: who else decides on it, is it changing, did its owner say no. Pure.
 
 Each returns the refusal, or None where it does not stand in the way. Actions put them into their own order.
 """
@@ -9,6 +9,7 @@ from remediator.actions.base import Case, NoPlan
 from remediator.clock import rfc3339
 from remediator.kube.base import controller_of
 from remediator.kube.ownership import gitops_owner, wishes_of
+from remediator.kube.rollout import condition, is_observed, rollout_times
 from remediator.model import Mode, Reason
 
 
@@ -70,3 +71,76 @@ def not_opted_out(case: Case, action: str) -> NoPlan | None:
         if wishes.pause_until is not None and wishes.pause_until > case.now:
             return NoPlan(Reason.OPTED_OUT, f"{what} is paused until {rfc3339(wishes.pause_until)}")
     return None
+
+
+def not_from_zero(case: Case) -> NoPlan | None:
+    """Somebody wants none of it to run; an autoscaler, too, is off then."""
+    if case.workload.object["spec"].get("replicas", 1) > 0:
+        return None
+    return NoPlan(Reason.SCALED_TO_ZERO, f"{case.target} is scaled to 0, which is someone's decision")
+
+
+def no_rollout(case: Case) -> NoPlan | None:
+    """All its pods are of the present template, and the controller is not about to change that."""
+    item = case.workload.object
+    spec, status = item["spec"], item.get("status") or {}
+    total, updated = status.get("replicas") or 0, status.get("updatedReplicas") or 0
+    detail = ""
+    if not is_observed(item):
+        detail = "its controller has not observed the present spec"
+    elif case.target.kind == "Deployment":
+        if total > updated:
+            detail = f"{total - updated} pods are of a former revision"
+        elif rollout_times(item, case.workload.replica_sets).is_running:
+            detail = "the rollout is not complete"
+        elif (condition(item, "Progressing") or {}).get("reason") == "ProgressDeadlineExceeded":
+            detail = "the rollout exceeded its progress deadline"
+    elif case.target.kind == "DaemonSet":
+        wanted, on_new = status.get("desiredNumberScheduled") or 0, status.get("updatedNumberScheduled") or 0
+        if on_new < wanted:
+            detail = f"{on_new} of {wanted} pods are of the new revision"
+    elif status.get("currentRevision") != status.get("updateRevision"):
+        detail = f"{updated} of {spec.get('replicas', 1)} pods are of the new revision"
+    if not detail:
+        return None
+    return NoPlan(Reason.ROLLOUT_RUNNING, f"a rollout of {case.target} is in progress: {detail}")
+
+
+def no_quota_failure(case: Case) -> NoPlan | None:
+    """No pod of it is missing because it may not be created."""
+    failure = condition(case.workload.object, "ReplicaFailure") or {}
+    said = [failure.get("message") or "the controller cannot create pods"] if failure.get("status") == "True" else []
+    said += [finding.summary for finding in case.findings if finding.kind == "quota-exceeded"]
+    if not said:
+        return None
+    return NoPlan(Reason.NO_ROOM, f"pods cannot be created now: {said[0]}", is_escalation=True)
+
+
+def no_unschedulable_pod(case: Case) -> NoPlan | None:
+    """Every pod of it has a place."""
+    for pod in case.workload.pods:
+        scheduled = condition(pod, "PodScheduled") or {}
+        if scheduled.get("status") == "False" and not pod["metadata"].get("deletionTimestamp"):
+            why = scheduled.get("message") or scheduled.get("reason") or "no reason given"
+            detail = f"{pod['metadata']['name']} has no place already: {why}"
+            return NoPlan(Reason.PODS_UNSCHEDULABLE, detail, is_escalation=True)
+    return None
+
+
+ROLLED_OUT_KINDS = ("Deployment", "StatefulSet", "DaemonSet")
+
+
+def rolled_out_kind(case: Case, action: str) -> NoPlan | None:
+    """A kind whose pods are made from one template and replaced when they go."""
+    if case.target.kind in ROLLED_OUT_KINDS:
+        return None
+    allowed = ", ".join(f"{kind}s" for kind in ROLLED_OUT_KINDS)
+    return NoPlan(Reason.TARGET_UNSUPPORTED, f"{action} acts on {allowed}, not on {case.target.kind}")
+
+
+def wanted_pods(case: Case) -> int:
+    """How many pods its owner wants: a number, or one for each node that fits."""
+    item = case.workload.object
+    if case.target.kind == "DaemonSet":
+        return int((item.get("status") or {}).get("desiredNumberScheduled") or 0)
+    return int(item["spec"].get("replicas", 1))

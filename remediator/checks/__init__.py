@@ -6,10 +6,11 @@ from collections.abc import Mapping
 
 from remediator.checks.alert_clear import AlertClear
 from remediator.checks.base import Check
+from remediator.checks.pod_resized import PodResized
 from remediator.checks.pods_ready import PodsReady
 from remediator.checks.rollout_complete import RolloutComplete
 from remediator.checks.scale_held import ScaleHeld
 
 CHECKS: Mapping[str, Check] = {
-    check.name: check for check in (RolloutComplete(), PodsReady(), ScaleHeld(), AlertClear())
+    check.name: check for check in (RolloutComplete(), PodsReady(), ScaleHeld(), PodResized(), AlertClear())
 }

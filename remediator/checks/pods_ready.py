@@ -1,14 +1,22 @@
-"""`pods-ready`: every pod of the restored template has been Ready without a break for the time asked.
+"""`pods-ready`: every pod of the present template has been Ready without a break for the time asked.
 
-The break is read from the Ready condition's own `lastTransitionTime`, so nothing between two looks is missed.
+The break is read from the Ready condition's own `lastTransitionTime`, so nothing between two looks is missed. Pods that
+have ended, as evicted ones do, are nobody's any more and do not count.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from remediator.checks.base import Look, Result, Scene
 from remediator.clock import rfc3339
 from remediator.kube.base import NotFound, instant_of, path_of, selector_text
-from remediator.kube.rollout import condition, current_replica_set, meaningful_hash, owned_by
+from remediator.kube.controller_revisions import HASH, current_revision, pods_of
+from remediator.kube.pods import is_living
+from remediator.kube.rollout import condition, current_replica_set, is_observed, meaningful_hash, owned_by
+from remediator.model import Json
+
+NOT_OBSERVED = Result(Look.WAITING, "the controller has not observed the present template yet")
 
 
 class PodsReady:
@@ -23,17 +31,14 @@ class PodsReady:
         if item["metadata"]["uid"] != target.uid:
             return Result(Look.FAILED, f"{target} was replaced by another object of that name")
         if meaningful_hash(item["spec"]["template"]) != scene.plan.template_hash:
-            return Result(Look.UNKNOWN, "the pod template is no longer the one that the action put there")
-        selector = selector_text(item["spec"]["selector"])
-        sets = await cluster.list(path_of("ReplicaSet", namespace=target.namespace), label_selector=selector)
-        current = current_replica_set(item, owned_by(item, sets))
-        if current is None:
-            return Result(Look.WAITING, "the restored template has no ReplicaSet yet")
-        pods = await cluster.list(path_of("Pod", namespace=target.namespace), label_selector=selector)
-        mine = [pod for pod in owned_by(current, pods) if not pod["metadata"].get("deletionTimestamp")]
-        wanted = item["spec"].get("replicas", 1)
+            return Result(Look.UNKNOWN, "the pod template is no longer the one that the action put or found there")
+        found = await _pods(item, scene)
+        if isinstance(found, Result):
+            return found
+        mine = [pod for pod in found if is_living(pod)]
+        wanted = _wanted(item, target.kind)
         if wanted == 0:
-            return Result(Look.UNKNOWN, f"{target} wants no replicas: nothing can be seen ready")
+            return Result(Look.UNKNOWN, f"{target} wants no pods: nothing can be seen ready")
         if len(mine) < wanted:
             return Result(Look.WAITING, f"{len(mine)} of {wanted} pods exist")
         ready = [condition(pod, "Ready") or {} for pod in mine]
@@ -45,3 +50,31 @@ class PodsReady:
         needed, steady = scene.plan.proof.stable_for, scene.now - max(since, scene.acted_at)
         detail = f"{len(mine)} of {wanted} pods ready since {rfc3339(since)}"
         return Result(Look.PASSED if steady >= needed else Look.SETTLING, detail)
+
+
+async def _pods(item: Json, scene: Scene) -> Sequence[Json] | Result:
+    """The pods of the present revision, whatever they are doing; a result where there is none yet."""
+    target, cluster = scene.plan.target, scene.cluster
+    selector = selector_text(item["spec"]["selector"])
+
+    async def listed(kind: str) -> Sequence[Json]:
+        return await cluster.list(path_of(kind, namespace=target.namespace), label_selector=selector)
+
+    if target.kind == "Deployment":
+        current = current_replica_set(item, owned_by(item, await listed("ReplicaSet")))
+        return NOT_OBSERVED if current is None else owned_by(current, await listed("Pod"))
+    if target.kind == "StatefulSet":
+        # Its status names the revision; that of a DaemonSet does not.
+        revision = (item.get("status") or {}).get("updateRevision")
+        if not is_observed(item) or not revision:
+            return NOT_OBSERVED
+        own = owned_by(item, await listed("Pod"))
+        return [pod for pod in own if (pod["metadata"].get("labels") or {}).get(HASH) == revision]
+    newest = current_revision(item, owned_by(item, await listed("ControllerRevision")))
+    return NOT_OBSERVED if newest is None else pods_of(newest, owned_by(item, await listed("Pod")))
+
+
+def _wanted(item: Json, kind: str) -> int:
+    if kind == "DaemonSet":
+        return int((item.get("status") or {}).get("desiredNumberScheduled") or 0)
+    return int(item["spec"].get("replicas", 1))

@@ -22,7 +22,7 @@ class RolloutComplete:
         if meaningful_hash(item["spec"]["template"]) != scene.plan.template_hash:
             mark = annotations_of(item).get(LAST_ACTION, "none")
             return Result(Look.UNKNOWN, f"someone changed the pod template after the action (mark on it: {mark})")
-        status = rollout_status(item)
+        status = rollout_status(item, target.kind)
         if status.is_failed:
             return Result(Look.FAILED, status.detail)
         return Result(Look.PASSED if status.is_complete else Look.WAITING, status.detail)

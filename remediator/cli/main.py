@@ -93,6 +93,7 @@ def demo(
 def check_rules(
     paths: Annotated[list[Path] | None, typer.Argument(help="Rule files or folders; none: the shipped table.")] = None,
     output: OutputOption = Output.SIMPLE,
+    table: Annotated[bool, typer.Option("--table", help="Print the rules as a Markdown table.")] = False,
 ) -> None:
     """Check rule files: every mistake with its place, and what was probably meant.
 
@@ -100,7 +101,7 @@ def check_rules(
     """
     from remediator.cli.check import rules
 
-    raise typer.Exit(rules(paths or [], output))
+    raise typer.Exit(rules(paths or [], output, as_table=table))
 
 
 @app.command()

@@ -25,6 +25,7 @@ _TOKEN = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 _PLACEHOLDER = re.compile(r"\$(namespace|workload|kind|pod|container)\b")
+_ANY_PLACEHOLDER = re.compile(r"\$([A-Za-z_]\w*)")
 _REGEX_SPECIAL = re.compile(r"([\\.+*?()|\[\]{}^$])")
 
 
@@ -46,6 +47,12 @@ class Queries:
         if isinstance(samples, Finding):
             return _finding(name, None, samples.summary)
         return _of_samples(name, samples)
+
+
+def unknown_placeholder(expression: str) -> str | None:
+    """The first `$name` that nothing fills in, for whoever loads the expression; None: there is none."""
+    found = (match for match in _ANY_PLACEHOLDER.finditer(expression) if not _PLACEHOLDER.match(match[0]))
+    return next((match[0] for match in found), None)
 
 
 def values_of(scene: Scene) -> Mapping[str, str]:

@@ -26,7 +26,8 @@ class NoParameters(BaseModel):
 class View:
     """What a guard may read. `modes` are the modes asked for by settings and rule; annotations are in `workload`.
 
-    `rule` and `limits` are the rule's name and its own bounds on how often it may act.
+    `rule` and `limits` are the rule's name and its own bounds on how often it may act; `severity` is the one that
+    holds, `severity_allows` the actions that may be done at it.
     """
 
     plan: Plan
@@ -35,6 +36,8 @@ class View:
     modes: tuple[Mode, ...]
     rule: str
     limits: Sequence[Limit]
+    severity: int
+    severity_allows: frozenset[str]
     severity_wait_until: datetime
     now: datetime
     cluster: Cluster

@@ -19,9 +19,17 @@ MANAGER = "remediator"
 LAST_ACTION = "remediator.io/last-action"
 """Annotation on the touched object: the id of the action that wrote it last, read back after a lost reply."""
 
+ARGO_CD, FLUX_KUSTOMIZATION = "Argo CD application", "Flux Kustomization"
+KEEP_A_RESTART = (ARGO_CD, FLUX_KUSTOMIZATION)
+"""How the owners begin that leave kubectl's restart annotation alone: it is not in Git, and Flux removes only what the
+manager `kubectl` wrote."""
+
 MODE = "remediator.io/mode"
 ACTIONS = "remediator.io/actions"
 PAUSE_UNTIL = "remediator.io/pause-until"
+SEVERITY = "remediator.io/severity"
+LEAST_SEVERE = 4
+"""What a severity that cannot be read means."""
 
 
 def gitops_owner(item: Json, *, field: str = "template") -> str | None:
@@ -31,10 +39,10 @@ def gitops_owner(item: Json, *, field: str = "template") -> str | None:
     tracking = annotations.get("argocd.argoproj.io/tracking-id", "")
     # A copied tracking id names another object; Argo CD ignores it, and so do we.
     if tracking.endswith(f"/{item.get('kind', '')}:{metadata.get('namespace', '')}/{metadata['name']}"):
-        return f"Argo CD application {tracking.split(':', 1)[0]}"
+        return f"{ARGO_CD} {tracking.split(':', 1)[0]}"
     is_flux_off = annotations.get("kustomize.toolkit.fluxcd.io/reconcile") == "disabled"
     if (name := labels.get("kustomize.toolkit.fluxcd.io/name")) is not None and not is_flux_off:
-        return f"Flux Kustomization {labels.get('kustomize.toolkit.fluxcd.io/namespace', '?')}/{name}"
+        return f"{FLUX_KUSTOMIZATION} {labels.get('kustomize.toolkit.fluxcd.io/namespace', '?')}/{name}"
     if (name := labels.get("helm.toolkit.fluxcd.io/name")) is not None:
         return f"Flux HelmRelease {labels.get('helm.toolkit.fluxcd.io/namespace', '?')}/{name}"
     for entry in metadata.get("managedFields") or ():
@@ -64,17 +72,18 @@ def template_writer(item: Json) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class Wishes:
-    """What the annotations of one object ask of us. `mode` None: nothing said. `problems` are values we cannot read,
-    each of which means silent."""
+    """What the annotations of one object ask of us. `mode` and `severity` None: nothing said. `problems` are values we
+    cannot read, each of which means silent."""
 
     mode: Mode | None
     actions: frozenset[str] | None
     pause_until: datetime | None
     problems: tuple[str, ...]
+    severity: int | None = None
 
 
 def wishes_of(item: Json) -> Wishes:
-    """Read `remediator.io/mode`, `/actions` and `/pause-until`."""
+    """Read `remediator.io/mode`, `/actions`, `/pause-until` and `/severity`."""
     annotations = annotations_of(item)
     mode: Mode | None = None
     actions: frozenset[str] | None = None
@@ -92,4 +101,9 @@ def wishes_of(item: Json) -> Wishes:
             pause_until = parse_rfc3339(text)
         except ValueError:
             problems.append(f"{PAUSE_UNTIL}: {text!r} is not an RFC 3339 time")
-    return Wishes(mode=mode, actions=actions, pause_until=pause_until, problems=tuple(problems))
+    severity: int | None = None
+    if (text := annotations.get(SEVERITY)) is not None:
+        severity = int(text) if text in ("1", "2", "3", "4") else LEAST_SEVERE
+        if text != str(severity):
+            problems.append(f"{SEVERITY}: {text!r} is not 1, 2, 3 or 4")
+    return Wishes(mode, actions, pause_until, tuple(problems), severity)

@@ -1,7 +1,8 @@
 """Kubernetes quantities, and what a pod asks for as the scheduler and the quota count it. Pure.
 
-Used by the collector `resources`. Sources: kubernetes/apimachinery `pkg/api/resource/quantity.go` (suffixes),
-kubernetes/component-helpers `resource/helpers.go` (`PodRequests`, `PodLimits`, with sidecars and overhead).
+Used by the collector `resources` and the action `resize`. Sources: kubernetes/apimachinery
+`pkg/api/resource/quantity.go` (suffixes), kubernetes/component-helpers `resource/helpers.go` (`PodRequests`,
+`PodLimits`, with sidecars and overhead).
 """
 
 from __future__ import annotations
@@ -32,6 +33,22 @@ def quantity(text: Json) -> Decimal:
     if found is None or (found[3] or "") not in _SUFFIXES:
         raise ValueError(f"not a quantity: {text!r}")
     return Decimal(found[1] + (found[2] or "")) * _SUFFIXES[found[3] or ""]
+
+
+def binary_quantity(bytes_: int) -> str:
+    """A whole number of MiB as the API server writes it, so that it compares equal: `1536Mi`, `2Gi`.
+
+    Source: kubernetes/apimachinery `pkg/api/resource/quantity.go` (`CanonicalizeBytes`): the largest suffix that leaves
+    a whole number. Raises ValueError for anything that is no whole number of MiB.
+    """
+    amount, rest = divmod(bytes_, 2**20)
+    if rest or amount <= 0:
+        raise ValueError(f"no whole number of MiB: {bytes_}")
+    suffixes = ["Mi", "Gi", "Ti", "Pi"]
+    while amount % 1024 == 0 and len(suffixes) > 1:
+        amount //= 1024
+        del suffixes[0]
+    return f"{amount}{suffixes[0]}"
 
 
 def pod_requests(pod: Json) -> Amounts:

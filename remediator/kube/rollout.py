@@ -152,10 +152,47 @@ class RolloutStatus:
     detail: str
 
 
-def rollout_status(deployment: Json) -> RolloutStatus:
-    """kubectl's own rule for `rollout status`, with its words."""
-    if not is_observed(deployment):
+def rollout_status(item: Json, kind: str = "Deployment") -> RolloutStatus:
+    """kubectl's own rule for `rollout status` of each kind, with its words.
+
+    It does not speak of strategy OnDelete; there the rollout is complete when all pods are of the new revision.
+    """
+    if not is_observed(item):
         return RolloutStatus(False, False, "waiting for the spec update to be observed")
+    match kind:
+        case "StatefulSet":
+            return _stateful_set_status(item)
+        case "DaemonSet":
+            return _daemon_set_status(item)
+        case _:
+            return _deployment_status(item)
+
+
+def _stateful_set_status(item: Json) -> RolloutStatus:
+    status, wanted = item.get("status", {}), item["spec"].get("replicas", 1)
+    ready, updated = (status.get(key) or 0 for key in ("readyReplicas", "updatedReplicas"))
+    rolling = (item["spec"].get("updateStrategy") or {}).get("rollingUpdate") or {}
+    on_new = wanted - (rolling.get("partition") or 0)
+    if ready < wanted:
+        return RolloutStatus(False, False, f"{ready} of {wanted} pods are ready")
+    if updated < on_new:
+        return RolloutStatus(False, False, f"{updated} of {on_new} new pods have been updated")
+    return RolloutStatus(True, False, f"{ready} of {wanted} pods ready, {updated} of the new revision")
+
+
+def _daemon_set_status(item: Json) -> RolloutStatus:
+    status = item.get("status", {})
+    wanted, updated, available = (
+        status.get(key) or 0 for key in ("desiredNumberScheduled", "updatedNumberScheduled", "numberAvailable")
+    )
+    if updated < wanted:
+        return RolloutStatus(False, False, f"{updated} of {wanted} new pods have been updated")
+    if available < wanted:
+        return RolloutStatus(False, False, f"{available} of {wanted} updated pods are available")
+    return RolloutStatus(True, False, f"{available} of {wanted} pods available")
+
+
+def _deployment_status(deployment: Json) -> RolloutStatus:
     progressing = condition(deployment, "Progressing") or {}
     if progressing.get("reason") == "ProgressDeadlineExceeded":
         return RolloutStatus(False, True, "exceeded its progress deadline")

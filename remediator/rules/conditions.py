@@ -7,9 +7,9 @@ is missing never holds: a rule acts on what was seen, not on what could not be l
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
@@ -24,7 +24,9 @@ class Evidence:
     """What a diagnosis established, as far as rows can ask for it.
 
     `deployed_ago` is the time since the last rollout began (None: not proven recent); `kind` is the workload's;
-    `replicas` is `spec.replicas`; `affected_ratio` is the share of its pods that are affected, 0 to 1. None: unknown.
+    `replicas` is `spec.replicas`; `affected_ratio` is the share of its pods that are affected, 0 to 1; `trend` is the
+    shape of its memory over hours, `began_with_rollout` whether the alert did, `queries` name -> value of the rule's
+    own PromQL, `dependencies_healthy` whether all that the rule depends on is. None: unknown.
     """
 
     cause: Cause
@@ -32,6 +34,11 @@ class Evidence:
     kind: str
     replicas: int | None
     affected_ratio: float | None
+    trend: str | None = None
+    began_with_rollout: bool | None = None
+    queries: Mapping[str, float | None] = field(default_factory=dict)
+    dependencies_healthy: bool | None = None
+    is_saturated: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +74,22 @@ class Ratio(Bounds):
     max: Annotated[float, Field(strict=True, ge=0, le=1)] | None = Field(None, description="At most this.")
 
 
+class Threshold(BaseModel):
+    """One of the rule's `queries` against a bound; both bounds are exclusive."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = Field(min_length=1, max_length=63, description="Name of the query in the rule's `queries`.")
+    above: Annotated[float, Field(strict=True, allow_inf_nan=False)] | None = Field(None, description="Greater than.")
+    below: Annotated[float, Field(strict=True, allow_inf_nan=False)] | None = Field(None, description="Less than.")
+
+    @model_validator(mode="after")
+    def _has_a_bound(self) -> Threshold:
+        if self.above is None and self.below is None:
+            raise ValueError("give above, below or both")
+        return self
+
+
 def _listed(value: Any) -> Any:
     return value if isinstance(value, list | tuple) else [value]
 
@@ -78,6 +101,12 @@ Kind = Annotated[str, known("kind", KIND_OF_WORD.values())]
 Kinds = Annotated[
     tuple[Kind, ...], BeforeValidator(_listed, json_schema_input_type=Kind | list[Kind]), Field(min_length=1)
 ]
+Shape = Literal["flat", "leak", "load", "began-with-rollout"]
+Shapes = Annotated[
+    tuple[Shape, ...], BeforeValidator(_listed, json_schema_input_type=Shape | list[Shape]), Field(min_length=1)
+]
+Health = Literal["healthy", "unhealthy"]
+Truth = Annotated[bool, Field(strict=True)]
 Window = Annotated[Duration, between(timedelta(minutes=1), timedelta(days=1))]
 
 
@@ -115,6 +144,36 @@ def _affected_ratio(evidence: Evidence, wanted: Ratio) -> Holds:
     return _bounded(evidence.affected_ratio, wanted.min, wanted.max)
 
 
+def _trend(evidence: Evidence, wanted: tuple[str, ...]) -> Holds:
+    return Holds(evidence.trend in wanted, evidence.trend or "unknown")
+
+
+def _began_with_rollout(evidence: Evidence, wanted: bool) -> Holds:
+    return _truth(evidence.began_with_rollout, wanted)
+
+
+def _saturated(evidence: Evidence, wanted: bool) -> Holds:
+    return _truth(evidence.is_saturated, wanted)
+
+
+def _dependency(evidence: Evidence, wanted: str) -> Holds:
+    seen = evidence.dependencies_healthy
+    words = "unknown" if seen is None else get_args(Health)[0 if seen else 1]
+    return Holds(words == wanted, words)
+
+
+def _query(evidence: Evidence, wanted: Threshold) -> Holds:
+    seen = evidence.queries.get(wanted.name)
+    if seen is None:
+        return Holds(False, "unknown")
+    is_above = wanted.above is None or seen > wanted.above
+    return Holds(is_above and (wanted.below is None or seen < wanted.below), f"{seen:g}")
+
+
+def _truth(seen: bool | None, wanted: bool) -> Holds:
+    return Holds(seen is wanted, "unknown" if seen is None else "yes" if seen else "no")
+
+
 def _bounded(seen: float | None, low: float | None, high: float | None) -> Holds:
     if seen is None:
         return Holds(False, "unknown")
@@ -130,4 +189,11 @@ CONDITIONS: Mapping[str, Condition] = {
     "kind": Condition(Kinds, _kind, "Kind of the workload: one, or a list of which one must fit."),
     "replicas": Condition(Count, _replicas, "Desired replicas (`spec.replicas`), bounds inclusive."),
     "affected_ratio": Condition(Ratio, _affected_ratio, "Share of its pods that are affected, 0 to 1, inclusive."),
+    "trend": Condition(Shapes, _trend, "Shape of its memory use over hours: one, or a list of which one must fit."),
+    "began_with_rollout": Condition(
+        Truth, _began_with_rollout, "Whether the alert began with the last rollout, up to 2 h after it."
+    ),
+    "saturated": Condition(Truth, _saturated, "Whether its pods use all the CPU that they may."),
+    "dependency": Condition(Health, _dependency, "Whether all of the rule's `depends_on` is healthy, or one is not."),
+    "query": Condition(Threshold, _query, "Value of one of the rule's `queries` against a bound."),
 }

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from remediator.rules.document import Path, Source
+from remediator.rules.report import did_you_mean
 from remediator.rules.schema import Rule, alertnames
 
 
@@ -31,6 +32,18 @@ def lint_rule(placed: Placed) -> None:
         text = f"can act ({acting[0]}) but has no verify: nobody would know whether it helped"
         hint = "add verify: {expect: [rollout-complete, ...]}"
         source.complain(source.spot((*path, "respond"), of_key=True), text, hint)
+    for position, row in enumerate(rule.respond):
+        asked = getattr(row.when, "query", None)
+        if asked is not None and asked.name not in rule.queries:
+            text = f"row {position + 1} asks for query '{asked.name}', which the rule does not have"
+            source.complain(
+                source.spot((*path, "respond", position, "when", "query", "name")),
+                text,
+                did_you_mean(asked.name, rule.queries) or "add it under queries:",
+            )
+        if getattr(row.when, "dependency", None) is not None and not rule.depends_on:
+            text = f"row {position + 1} asks for a dependency, and the rule names none"
+            source.complain(source.spot((*path, "respond", position, "when", "dependency")), text, "add depends_on:")
     always = next((position for position, row in enumerate(rule.respond) if not row.asks), None)
     if always is not None and always + 1 < len(rule.respond):
         text = f"row {always + 2} is never reached: row {always + 1} has no condition"

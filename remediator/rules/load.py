@@ -5,7 +5,7 @@ All files are read and every error is collected before anything is refused, so t
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path as FilePath
 
@@ -31,6 +31,8 @@ class _Reading:
     rules: list[Placed] = field(default_factory=list)
     severities: dict[int, SeverityRow] = field(default_factory=dict)
     severities_in: str = ""
+    severity_labels: Mapping[str, int] = field(default_factory=dict)
+    severity_labels_in: str = ""
     names: dict[str, str] = field(default_factory=dict)
     patterns: dict[str, LogPatternRow] = field(default_factory=dict)
     pattern_names: dict[str, str] = field(default_factory=dict)
@@ -62,6 +64,7 @@ def load_rules(*paths: FilePath) -> RuleSet:
     return rule_set(
         [placed.rule for placed in reading.rules],
         severities=reading.severities,
+        severity_labels=reading.severity_labels,
         places=places,
         log_patterns=reading.patterns.values(),
     )
@@ -102,6 +105,7 @@ def _add_document(reading: _Reading, source: Source) -> None:
         complain(source, error, Document, at=())
     else:
         _add_severities(reading, source, document.severities)
+        _add_severity_labels(reading, source, document.severity_labels)
         _add_patterns(reading, source, document.log_patterns)
     if not isinstance(rules, list):
         source.complain(source.spot(("rules",)), f"expected a list of rules, got {shown(rules)}")
@@ -120,6 +124,17 @@ def _add_severities(reading: _Reading, source: Source, severities: object) -> No
     assert isinstance(severities, dict)
     reading.severities = severities
     reading.severities_in = f"{source.file}:{spot[0] + 1}"
+
+
+def _add_severity_labels(reading: _Reading, source: Source, labels: Mapping[str, int]) -> None:
+    if not labels:
+        return
+    spot = source.spot(("severity_labels",), of_key=True)
+    if reading.severity_labels_in:
+        source.complain(spot, "severity_labels are given twice", f"first in {reading.severity_labels_in}")
+        return
+    reading.severity_labels = labels
+    reading.severity_labels_in = f"{source.file}:{spot[0] + 1}"
 
 
 def _add_patterns(reading: _Reading, source: Source, rows: tuple[LogPatternRow, ...]) -> None:

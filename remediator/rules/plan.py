@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 from remediator.actions import ACTIONS
 from remediator.actions.base import Case, NoPlan
@@ -48,7 +49,25 @@ def evidence_of(case: Case) -> Evidence:
         kind=case.target.kind,
         replicas=_replicas(workload),
         affected_ratio=_ratio(readiness),
+        trend=_fact(case, "memory-trend", "shape"),
+        began_with_rollout=_fact(case, "began-with-rollout", "began"),
+        queries={finding.facts["name"]: finding.facts["value"] for finding in case.findings if finding.kind == "query"},
+        dependencies_healthy=_dependencies(case),
+        is_saturated=_fact(case, "saturation", "is_saturated"),
     )
+
+
+def _fact(case: Case, kind: str, name: str) -> Any:
+    """That fact of the one finding of its kind; None: not looked at, or not known."""
+    return next((finding.facts.get(name) for finding in case.findings if finding.kind == kind), None)
+
+
+def _dependencies(case: Case) -> bool | None:
+    """Unhealthy as soon as one is; healthy only when all are known to be."""
+    seen = [finding.facts["healthy"] for finding in case.findings if finding.kind == "dependency"]
+    if False in seen:
+        return False
+    return True if seen and all(seen) else None
 
 
 def _deployed_ago(case: Case) -> timedelta | None:

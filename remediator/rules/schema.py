@@ -32,14 +32,16 @@ from pydantic import (
 from remediator.actions import ACTIONS
 from remediator.checks import CHECKS
 from remediator.diagnose import COLLECTORS
+from remediator.diagnose.base import Dependency
 from remediator.diagnose.patterns import LogPattern
+from remediator.diagnose.queries import unknown_placeholder
 from remediator.guards import GUARDS
 from remediator.model import Json, Mode
 from remediator.rules.conditions import CONDITIONS
 from remediator.rules.matcher import Matcher, parse_matchers
 from remediator.rules.names import known
 from remediator.rules.patterns import LogPatternRow
-from remediator.rules.severity import SeverityPolicy, SeverityRow, severity_policy
+from remediator.rules.severity import LEAST, SeverityPolicy, SeverityRow, severity_policy
 from remediator.target.spec import KIND_OF_WORD, TargetSpec
 from remediator.units import Duration, LimitText, between
 
@@ -72,8 +74,21 @@ def _matchers(value: Any) -> Any:
     return found
 
 
+def _promql(expression: str) -> str:
+    if (found := unknown_placeholder(expression)) is not None:
+        raise ValueError(f"unknown placeholder {found}: there are $namespace, $workload, $kind, $pod and $container")
+    return expression
+
+
+def _severity(value: Any) -> Any:
+    if value != "from_label" and (type(value) is not int or not 1 <= value <= LEAST):
+        raise ValueError("write 1, 2, 3 or 4, or from_label")
+    return value
+
+
 Name = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$", max_length=63)]
 Url = Annotated[str, AfterValidator(_http), Field(max_length=2000)]
+PromQL = Annotated[str, AfterValidator(_promql), Field(min_length=1, max_length=2000)]
 MatcherLine = Annotated[
     tuple[Matcher, ...],
     BeforeValidator(_matchers),
@@ -189,6 +204,20 @@ class Row(Strict):
         return bool(ACTIONS[self.do].permissions)
 
 
+class DependsOn(Strict):
+    """An object that the rule's targets need: looked at before their own release is blamed."""
+
+    name: Name = Field(description="What people call it.")
+    kind: Literal["Service", "Deployment", "StatefulSet"] = Field(description="Its kind.")
+    namespace: str | None = Field(None, min_length=1, max_length=63, description="Default: the target's own.")
+    object: str = Field(min_length=1, max_length=253, description="Its name.")
+    contact: str = Field("", max_length=63, description="Row of the escalation matrix that owns it.")
+
+    def value(self) -> Dependency:
+        """The same as the value that the collector `dependencies` reads."""
+        return Dependency(self.name, self.kind, self.namespace, self.object, self.contact)
+
+
 class Verify(Strict):
     """What proves that an action helped."""
 
@@ -222,13 +251,21 @@ class Rule(Strict):
         min_length=1,
         description="Alertmanager matchers; all must hold. Expressions are anchored, a missing label is empty.",
     )
-    severity: Annotated[int, Field(strict=True, ge=1, le=4)] = Field(
-        description="1 (acts at once) to 4; see `severities`. The alert's own severity label is only a label."
+    severity: Annotated[int | Literal["from_label"], BeforeValidator(_severity)] = Field(
+        description="1 (acts at once) to 4, see `severities`; or `from_label`: by the alert's own label `severity`, "
+        "see `severity_labels`. Annotation `remediator.io/severity` on workload or namespace can only lower it."
     )
     target: TargetSource = Field(FROM_ALERT, description="The object to act on. Default: from the alert.")
     diagnose: tuple[Annotated[str, known("collector", COLLECTORS)], ...] = Field(
         (), description="Collectors that run before anything is decided."
     )
+    queries: Mapping[Name, PromQL] = Field(
+        default={},
+        max_length=10,
+        description="Name -> PromQL for `when: {query: ...}`. `$namespace`, `$workload`, `$kind`, `$pod` and "
+        "`$container` are filled in, escaped; one number must come back.",
+    )
+    depends_on: tuple[DependsOn, ...] = Field((), max_length=10, description="What its targets need to work.")
     respond: tuple[Row, ...] = Field(min_length=1, description="The first row whose `when` holds is taken.")
     verify: Verify | None = Field(None, description="Required if a row can act.")
     limits: tuple[LimitText, ...] = Field((), description="Most actions of this rule in each window, like `3 per 1h`.")
@@ -258,6 +295,12 @@ class Rule(Strict):
     def acts(self) -> bool:
         return any(row.acts for row in self.respond)
 
+    @cached_property
+    def collectors(self) -> tuple[str, ...]:
+        """`diagnose`, and the collectors that what the rule asks for cannot do without."""
+        implied = [name for name, given in (("queries", self.queries), ("dependencies", self.depends_on)) if given]
+        return tuple(dict.fromkeys([*self.diagnose, *implied]))
+
     def guard_parameters(self, guard: str) -> BaseModel:
         """The parameters for a guard: the rule's, or the guard's defaults."""
         given: BaseModel | None = getattr(self.guards, _field_name(guard))
@@ -270,6 +313,11 @@ class Document(Strict):
     rules: tuple[Rule, ...] = Field((), description="Tried in order; the first whose matchers hold is taken.")
     severities: Mapping[Annotated[int, Field(strict=True, ge=1, le=4)], SeverityRow] = Field(
         default={}, description="Severity -> policy. Given in one file at most."
+    )
+    severity_labels: Mapping[str, Annotated[int, Field(strict=True, ge=1, le=4)]] = Field(
+        default={},
+        description="Value of the alert's label `severity` -> severity, for rules with `severity: from_label`. One "
+        "that is not named is 4. Given in one file at most. Default: critical 1, error 2, warning 3, info and none 4.",
     )
     log_patterns: tuple[LogPatternRow, ...] = Field(
         (), max_length=200, description="What crashed containers write last, beside the patterns that are shipped."
@@ -311,6 +359,11 @@ class RuleSet:
                 return str(places[path[:length]])
         return rule
 
+    def severity_of(self, rule: Rule, label: str | None, *overrides: int | None) -> int:
+        """The severity that holds: the rule's, or by the alert's label; people can only make it less severe."""
+        own = self.severities.from_label(label) if rule.severity == "from_label" else rule.severity
+        return max(own, *(override for override in overrides if override is not None), 1)
+
     def rule(self, name: str) -> Rule | None:
         """The rule of that name; None when a newer table no longer has it."""
         return next((rule for rule in self.rules if rule.name == name), None)
@@ -320,23 +373,23 @@ def rule_set(
     rules: Iterable[Rule],
     *,
     severities: Mapping[int, SeverityRow] | None = None,
+    severity_labels: Mapping[str, int] | None = None,
     places: Mapping[str, Mapping[Path, Place]] | None = None,
     log_patterns: Iterable[LogPatternRow] = (),
 ) -> RuleSet:
     """The table of these rules, indexed for matching."""
     ordered = tuple(rules)
-    policy = severity_policy(severities or {})
+    policy = severity_policy(severities or {}, severity_labels)
     names = [alertnames(rule) for rule in ordered]
     listed = {name for some in names if some is not None for name in some}
     patterns = tuple(log_patterns)
-    waits = {str(level): policy.wait(level).total_seconds() for level in policy.waits}
     return RuleSet(
         rules=ordered,
         severities=policy,
         digest=_digest(
             {
                 "rules": [rule.digest for rule in ordered],
-                "waits_seconds": waits,
+                "severities": policy.as_json(),
                 "log_patterns": [pattern.model_dump(mode="json") for pattern in patterns],
             }
         ),

@@ -10,7 +10,17 @@ from remediator.model import Json
 from remediator.rules.conditions import CONDITIONS, Condition, Evidence, Holds
 from remediator.rules.schema import Row, Rule
 
-__all__ = ["CONDITIONS", "Condition", "ConditionTrace", "Evidence", "Holds", "RowChoice", "RowTrace", "first_row"]
+__all__ = [
+    "CONDITIONS",
+    "Condition",
+    "ConditionTrace",
+    "Evidence",
+    "Holds",
+    "RowChoice",
+    "RowTrace",
+    "first_row",
+    "shown_conditions",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,15 +67,18 @@ def first_row(rule: Rule, evidence: Evidence) -> RowChoice:
     return RowChoice(next((each.position for each in trace if each.holds), None), trace)
 
 
-def _traced(row: Row, position: int, evidence: Evidence) -> RowTrace:
+def shown_conditions(row: Row) -> list[tuple[str, str]]:
+    """The row's conditions and what each wants, as people read them; none: it always holds."""
     when: BaseModel | None = row.when
-    if when is None:
-        return RowTrace(position, row.do, True, ())
-    wanted = when.model_dump(mode="json", exclude_none=True)
+    wanted = {} if when is None else when.model_dump(mode="json", exclude_none=True)
+    return [(name, _text(shown)) for name, shown in wanted.items()]
+
+
+def _traced(row: Row, position: int, evidence: Evidence) -> RowTrace:
     conditions = []
-    for name, shown in wanted.items():
-        answer = CONDITIONS[name].holds(evidence, getattr(when, name))
-        conditions.append(ConditionTrace(name, _text(shown), answer.holds, answer.seen))
+    for name, shown in shown_conditions(row):
+        answer = CONDITIONS[name].holds(evidence, getattr(row.when, name))
+        conditions.append(ConditionTrace(name, shown, answer.holds, answer.seen))
     return RowTrace(position, row.do, all(each.holds for each in conditions), tuple(conditions))
 
 
@@ -73,6 +86,8 @@ def _text(shown: object) -> str:
     match shown:
         case list():
             return " or ".join(str(each) for each in shown)
+        case bool():
+            return "yes" if shown else "no"
         case dict():
             return " ".join(f"{key} {value}" for key, value in shown.items())
         case _:

@@ -30,6 +30,9 @@ WORDS: Mapping[str, tuple[str, str]] = {
 VERBS: Mapping[str, tuple[str, str]] = {
     "rollback": ("WouldRollBack", "RolledBack"),
     "scale": ("WouldScale", "Scaled"),
+    "restart": ("WouldRestart", "Restarted"),
+    "evict": ("WouldEvict", "Evicted"),
+    "resize": ("WouldResize", "Resized"),
 }
 """Action -> its Event reason when recommended and when done."""
 

@@ -62,6 +62,8 @@ def permissions(control_plane: ControlPlane) -> None:
             (["apps"], ["deployments/scale", "statefulsets/scale"], ["patch"]),
             (["autoscaling"], ["horizontalpodautoscalers"], ["patch"]),
             ([""], ["pods/eviction"], ["create"]),
+            ([""], ["pods"], ["delete"]),
+            ([""], ["pods/resize"], ["patch"]),
             (["events.k8s.io"], ["events"], ["create", "patch"]),
         )
     ]

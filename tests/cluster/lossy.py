@@ -22,7 +22,7 @@ HANDED_BACK = ("Content-Type", "Retry-After", "Warning")
 
 
 class Fate(Enum):
-    """What becomes of a real write to a Deployment. Everything else goes through."""
+    """What becomes of a real write that is to be lost. Everything else goes through."""
 
     REPLY_LOST = "it arrives, and its reply never comes back"
     RESET = "the connection is reset before it arrives"
@@ -30,9 +30,15 @@ class Fate(Enum):
 
 
 class LossyProxy:
-    """Speaks plain HTTP; use as a context manager. `writes` and `reads` are (method and path) as they came in."""
+    """Speaks plain HTTP; use as a context manager. `writes` and `reads` are (method and path) as they came in.
 
-    def __init__(self, control_plane: ControlPlane, fate: Fate) -> None:
+    Lost are the real writes of that method whose path has `under` in it: patches of Deployments, unless told otherwise.
+    """
+
+    def __init__(
+        self, control_plane: ControlPlane, fate: Fate, *, losing: str = "PATCH", under: str = "/deployments/"
+    ) -> None:
+        self._losing = (losing, under)
         self._api = urlsplit(control_plane.url).netloc
         self._tls = ssl.create_default_context(cafile=str(control_plane.ca_file))
         self._fate = fate
@@ -97,13 +103,20 @@ class LossyProxy:
                 self._pass()
 
             def do_POST(self) -> None:
-                self._pass()
+                self._write()
 
             def do_PATCH(self) -> None:
+                self._write()
+
+            def do_DELETE(self) -> None:
+                self._write()
+
+            def _write(self) -> None:
                 path, _, query = self.path.partition("?")
-                if "/deployments/" not in path or "dryRun" in query:
+                method, under = proxy._losing
+                if self.command != method or under not in path or "dryRun" in query:
                     return self._pass()
-                proxy.writes.append(f"PATCH {path}")
+                proxy.writes.append(f"{method} {path}")
                 return self._lose()
 
             def log_message(self, format: str, *args: Any) -> None:

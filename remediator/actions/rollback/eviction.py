@@ -11,10 +11,10 @@ from collections.abc import Sequence
 
 from remediator.actions.base import Case, NoPlan
 from remediator.actions.rollback.revisions import Revision
-from remediator.kube.base import path_of
 from remediator.kube.controller_revisions import HASH
+from remediator.kube.evicting import eviction_request
 from remediator.kube.rollout import condition
-from remediator.model import Json, Reason, Request, Step, Target, ToldBy
+from remediator.model import Json, Reason, Step, Target, ToldBy
 
 
 def evictions(case: Case, previous: Revision) -> tuple[Step, ...] | NoPlan:
@@ -58,17 +58,7 @@ def _eviction(case: Case, pod: Json) -> Step:
     metadata: Json = pod["metadata"]
     touched = Target(case.target.cluster, "Pod", metadata["namespace"], metadata["name"], metadata["uid"])
     return Step(
-        request=Request(
-            method="POST",
-            path=path_of("Pod", namespace=touched.namespace, name=touched.name, subresource="eviction"),
-            content_type="application/json",
-            body={
-                "apiVersion": "policy/v1",
-                "kind": "Eviction",
-                "metadata": {"name": touched.name, "namespace": touched.namespace},
-                "deleteOptions": {"preconditions": {"uid": touched.uid}},
-            },
-        ),
+        request=eviction_request(touched),
         touched=touched,
         told_by=ToldBy.GONE,
         after_observed=True,

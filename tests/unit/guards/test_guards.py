@@ -61,6 +61,8 @@ def view(**changes: Any) -> View:
         "modes": (Mode.ACTIVE, Mode.ACTIVE),
         "rule": "crash-loop",
         "limits": (Limit(1, timedelta(minutes=10)), Limit(2, timedelta(hours=1))),
+        "severity": 1,
+        "severity_allows": frozenset({"rollback"}),
         "severity_wait_until": NOW,
         "now": NOW,
         "cluster": cluster,

@@ -15,8 +15,19 @@ from tests.unit.rules.make import a_rule
 
 UNKNOWN = Evidence(cause=Cause.UNKNOWN, deployed_ago=None, kind="", replicas=None, affected_ratio=None)
 SEEN = Evidence(
-    cause=Cause.CODE_ERROR, deployed_ago=timedelta(minutes=30), kind="Deployment", replicas=3, affected_ratio=0.5
+    cause=Cause.CODE_ERROR,
+    deployed_ago=timedelta(minutes=30),
+    kind="Deployment",
+    replicas=3,
+    affected_ratio=0.5,
+    trend="leak",
+    began_with_rollout=False,
+    queries={"errors": 0.2, "nobody-knows": None},
+    dependencies_healthy=False,
+    is_saturated=True,
 )
+QUERIES = {"errors": "sum(rate(errors[5m]))", "nobody-knows": "vector(1)"}
+NEEDS = [{"name": "db", "kind": "Service", "object": "postgres"}]
 
 
 @pytest.mark.parametrize(
@@ -35,10 +46,23 @@ SEEN = Evidence(
         ({"replicas": {"max": 2}}, False, "3"),
         ({"affected_ratio": {"min": 0.5, "max": 0.5}}, True, "0.5"),
         ({"affected_ratio": {"max": 0.49}}, False, "0.5"),
+        ({"trend": ["leak", "load"]}, True, "leak"),
+        ({"trend": "flat"}, False, "leak"),
+        ({"began_with_rollout": True}, False, "no"),
+        ({"began_with_rollout": False}, True, "no"),
+        ({"saturated": True}, True, "yes"),
+        ({"dependency": "unhealthy"}, True, "unhealthy"),
+        ({"dependency": "healthy"}, False, "unhealthy"),
+        ({"query": {"name": "errors", "above": 0.1}}, True, "0.2"),
+        ({"query": {"name": "errors", "above": 0.2}}, False, "0.2"),
+        ({"query": {"name": "errors", "above": 0.1, "below": 0.15}}, False, "0.2"),
+        ({"query": {"name": "nobody-knows", "above": 0.0}}, False, "unknown"),
     ],
 )
 def test_condition(when: dict[str, Any], holds: bool, seen: str) -> None:
-    choice = first_row(a_rule(respond=[{"when": when, "do": "recommend"}]), SEEN)
+    choice = first_row(
+        a_rule(respond=[{"when": when, "do": "recommend"}], queries=QUERIES, depends_on=NEEDS), SEEN
+    )
     (row,) = choice.trace
     assert (row.holds, row.conditions[0].seen) == (holds, seen)
 
@@ -51,6 +75,12 @@ def test_condition(when: dict[str, Any], holds: bool, seen: str) -> None:
         {"replicas": {"min": 0}},
         {"replicas": {"max": 100}},
         {"affected_ratio": {"min": 0}},
+        {"trend": ["flat", "leak", "load", "began-with-rollout"]},
+        {"began_with_rollout": False},
+        {"saturated": False},
+        {"dependency": "healthy"},
+        {"dependency": "unhealthy"},
+        {"query": {"name": "errors", "above": -1.0}},
     ],
 )
 def test_what_is_unknown_does_not_hold(when: dict[str, Any]) -> None:
