@@ -22,12 +22,12 @@ from tests.cluster.binaries import Binaries
 from tests.cluster.controlplane import ControlPlane
 from tests.cluster.credentials import ACTIVE
 from tests.cluster.monitoring import Alertmanager, Exporter, Prometheus, alertmanager_config, prometheus_config
-from tests.cluster.scenarios import releases
+from tests.cluster.scenarios import releases, symptoms
 from tests.cluster.scenarios.base import ALERTS, FACT_MISSING, FOR, LOOK_ALIKE, Scenario, Stage
 from tests.cluster.service import RunningService, active_table
 from tests.cluster.waiting import wait_for
 
-SCENARIOS: tuple[Scenario, ...] = (*releases.SCENARIOS,)
+SCENARIOS: tuple[Scenario, ...] = (*releases.SCENARIOS, *symptoms.SCENARIOS)
 ENDS_WITHIN_SECONDS = 240
 FINAL = ("verified", "recommended", "escalated", "declined", "reverted", "unknown", "cancelled", "expired")
 
@@ -64,7 +64,8 @@ class Running:
 
     def begin(self) -> None:
         labels = self.scenario.build(self.stage)
-        self._labels = {"row": self.scenario.row, "severity": self.scenario.severity, **labels}
+        told = {"row": self.scenario.row, "severity": self.scenario.severity, "scenario": self.stage.namespace}
+        self._labels = {**told, **labels}
         self.stage.exporter.set(ALERTS, self._labels, 1.0)
 
     def look(self) -> None:
@@ -120,19 +121,30 @@ def collect(control_plane: ControlPlane, service: RunningService, running: Seque
     while True:
         for one in running:
             one.look()
-        found = {one.scenario.id: ended_of(control_plane, service, one) for one in running}
+        incidents = incidents_by_scenario(service)
+        found = {one.scenario.id: ended_of(control_plane, service, one, incidents) for one in running}
         if all(ended.outcome in FINAL for ended in found.values()) or time.monotonic() > deadline:
             return found
         time.sleep(1.0)
 
 
-def ended_of(control_plane: ControlPlane, service: RunningService, one: Running) -> Ended:
+def incidents_by_scenario(service: RunningService) -> dict[str, dict[str, Any]]:
+    """The first incident of each: one that ended is not what came of a later repeat."""
+    found: dict[str, dict[str, Any]] = {}
+    for incident in sorted(service.get("/api/v1/incidents?limit=1000")["incidents"], key=lambda each: each["id"]):
+        records = service.get(f"/api/v1/incidents/{incident['id']}")["records"]
+        labels = next((record["body"]["labels"] for record in records if record["body"].get("labels")), {})
+        found.setdefault(labels.get("scenario", ""), incident)
+    return found
+
+
+def ended_of(
+    control_plane: ControlPlane, service: RunningService, one: Running, incidents: dict[str, dict[str, Any]]
+) -> Ended:
     namespace = one.stage.namespace
-    found = [i for i in service.incidents() if (i["target"] or "").startswith(f"{namespace}/")]
-    if not found:
+    incident = incidents.get(namespace)
+    if incident is None:
         return Ended(None, "nothing", "", (), ())
-    # The first that was said of it: an incident that ended is not what came of a later repeat.
-    incident = min(found, key=lambda each: each["id"])
     records = service.get(f"/api/v1/incidents/{incident['id']}")["records"]
     causes = [record["body"]["cause"] for record in records if record["body"].get("cause")]
     writes = [

@@ -382,7 +382,7 @@ WAYS: dict[Reason, tuple[Way, dict[str, Any]]] = {
         with_live(lambda live: live["metadata"]["annotations"].update({"remediator.io/mode": "on"})),
         {},
     ),
-    Reason.SEVERITY_WAITS: (as_it_is, table(severity=3)),
+    Reason.SEVERITY_WAITS: (lambda one: one.receive(alert(starts_at=NOW)), table(severity=3)),
     Reason.SEVERITY_FORBIDS: (as_it_is, table(severity=4)),
     Reason.COOLDOWN: (helped_before, {}),
     Reason.LIMIT_USED: (

@@ -70,7 +70,7 @@ def unschedulable(stage: Stage) -> Labels:
     stage.deploy()
     huge = {"containers": [{"name": "app", "resources": {"requests": {"cpu": "4000"}}}]}
     stage.patch({"spec": {"template": {"spec": huge}}})
-    wait_for(lambda: any(_is_unschedulable(pod) for pod in stage.pods()), timeout_seconds=60, what="a pending pod")
+    wait_for(lambda: any(is_unschedulable(pod) for pod in stage.pods()), timeout_seconds=60, what="a pending pod")
     return of_deployment(stage)
 
 
@@ -101,7 +101,7 @@ def tainted(stage: Stage) -> Labels:
     stage.deploy()
     stage.patch({"spec": {"template": {"spec": {"nodeSelector": {"disk": "none-has-it"}}}}})
     pod = wait_for(
-        lambda: next((pod for pod in stage.pods() if _is_unschedulable(pod)), None),
+        lambda: next((pod for pod in stage.pods() if is_unschedulable(pod)), None),
         timeout_seconds=60,
         what="a pending pod",
     )
@@ -131,7 +131,7 @@ def by_gitops(stage: Stage) -> Labels:
     return labels
 
 
-def _is_unschedulable(pod: Mapping[str, Mapping[str, object]]) -> bool:
+def is_unschedulable(pod: Mapping[str, Mapping[str, object]]) -> bool:
     conditions = pod.get("status", {}).get("conditions", ())
     assert isinstance(conditions, list | tuple)
     return any(each["type"] == "PodScheduled" and each["status"] == "False" for each in conditions)
