@@ -126,6 +126,7 @@ class Service:
             clock=clock,
             rules=lambda: table.current,
             mode=settings.mode,
+            rollouts=database.rollouts,
             protected_namespaces=settings.never_touched(),
         )
         pace = Pace(

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from remediator.actions.base import SCALABLE_KINDS, Case, NamesWorkloads
@@ -26,6 +26,7 @@ from remediator.guards.check import check
 from remediator.journal import Journal
 from remediator.kube.base import Cluster
 from remediator.kube.ownership import wishes_of
+from remediator.kube.rollout import meaningful_hash
 from remediator.kube.workload import Workload, read_workload
 from remediator.model import (
     Alert,
@@ -47,6 +48,7 @@ from remediator.rules.schema import Rule, RuleSet
 from remediator.sinks.base import Sink
 from remediator.store.base import Accepted, Store, TemplateEvent
 from remediator.store.reading import IncidentReader
+from remediator.store.rollouts_base import RolloutStore
 from remediator.target.labels import NoTarget
 from remediator.target.resolve import resolve
 
@@ -64,7 +66,8 @@ NO_PROOF = Proof((), timedelta(), timedelta(), "escalate")
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What the steps read and write. `rules` gives the table as loaded now; `decide_within` bounds all waiting before
+    """What the steps read and write. `rules` gives the table as loaded now; `rollouts` is the memory of the deployment
+    watch, None: there is none; `decide_within` bounds all waiting before
     an action; `look_every` is the pause between two looks of a verification."""
 
     store: Store
@@ -74,6 +77,7 @@ class Parts:
     rules: Callable[[], RuleSet]
     mode: Mode
     protected_namespaces: frozenset[str]
+    rollouts: RolloutStore | None = None
     decide_within: timedelta = timedelta(hours=1)
     look_every: timedelta = timedelta(seconds=5)
 
@@ -112,6 +116,7 @@ async def remediate(journal: Journal, parts: Parts) -> None:
         workload = await read_workload(found.target, cluster, clock)
         if workload is None:
             return await journal.target_gone(rule, found.target)
+        workload = await as_watched(found.target, workload, parts)
         severity = severity_of(parts.rules(), rule, alert, workload)
         journal.matched(rule, severity)
 
@@ -242,6 +247,16 @@ async def kill_switch_detail(parts: Parts) -> str | None:
     if not switch.engaged or (switch.until is not None and switch.until <= parts.clock.now()):
         return None
     return f"kill switch engaged by {switch.by}: {switch.comment}"
+
+
+async def as_watched(target: Target, workload: Workload, parts: Parts) -> Workload:
+    """The picture with what the deployment watch knows of its age: the best signal of a recent rollout."""
+    if parts.rollouts is None or not workload.template["spec"]:
+        return workload
+    now = parts.clock.now()
+    return replace(
+        workload, watched_ago=await parts.rollouts.deployed_ago_of(target, meaningful_hash(workload.template), now)
+    )
 
 
 def severity_of(rules: RuleSet, rule: Rule, alert: Alert, workload: Workload | None = None) -> int:

@@ -14,7 +14,6 @@ from remediator.kube.rollout import (
     REVISION_HISTORY,
     RolloutTimes,
     current_replica_set,
-    deployed_ago,
     differing_paths,
     revision_of,
     rollout_status,
@@ -39,7 +38,7 @@ class Rollout:
             return []
         current = current_replica_set(workload.object, workload.replica_sets)
         times = rollout_times(workload.object, workload.replica_sets)
-        ago = deployed_ago(times, scene.now)
+        ago = workload.deployed_ago(times, scene.now)
         status = rollout_status(workload.object)
         number = (revision_of(current) or 0) if current is not None else 0
         facts: dict[str, Json] = {

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TypeVar
 
 from remediator.clock import Clock
 from remediator.kube.base import Cluster, Forbidden, NotFound, instant_of, path_of, selector_text
-from remediator.kube.rollout import current_replica_set, is_observed, owned_by
+from remediator.kube.rollout import RolloutTimes, current_replica_set, deployed_ago, is_observed, owned_by
 from remediator.model import Json, Target
 
 T = TypeVar("T")
@@ -30,7 +30,8 @@ class Workload:
 
     `replica_sets`, `controller_revisions` (of a StatefulSet or DaemonSet) and `pods` are owned by UID. `namespace`,
     `config_maps` (name -> last change), `claims`, `service_accounts` and `shared_claims` (those that pods on several
-    nodes may write) are None where we are not permitted to read them: unknown, never "none".
+    nodes may write) are None where we are not permitted to read them: unknown, never "none". `watched_ago` is how long
+    ago the deployment watch saw the present release begin or end, None: it did not see it.
     """
 
     taken_at: datetime
@@ -43,6 +44,11 @@ class Workload:
     service_accounts: frozenset[str] | None
     shared_claims: frozenset[str] | None = None
     controller_revisions: Sequence[Json] | None = None
+    watched_ago: timedelta | None = None
+
+    def deployed_ago(self, times: RolloutTimes, now: datetime) -> timedelta | None:
+        """How long ago the present release came: as the deployment watch saw it, else as the API proves it."""
+        return self.watched_ago if self.watched_ago is not None else deployed_ago(times, now)
 
     @property
     def template(self) -> Json:

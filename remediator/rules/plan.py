@@ -74,7 +74,7 @@ def _deployed_ago(case: Case) -> timedelta | None:
     """As each kind's controller proves it; None: not proven, or a kind that has no rollouts."""
     workload = case.workload
     if case.target.kind == "Deployment":
-        return deployed_ago(rollout_times(workload.object, workload.replica_sets), case.now)
+        return workload.deployed_ago(rollout_times(workload.object, workload.replica_sets), case.now)
     if workload.controller_revisions is None:
         return None
     found = ordered_times(workload.object, workload.controller_revisions, workload.pods)

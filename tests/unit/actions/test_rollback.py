@@ -323,3 +323,12 @@ def test_a_reused_replica_set_does_not_make_an_old_rollout_recent() -> None:
 
     assert isinstance(answer, NoPlan)
     assert answer.reason is Reason.NOT_RECENT
+
+
+def test_the_deployment_watch_knows_better_when_a_release_came() -> None:
+    """It saw it come five hours ago; the API's bounds, which a resumed rollout renews, say ten minutes."""
+    answer = Rollback().plan(case(workload(watched_ago=timedelta(hours=5))), Parameters())
+
+    assert isinstance(answer, NoPlan)
+    assert answer.reason is Reason.NOT_RECENT
+    assert isinstance(Rollback().plan(case(workload(watched_ago=timedelta(minutes=9))), Parameters()), Plan)
