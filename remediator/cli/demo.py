@@ -128,6 +128,7 @@ def _table(mode: Mode, folder: Path) -> Path:
     if mode is not Mode.ACTIVE:
         return path
     yaml = YAML()
+    yaml.width = 10_000  # a folded line is another text
     for file in sorted(path.glob("*.yaml")) if path.is_dir() else [path]:
         document = yaml.load(file.read_text(encoding="utf-8"))
         for rule in document.get("rules", ()):

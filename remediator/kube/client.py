@@ -162,13 +162,19 @@ class KubernetesCluster:
 
         Raises ValueError for a request without a content type, or one that sets `dryRun` itself.
         """
-        if "dryRun" in request.query or not request.content_type:
+        in_body = request.method == "DELETE" and "dryRun" in (request.body or {})
+        if "dryRun" in request.query or in_body or not request.content_type:
             raise ValueError(f"not a sendable request: {request.method} {request.path}")
         headers = {**PLAIN}
         body = None
         if request.body is not None:
             headers["Content-Type"] = request.content_type
-            body = canonical(request.body)
+            options = request.body
+            if dry_run and request.method == "DELETE":
+                # A deletion with a body has its options there, and the API server does not look at the query then
+                # (kubernetes/apiserver `pkg/endpoints/handlers/delete.go`): it would be a real one.
+                options = {**options, "dryRun": ["All"]}
+            body = canonical(options)
         call = Call(
             request.method,
             request.path,

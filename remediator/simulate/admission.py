@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from remediator.kube.base import Resource
 from remediator.model import Json
 from remediator.simulate.answers import Cause, invalid
+from remediator.simulate.resizing import quality_of
 from remediator.simulate.selectors import matches_labels
 from remediator.simulate.storage import CORE_EVENT, DEPLOYMENT, POD, REPLICA_SET, kind_at
 
@@ -37,7 +38,7 @@ def defaulted(place: Resource, item: Json) -> Json:
     elif place == POD:
         _default_pod(new.setdefault("spec", {}))
         default_bare_pod(new["spec"])
-        new.setdefault("status", {"phase": "Pending", "qosClass": "BestEffort"})
+        new.setdefault("status", {"phase": "Pending", "qosClass": quality_of(new["spec"])})
     elif place.plural == "namespaces":
         new.setdefault("status", {"phase": "Active"})
         labels = new["metadata"].setdefault("labels", {})
@@ -74,6 +75,11 @@ def _default_pod(spec: dict[str, Json]) -> None:
 
 def default_bare_pod(spec: dict[str, Json]) -> None:
     """What a pod has and a template has not."""
+    for container in (spec.get("containers") or []) + (spec.get("initContainers") or []):
+        resources = container.get("resources") or {}
+        if resources.get("limits"):
+            # An amount that is limited and not asked for is asked for as it is limited.
+            resources["requests"] = resources["limits"] | (resources.get("requests") or {})
     spec.setdefault("serviceAccountName", "default")
     spec.setdefault("serviceAccount", spec["serviceAccountName"])
     spec.setdefault("enableServiceLinks", True)

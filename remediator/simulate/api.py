@@ -18,6 +18,7 @@ from remediator.simulate.admission import check, defaulted
 from remediator.simulate.eviction import check_budgets
 from remediator.simulate.patching import PATCH_TYPES, patched
 from remediator.simulate.podlogs import LogBook, read_log
+from remediator.simulate.resizing import resized
 from remediator.simulate.routes import Route, is_group_of, route_of
 from remediator.simulate.selectors import field_test, label_tests
 from remediator.simulate.storage import NAMESPACE, PLACES, POD, Storage
@@ -41,6 +42,9 @@ class Asked:
 
     @property
     def is_dry(self) -> bool:
+        # The options of a deletion are its body, if it has one; its query does not count then.
+        if self.method == "DELETE" and self.body:
+            return "All" in (self.parsed().get("dryRun") or ())
         return "All" in self.dry_run
 
     def parsed(self) -> Json:
@@ -174,6 +178,9 @@ class Api:
         old = self._find(route, name)
         if route.subresource == "scale" and route.place in SCALABLE:
             return self._rescale(route, old, asked)
+        if route.subresource == "resize" and route.place == POD:
+            new = patched(old, asked.parsed(), asked.content_type) if asked.method == "PATCH" else asked.parsed()
+            return self._storage.replace(POD, resized(old, new), dry_run=asked.is_dry)
         if route.subresource not in ("", "status"):
             raise answers.no_such_resource()
         before = views.shown(old, route.place)

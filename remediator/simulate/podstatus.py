@@ -110,6 +110,9 @@ def _container_status(pod: Json, container: Json, word: str, restarts: int, at: 
         "restartCount": restarts,
         "lastState": {},
     }
+    if container.get("resources"):
+        # In force as asked for: these nodes are never too small.
+        status["resources"] = container["resources"]
     match word:
         case "" | "neverready":
             status["state"] = {"running": {"startedAt": at}}

@@ -15,6 +15,7 @@ from remediator.simulate.admission import default_bare_pod
 from remediator.simulate.conditions import find
 from remediator.simulate.deployments import Emit
 from remediator.simulate.ownership import owner_reference, pods_of
+from remediator.simulate.resizing import quality_of
 from remediator.simulate.storage import POD, REPLICA_SET, Storage
 
 
@@ -56,7 +57,7 @@ class ReplicaSetController:
                     "ownerReferences": [owner_reference(replica_set)],
                 },
                 "spec": spec,
-                "status": {"phase": "Pending", "qosClass": "BestEffort"},
+                "status": {"phase": "Pending", "qosClass": quality_of(spec)},
             },
         )
         self._emit(replica_set, "Normal", "SuccessfulCreate", f"Created pod: {name}")

@@ -404,6 +404,88 @@ async def test_a_deleted_pod_is_replaced(world: World) -> None:
     await until(replaced, "another pod")
 
 
+async def test_a_dry_deletion_with_options_deletes_nothing(world: World) -> None:
+    """The options are in the body, and the query of a deletion with a body is not looked at."""
+    pod = await world.pod_that(GOOD, lambda pod: True)
+    path, uid = world.path("Pod", pod["metadata"]["name"]), pod["metadata"]["uid"]
+    right, wrong = ({"preconditions": {"uid": one}} for one in (uid, "00000000-0000-4000-8000-000000000000"))
+
+    await world.cluster.send(Request("DELETE", path, "application/json", right), dry_run=True)
+    with pytest.raises(Conflict):
+        await world.cluster.send(Request("DELETE", path, "application/json", wrong), dry_run=True)
+
+    kept = (await world.get("Pod", pod["metadata"]["name"]))["metadata"]
+    assert (kept["uid"], kept.get("deletionTimestamp")) == (uid, None)
+
+
+LIMIT = "/spec/containers/0/resources/limits/memory"
+BURSTABLE = {"requests": {"memory": "64Mi"}, "limits": {"memory": "100Mi"}}
+GUARANTEED = {"limits": {"cpu": "100m", "memory": "100Mi"}}
+
+
+async def a_pod_with(world: World, resources: Any) -> Any:
+    name = f"pod-{secrets.token_hex(3)}"
+    container = {"name": "app", "image": GOOD, "resources": resources}
+    manifest = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": {"containers": [container]}}
+    await world.create("Pod", manifest)
+
+    async def runs() -> Any:
+        pod = await world.get("Pod", name)
+        return pod if pod["status"].get("containerStatuses") else None
+
+    pod = await until(runs, f"{name} runs")
+    if "resources" in pod["status"]["containerStatuses"][0]:
+        return pod
+    # KWOK does not report the resources in force, and the API server takes that for a node that cannot resize.
+    in_force = pod["spec"]["containers"][0]["resources"]
+    step = {"op": "add", "path": "/status/containerStatuses/0/resources", "value": in_force}
+    return await world.patch(world.path("Pod", name, "status"), [step])
+
+
+def raised(before: str, after: str, path: str = LIMIT) -> list[Any]:
+    return [{"op": "test", "path": path, "value": before}, {"op": "replace", "path": path, "value": after}]
+
+
+async def test_a_limit_is_raised_in_place_under_a_test_of_the_old_one(world: World) -> None:
+    """The reply is the pod, the same one; a dry run and a failed test leave it as it is."""
+    pod = await a_pod_with(world, BURSTABLE)
+    path = world.path("Pod", pod["metadata"]["name"], "resize")
+    dry = await world.patch(path, raised("100Mi", "150Mi"), dry_run=True)
+    with pytest.raises(Conflict):
+        await world.patch(path, raised("90Mi", "150Mi"))
+    assert dry["spec"]["containers"][0]["resources"]["limits"] == {"memory": "150Mi"}
+    now = await world.get("Pod", pod["metadata"]["name"])
+    assert now["spec"]["containers"][0]["resources"] == BURSTABLE
+
+    reply = await world.patch(path, raised("100Mi", "150Mi"))
+
+    after = await world.get("Pod", pod["metadata"]["name"])
+    assert reply["metadata"]["uid"] == after["metadata"]["uid"] == pod["metadata"]["uid"]
+    assert after["spec"]["containers"][0]["resources"]["limits"] == {"memory": "150Mi"}
+    assert after["metadata"]["generation"] == pod["metadata"]["generation"] + 1
+
+
+async def test_a_resize_that_would_change_the_quality_of_service_is_invalid(world: World) -> None:
+    """A Guaranteed pod takes its request with its limit."""
+    pod = await a_pod_with(world, GUARANTEED)
+    path = world.path("Pod", pod["metadata"]["name"], "resize")
+    both = raised("100Mi", "150Mi") + raised("100Mi", "150Mi", LIMIT.replace("limits", "requests"))
+    assert pod["status"]["qosClass"] == "Guaranteed"
+
+    with pytest.raises(Invalid):
+        await world.patch(path, raised("100Mi", "150Mi"))
+    assert (await world.patch(path, both))["status"]["qosClass"] == "Guaranteed"
+
+
+async def test_a_resize_changes_nothing_but_resources(world: World) -> None:
+    pod = await a_pod_with(world, BURSTABLE)
+    path = world.path("Pod", pod["metadata"]["name"], "resize")
+
+    reply = await world.patch(path, [{"op": "replace", "path": "/spec/containers/0/image", "value": CRASH}])
+
+    assert reply["spec"]["containers"][0]["image"] == GOOD
+
+
 async def test_evicting_a_pod_under_another_uid_is_a_conflict(world: World) -> None:
     pod = await world.pod_that(GOOD, lambda pod: True)
     body = {

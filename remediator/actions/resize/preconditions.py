@@ -78,11 +78,10 @@ def resizable(case: Case, chosen: Chosen) -> NoPlan | None:
         return NoPlan(Reason.NOT_RESIZABLE, f"{what} does not run")
     if pod["spec"].get("resources"):
         return NoPlan(Reason.NOT_RESIZABLE, f"{what} shares a limit of its whole pod")
+    # Without one it is NotRequired; API servers since 1.33 leave it out (kubelet `kuberuntime_manager.go`).
     policies = {one["resourceName"]: one["restartPolicy"] for one in container.get("resizePolicy") or ()}
-    if "memory" not in policies:
-        return NoPlan(Reason.FACT_MISSING, f"whether {what} can be resized is not known: it has no resizePolicy")
-    if policies["memory"] != "NotRequired":
-        return NoPlan(Reason.NOT_RESIZABLE, f"{what} would be restarted (resizePolicy {policies['memory']})")
+    if (policy := policies.get("memory", "NotRequired")) != "NotRequired":
+        return NoPlan(Reason.NOT_RESIZABLE, f"{what} would be restarted (resizePolicy {policy})")
     return None
 
 

@@ -49,7 +49,22 @@ async def test_a_dry_run_says_so(server: ScriptedServer, cluster: KubernetesClus
     assert server.asked[0].query == {"fieldManager": "remediator", "dryRun": "All"}
 
 
-@pytest.mark.parametrize("wrong", [{"content_type": ""}, {"query": {"dryRun": "All"}}])
+async def test_a_dry_deletion_says_so_in_its_body_too(server: ScriptedServer, cluster: KubernetesCluster) -> None:
+    """With a body the API server takes no option from the query: the pod would be gone."""
+    delete = Request("DELETE", "/api/v1/namespaces/shop/pods/web", "application/json", {"preconditions": {"uid": "u"}})
+
+    await cluster.send(delete, dry_run=True)
+    await cluster.send(delete, dry_run=False)
+
+    dry, real = server.asked
+    assert (dry.body, dry.query) == (b'{"dryRun":["All"],"preconditions":{"uid":"u"}}', {"dryRun": "All"})
+    assert (real.body, real.query) == (b'{"preconditions":{"uid":"u"}}', {})
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"content_type": ""}, {"query": {"dryRun": "All"}}, {"method": "DELETE", "body": {"dryRun": ["All"]}}],
+)
 async def test_a_request_that_leaves_room_for_doubt_is_not_sent(
     server: ScriptedServer, cluster: KubernetesCluster, wrong: dict[str, object]
 ) -> None:
