@@ -111,6 +111,7 @@ class Journal:
         """What all later records name. Said again once the target may have changed the severity."""
         self._severity = severity
         self._known |= {"rule": rule.name, "rule_digest": rule.digest, "severity": severity}
+        self._known |= {"contact": rule.contact, "runbook_url": rule.runbook_url}
 
     async def no_target(self, rule: Rule, answer: NoTarget) -> None:
         change = Change(reason=answer.reason, rule=rule.name, severity=self._severity)
@@ -138,7 +139,7 @@ class Journal:
         await self._not_planned(planned.answer, facts, change)
 
     async def _not_planned(self, answer: NoPlan, facts: Mapping[str, Json], change: Change) -> None:
-        body = {**facts, **_no(answer.reason, answer.detail), "advice": answer.advice, "contact": None}
+        body = {**facts, **_no(answer.reason, answer.detail), "advice": answer.advice}
         if answer.is_escalation:
             await self._advance(State.ESCALATED, "decision.escalated", body, change)
         elif answer.reason is Reason.NOT_OBSERVED and self.remediation.tries < MAX_TRIES:

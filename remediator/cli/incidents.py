@@ -59,7 +59,7 @@ def _story(found: Mapping[str, Any]) -> Iterator[str]:
 
 def _why(body: Mapping[str, Any]) -> Iterator[str]:
     """The facts of a record that say why, one per line, in the order in which people ask."""
-    for name in ("cause", "reason", "guard", "until", "advice", "contact"):
+    for name in ("cause", "reason", "guard", "until", "advice", "runbook_url", "contact"):
         if value := body.get(name):
             yield f"{name}: {clean(value)}"
     if isinstance(request := body.get("request"), Mapping):

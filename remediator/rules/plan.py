@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -15,6 +16,8 @@ from remediator.model import Cause, Finding, Json, Plan, Reason
 from remediator.rules.conditions import Evidence
 from remediator.rules.schema import Row, Rule
 from remediator.rules.when import first_row
+
+_UNFILLED = re.compile(r"\{finding\.\w+\}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,10 +96,10 @@ def _ratio(readiness: Finding | None) -> float | None:
 
 
 def _fill(row: Row, case: Case) -> str:
-    """Plain substitution of `{target}`, `{cause}` and `{finding.<fact>}`; a fact nobody found stays as written."""
+    """Plain substitution of `{target}`, `{cause}` and `{finding.<fact>}`; a fact that nobody found is unknown."""
     text = row.advice or ""
     text = text.replace("{target}", str(case.target)).replace("{cause}", Cause(case.cause).value)
     for finding in case.findings:
         for name, value in finding.facts.items():
             text = text.replace(f"{{finding.{name}}}", str(value))
-    return text
+    return _UNFILLED.sub("(not known)", text)

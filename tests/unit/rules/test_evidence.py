@@ -7,9 +7,11 @@ from datetime import timedelta
 
 import pytest
 
-from remediator.actions.base import Case
-from remediator.rules.plan import evidence_of
+from remediator.actions.base import Case, NoPlan
+from remediator.model import Cause, Finding
+from remediator.rules.plan import evidence_of, make_plan
 from tests.unit.actions.test_rollback_ordered import HISTORY, NEW_ONES, story, with_pods
+from tests.unit.rules.make import a_rule
 from tests.workloads import TARGET, case, workload
 
 JOB = case(workload(object={"spec": {}}, replica_sets=()), target=replace(TARGET, kind="Job"))
@@ -38,3 +40,28 @@ JOB = case(workload(object={"spec": {}}, replica_sets=()), target=replace(TARGET
 )
 def test_how_long_ago_it_was_deployed(of: Case, ago: timedelta | None) -> None:
     assert evidence_of(of).deployed_ago == ago
+
+
+def test_advice_names_what_was_found_and_says_what_was_not() -> None:
+    advice = "Restore {finding.missing} of {target} ({cause}), see {finding.nobody_found_it}"
+    rule = a_rule(respond=[{"do": "recommend", "advice": advice}])
+    found = Finding("config-missing", "", {"missing": "ConfigMap settings"})
+
+    answer = make_plan(rule, case(findings=(found,), cause=Cause.MISSING_CONFIG)).answer
+
+    assert isinstance(answer, NoPlan)
+    assert answer.advice == (
+        "Restore ConfigMap settings of shop/deployment/checkout (missing-config), see (not known)"
+    )
+
+
+@pytest.mark.parametrize(
+    ("healthy", "expected"),
+    [((), None), ((True, True), True), ((True, None), None), ((None, False), False), ((True, False), False)],
+)
+def test_dependencies_are_healthy_when_all_are_known_to_be(
+    healthy: tuple[bool | None, ...], expected: bool | None
+) -> None:
+    found = tuple(Finding("dependency", "", {"name": str(n), "healthy": one}) for n, one in enumerate(healthy))
+
+    assert evidence_of(case(findings=found)).dependencies_healthy is expected
