@@ -75,9 +75,10 @@ def not_opted_out(case: Case, action: str) -> NoPlan | None:
 
 def not_from_zero(case: Case) -> NoPlan | None:
     """Somebody wants none of it to run; an autoscaler, too, is off then."""
-    if case.workload.object["spec"].get("replicas", 1) > 0:
+    if case.workload.object["spec"].get("replicas", wanted_pods(case)) > 0:
         return None
-    return NoPlan(Reason.SCALED_TO_ZERO, f"{case.target} is scaled to 0, which is someone's decision")
+    what = "is wanted on no node" if case.target.kind == "DaemonSet" else "is scaled to 0, which is someone's decision"
+    return NoPlan(Reason.SCALED_TO_ZERO, f"{case.target} {what}")
 
 
 def no_rollout(case: Case) -> NoPlan | None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -16,12 +16,12 @@ from remediator.journal import Journal
 from remediator.kube.base import Conflict, DisruptionBudget, Forbidden, ReplyLost, Unreachable
 from remediator.kube.rollout import REVISION
 from remediator.model import AlertStatus, Json, Mode, Reason, Request, State
-from remediator.prometheus.base import PrometheusUnavailable
+from remediator.prometheus.base import PrometheusUnavailable, Sample
 from remediator.rules.schema import RuleSet, rule_set
 from remediator.store.base import KillSwitch
 from tests.clocks import FakeClock
 from tests.pipeline.test_ordered_rollback import Db
-from tests.pipeline.world import DEPLOYMENT, World, pod, rule, world
+from tests.pipeline.world import DEPLOYMENT, FakeMetrics, World, pod, rule, world
 from tests.workloads import NOW, alert, replica_set, template
 
 Way = Callable[[World], Awaitable[None]]
@@ -305,6 +305,51 @@ def quota(pods: int) -> Json:
     }
 
 
+def mended(edit: Callable[[Json], Any] = lambda live: None) -> Way:
+    """The rollout is over and all its pods are well, and the alert still fires."""
+
+    async def way(one: World) -> None:
+        new = one.shop.peek("ReplicaSet", "shop", "checkout-3")
+        one.shop.add(pod("checkout-3-a", new, ready=True, since=NOW - timedelta(minutes=5)))
+        await steady(edit=edit)(one)
+
+    return way
+
+
+def restarted_lately(live: Json) -> None:
+    live["spec"]["template"]["metadata"]["annotations"] = dict.fromkeys(RESTARTED, "2026-11-23T11:50:00Z")
+
+
+def all_away_at_once(live: Json) -> None:
+    live["spec"]["strategy"] = {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": "100%"}}
+
+
+async def two_fail(one: World) -> None:
+    one.shop.add(crashing("checkout-2-a", "checkout-2", "rs-2"))
+    node = {"kind": "Node", "metadata": {"name": "node-1"}, "status": {"conditions": [READY]}}
+    await steady(node)(one)
+
+
+class Measured(FakeMetrics):
+    """One that has the memory of a container, which has no limit."""
+
+    async def query(self, expression: str, *, at: datetime | None = None) -> Sequence[Sample]:
+        if "container_memory_working_set_bytes" in expression:
+            return [Sample({"pod": "checkout-3-a", "container": "app", "ago": "0"}, 1e8)]
+        return await super().query(expression, at=at)
+
+
+async def measured(one: World) -> None:
+    one.metrics = Measured(one.shop, one.clock)
+    await steady()(one)
+
+
+READY = {"type": "Ready", "status": "True"}
+RESTARTS = table(respond=[{"do": "restart"}])
+EVICTS = table(diagnose=["autoscaling", "logs", "node"], respond=[{"do": "evict"}])
+RESIZES = table(diagnose=["autoscaling", "resources"], respond=[{"do": "resize", "with": {"ceiling": "1Gi"}}])
+
+
 async def broken_stateful_set(one: World) -> None:
     """Its pod is in the way of a rollback, on a node that does not answer."""
     for item in stateful_set_on_a_sick_node():
@@ -371,6 +416,13 @@ WAYS: dict[Reason, tuple[Way, dict[str, Any]]] = {
     Reason.AUTOSCALER_ACTS: (steady(autoscaler()), scales()),
     Reason.AUTOSCALER_AT_LIMIT: (steady(autoscaler(limited=True)), scales()),
     Reason.AUTOSCALER_AMBIGUOUS: (steady(autoscaler(), autoscaler("second")), scales()),
+    Reason.CRASH_LOOP: (steady(), RESTARTS),
+    Reason.RESTARTED_LATELY: (mended(edit=restarted_lately), RESTARTS),
+    Reason.HISTORY_WOULD_BE_LOST: (mended(edit=lambda live: live["spec"].update(revisionHistoryLimit=1)), RESTARTS),
+    Reason.NO_SPARE_POD: (mended(edit=all_away_at_once), RESTARTS),
+    Reason.NO_POD: (mended(), EVICTS),
+    Reason.SEVERAL_PODS_FAIL: (two_fail, EVICTS),
+    Reason.NOT_RESIZABLE: (measured, RESIZES),
     Reason.OPTED_OUT: (
         with_live(lambda live: live["metadata"]["annotations"].update({"remediator.io/actions": "restart"})),
         {},

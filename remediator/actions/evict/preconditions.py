@@ -108,7 +108,7 @@ def on_a_ready_node(case: Case, pod: Json) -> NoPlan | None:
     away = next((one["ready"] for one in facts if one["ready"] != "True"), None)
     if away is not None:
         return NoPlan(Reason.NODE_NOT_READY, f"the node {node} of pod {name_of(pod)} is ready {away}")
-    if facts or is_ready(pod):
+    if facts or is_ready(pod) or node is None:
         return None
     detail = f"whether the node {node} of pod {name_of(pod)} is ready is not known (`node` in `diagnose`)"
     return NoPlan(Reason.FACT_MISSING, detail)

@@ -78,8 +78,9 @@ def no_crash_loop(case: Case) -> NoPlan | None:
 
 def some_pod_stays(case: Case) -> NoPlan | None:
     """The rolling update leaves at least one pod at any time."""
-    wanted, away = wanted_pods(case), max_away(case.workload.object, case.target.kind, wanted_pods(case))
-    if wanted > away:
+    wanted = wanted_pods(case)
+    away = max_away(case.workload.object, case.target.kind, wanted)
+    if not wanted or wanted > away:
         return None
     detail = f"{wanted} pods, of which the update may take {away} away at once: none would be left"
     return NoPlan(Reason.NO_SPARE_POD, detail, advice="allow a surge, or run more replicas")

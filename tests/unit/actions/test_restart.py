@@ -184,7 +184,8 @@ REFUSALS: list[tuple[str, Reason, Case]] = [
             "spec": ordered().workload.object["spec"] | {"replicas": 1}
         })),
     ),
-    ("a DaemonSet on no node", Reason.NO_SPARE_POD, ordered("DaemonSet", status={"desiredNumberScheduled": 0})),
+    ("a DaemonSet on no node", Reason.SCALED_TO_ZERO, ordered("DaemonSet", status={"desiredNumberScheduled": 0})),
+    ("a DaemonSet on one node", Reason.NO_SPARE_POD, ordered("DaemonSet", status={"desiredNumberScheduled": 1})),
     ("restarted within the hour", Reason.RESTARTED_LATELY, story(steady(at(HOUR / 2)))),
     (
         "restarted three times today",
