@@ -67,8 +67,8 @@ def populate(control: ControlPlane, namespace: str) -> None:
     control.apply([config, deployment("shop"), *objects], namespace)
 
     def is_crashing() -> bool:
-        (found,) = control.get(f"/api/v1/namespaces/{namespace}/pods?labelSelector=app%3Dshop")["items"]
-        return any(status["restartCount"] for status in found["status"].get("containerStatuses", ()))
+        pods = control.get(f"/api/v1/namespaces/{namespace}/pods?labelSelector=app%3Dshop")["items"]
+        return any(status["restartCount"] for pod in pods for status in pod["status"].get("containerStatuses", ()))
 
     def has_endpoints() -> bool:
         return bool(control.get(f"/apis/discovery.k8s.io/v1/namespaces/{namespace}/endpointslices")["items"])
