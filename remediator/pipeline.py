@@ -26,7 +26,6 @@ from remediator.guards.check import check
 from remediator.journal import Journal
 from remediator.kube.base import Cluster
 from remediator.kube.ownership import wishes_of
-from remediator.kube.rollout import meaningful_hash
 from remediator.kube.workload import Workload, read_workload
 from remediator.model import (
     Alert,
@@ -251,12 +250,9 @@ async def kill_switch_detail(parts: Parts) -> str | None:
 
 async def as_watched(target: Target, workload: Workload, parts: Parts) -> Workload:
     """The picture with what the deployment watch knows of its age: the best signal of a recent rollout."""
-    if parts.rollouts is None or not workload.template["spec"]:
+    if parts.rollouts is None or target.kind != "Deployment":
         return workload
-    now = parts.clock.now()
-    return replace(
-        workload, watched_ago=await parts.rollouts.deployed_ago_of(target, meaningful_hash(workload.template), now)
-    )
+    return replace(workload, seen_rollout=await parts.rollouts.present_of(target))
 
 
 def severity_of(rules: RuleSet, rule: Rule, alert: Alert, workload: Workload | None = None) -> int:

@@ -95,15 +95,15 @@ class Settings(BaseSettings):
     grace_seconds: float = Field(
         20, ge=0, le=600, description="How long running work may take to finish after SIGTERM, in seconds."
     )
-    poll_seconds: float = Field(
-        1, gt=0, le=60, description="How often an idle worker looks for due work, in seconds."
-    )
+    poll_seconds: float = Field(1, gt=0, le=60, description="How often an idle worker looks for due work, in seconds.")
     rollout_poll_seconds: float = Field(
-        15, ge=0, le=600, description="How often Deployments are looked at for new rollouts, in seconds; 0: never."
+        15, ge=0, le=60, description="How often Deployments are looked at for new rollouts, in seconds; 0: never."
     )
     reload_poll_seconds: float = Field(
-        30, ge=0, le=3600, description="How often rule and token files are compared with what is loaded, in seconds; "
-        "0: only on request."
+        30,
+        ge=0,
+        le=3600,
+        description="How often rule and token files are compared with what is loaded, in seconds; 0: only on request.",
     )
     protected_namespaces: Strings = Field(
         ("kube-system", "kube-public", "kube-node-lease", "monitoring", "observability", "openshift-monitoring"),

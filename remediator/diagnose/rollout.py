@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import timedelta
 
 from remediator.clock import rfc3339
 from remediator.diagnose.base import Scene, attempt
@@ -11,21 +10,20 @@ from remediator.errors import cut
 from remediator.kube.base import annotations_of
 from remediator.kube.ownership import gitops_owner, template_writer
 from remediator.kube.rollout import (
-    REVISION_HISTORY,
+    WATCH_FOR,
     RolloutTimes,
     current_replica_set,
+    deployed_ago,
     differing_paths,
     revision_of,
     rollout_status,
-    rollout_times,
 )
+from remediator.kube.workload import times_of
 from remediator.model import Finding, Json
 from remediator.prometheus.base import label_value
 from remediator.redact import redact
 
 MAX_PATHS = 20
-WATCHED = timedelta(hours=2)
-"""How long after a deployment an alert may be its doing (a deployment is watched for 2 h)."""
 CHANGE_CAUSE = "kubernetes.io/change-cause"
 
 
@@ -37,8 +35,8 @@ class Rollout:
         if scene.target.kind != "Deployment":
             return []
         current = current_replica_set(workload.object, workload.replica_sets)
-        times = rollout_times(workload.object, workload.replica_sets)
-        ago = workload.deployed_ago(times, scene.now)
+        times = times_of(workload)
+        ago = deployed_ago(times, scene.now)
         status = rollout_status(workload.object)
         number = (revision_of(current) or 0) if current is not None else 0
         facts: dict[str, Json] = {
@@ -54,7 +52,7 @@ class Rollout:
         }
         when = "at an unknown time" if ago is None else f"{ago.total_seconds() / 60:.0f} min ago"
         findings = [Finding("rollout", f"revision {number} deployed {when}: {status.detail}", facts)]
-        findings += _began(scene, times, is_reused=REVISION_HISTORY in annotations_of(current or {"metadata": {}}))
+        findings += _began(scene, times)
         older = sorted(
             ((n, rs) for rs in workload.replica_sets if (n := revision_of(rs)) is not None and n < number),
             key=lambda pair: pair[0],
@@ -95,17 +93,15 @@ class Rollout:
         return found
 
 
-def _began(scene: Scene, times: RolloutTimes, *, is_reused: bool) -> list[Finding]:
+def _began(scene: Scene, times: RolloutTimes) -> list[Finding]:
     """Whether the alert began after the rollout did, and while the deployment was watched; nothing where not known.
 
-    The creation of a ReplicaSet that was used before only bounds the start, so that there the end has to tell.
+    An alert between the earliest and the latest possible start may be older than the rollout: not known.
     """
-    started, completed, at = times.started_at, times.completed_at, scene.alert.starts_at
-    if is_reused and (completed is None or started is None or started <= at < completed):
+    started, at = times.started_at, scene.alert.starts_at
+    if started is None or (started <= at and (times.began_by is None or at < times.began_by)):
         return []
-    if started is None:
-        return []
-    began = started <= at <= max(started, completed or started) + WATCHED
+    began = started <= at <= max(started, times.completed_at or started) + WATCH_FOR
     text = f"the alert began {'' if began else 'not '}with the rollout: {rfc3339(at)}, the rollout {rfc3339(started)}"
     facts = {"began": began, "rollout_started_at": rfc3339(started), "alert_started_at": rfc3339(at)}
     return [Finding("began-with-rollout", text, facts)]

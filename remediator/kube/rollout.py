@@ -13,7 +13,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import cast
+from typing import Protocol, cast
 
 from remediator.kube.base import annotations_of, controller_of, instant_of
 from remediator.model import Json
@@ -24,6 +24,12 @@ TEMPLATE_HASH_LABEL = "pod-template-hash"
 OUR_PREFIX = "remediator.io/"
 VOLATILE_ANNOTATIONS = frozenset({"kubectl.kubernetes.io/restartedAt", "robusta.kubernetes.io/restartedAt"})
 """Template annotations that a restart writes: a revision that differs in nothing else is the same release."""
+
+WATCH_FOR = timedelta(hours=2)
+"""After its completion a rollout is watched this long: in that time an alert may be its doing (DESIGN 1)."""
+
+MAX_SKEW = timedelta(minutes=5)
+"""What lies further ahead of our clock than this proves nothing: one of the clocks is wrong."""
 
 
 def live_template(template: Json) -> Json:
@@ -102,19 +108,39 @@ def is_observed(deployment: Json) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class RolloutTimes:
-    """When the present rollout began and ended, as far as the API proves it (kubernetes-sources in the module docs).
+    """When the present rollout began and ended, as far as it is proven.
 
-    `started_at` is a lower bound: the rollout cannot have begun earlier. `completed_at` is None while it runs or where
-    the condition is absent.
+    `started_at` is a lower bound: the rollout cannot have begun earlier. `began_by` is an upper one: by then it had
+    begun. `completed_at` is None while it runs or where the condition is absent.
     """
 
     started_at: datetime | None
     completed_at: datetime | None
     is_running: bool
+    began_by: datetime | None = None
+
+
+class SeenRollout(Protocol):
+    """The present rollout of a Deployment as the deployment watch saw it (`store/rollouts_base.py`).
+
+    `started_at` is a lower bound, `first_seen_at` an upper one; `template_hash` is the meaningful one.
+    """
+
+    @property
+    def template_hash(self) -> str: ...
+
+    @property
+    def started_at(self) -> datetime: ...
+
+    @property
+    def first_seen_at(self) -> datetime: ...
+
+    @property
+    def completed_at(self) -> datetime | None: ...
 
 
 def rollout_times(deployment: Json, replica_sets: Sequence[Json]) -> RolloutTimes:
-    """Read the times of the present rollout.
+    """Read the times of the present rollout from the API alone.
 
     A ReplicaSet that never was rolled back to (no `revision-history`) was created when its rollout began. One that was
     re-used keeps its old creation time, so the bound is then the newest creation of any owned ReplicaSet.
@@ -122,27 +148,50 @@ def rollout_times(deployment: Json, replica_sets: Sequence[Json]) -> RolloutTime
     crashes and scaling leave alone.
     """
     current = current_replica_set(deployment, replica_sets)
-    started: datetime | None = None
+    progressing = condition(deployment, "Progressing") or {}
+    reason = progressing.get("reason")
+    completed = instant_of(progressing.get("lastUpdateTime")) if reason == "NewReplicaSetAvailable" else None
+    started, began_by = None, completed
     if current is not None:
         created = [cast(datetime, instant_of(rs["metadata"]["creationTimestamp"])) for rs in replica_sets]
         own = cast(datetime, instant_of(current["metadata"]["creationTimestamp"]))
-        started = max(created) if REVISION_HISTORY in annotations_of(current) else own
-    progressing = condition(deployment, "Progressing") or {}
-    reason = progressing.get("reason")
+        if REVISION_HISTORY in annotations_of(current):
+            started = max(created)
+        else:
+            started = began_by = own
     return RolloutTimes(
         started_at=started,
-        completed_at=instant_of(progressing.get("lastUpdateTime")) if reason == "NewReplicaSetAvailable" else None,
+        completed_at=completed,
         is_running=reason in ("ReplicaSetUpdated", "NewReplicaSetCreated", "FoundNewReplicaSet"),
+        began_by=began_by,
+    )
+
+
+def as_seen(times: RolloutTimes, seen: SeenRollout) -> RolloutTimes:
+    """The same with what the deployment watch saw of the same release, which is the better witness.
+
+    It knows when a ReplicaSet was used again, and that a restart (a new ReplicaSet of the same release) is no rollout.
+    """
+    own = times.completed_at
+    completed = seen.completed_at or (own if own is not None and own >= seen.started_at else None)
+    return RolloutTimes(
+        started_at=seen.started_at,
+        completed_at=completed,
+        is_running=times.is_running and seen.completed_at is None,
+        began_by=min(at for at in (times.began_by, seen.first_seen_at) if at is not None),
     )
 
 
 def deployed_ago(times: RolloutTimes, now: datetime) -> timedelta | None:
     """How long ago the present rollout was provably still recent: zero while it runs, else since the nearer of its
-    completion and the lower bound of its start. None: not proven, which counts as not recent."""
+    completion and the lower bound of its start. None: not proven, which counts as not recent; so does what lies ahead
+    of our clock by more than `MAX_SKEW`."""
     if times.is_running:
         return timedelta()
     proven = [at for at in (times.started_at, times.completed_at) if at is not None]
-    return max(now - max(proven), timedelta()) if proven else None
+    if not proven or max(proven) > now + MAX_SKEW:
+        return None
+    return max(now - max(proven), timedelta())
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,9 +247,7 @@ def _deployment_status(deployment: Json) -> RolloutStatus:
         return RolloutStatus(False, True, "exceeded its progress deadline")
     status = deployment.get("status", {})
     wanted = deployment["spec"].get("replicas", 1)
-    total, updated, available = (
-        status.get(key) or 0 for key in ("replicas", "updatedReplicas", "availableReplicas")
-    )
+    total, updated, available = (status.get(key) or 0 for key in ("replicas", "updatedReplicas", "availableReplicas"))
     if updated < wanted:
         return RolloutStatus(False, False, f"{updated} of {wanted} new replicas have been updated")
     if total > updated:

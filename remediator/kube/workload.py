@@ -8,12 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TypeVar
 
 from remediator.clock import Clock
 from remediator.kube.base import Cluster, Forbidden, NotFound, instant_of, path_of, selector_text
-from remediator.kube.rollout import RolloutTimes, current_replica_set, deployed_ago, is_observed, owned_by
+from remediator.kube.rollout import (
+    RolloutTimes,
+    SeenRollout,
+    as_seen,
+    current_replica_set,
+    is_observed,
+    meaningful_hash,
+    owned_by,
+    rollout_times,
+)
 from remediator.model import Json, Target
 
 T = TypeVar("T")
@@ -30,8 +39,8 @@ class Workload:
 
     `replica_sets`, `controller_revisions` (of a StatefulSet or DaemonSet) and `pods` are owned by UID. `namespace`,
     `config_maps` (name -> last change), `claims`, `service_accounts` and `shared_claims` (those that pods on several
-    nodes may write) are None where we are not permitted to read them: unknown, never "none". `watched_ago` is how long
-    ago the deployment watch saw the present release begin or end, None: it did not see it.
+    nodes may write) are None where we are not permitted to read them: unknown, never "none". `seen_rollout` is what the
+    deployment watch knows of the object with this uid, None: it does not know it.
     """
 
     taken_at: datetime
@@ -44,11 +53,7 @@ class Workload:
     service_accounts: frozenset[str] | None
     shared_claims: frozenset[str] | None = None
     controller_revisions: Sequence[Json] | None = None
-    watched_ago: timedelta | None = None
-
-    def deployed_ago(self, times: RolloutTimes, now: datetime) -> timedelta | None:
-        """How long ago the present release came: as the deployment watch saw it, else as the API proves it."""
-        return self.watched_ago if self.watched_ago is not None else deployed_ago(times, now)
+    seen_rollout: SeenRollout | None = None
 
     @property
     def template(self) -> Json:
@@ -56,6 +61,14 @@ class Workload:
         spec = self.object.get("spec") or {}
         holder = spec["jobTemplate"]["spec"] if "jobTemplate" in spec else spec
         return holder.get("template") or {"spec": {}}
+
+
+def times_of(workload: Workload) -> RolloutTimes:
+    """When the present rollout of a Deployment began and ended: as the deployment watch saw it, or by the API alone
+    where the watch has not seen the release that the Deployment has now."""
+    times, seen = rollout_times(workload.object, workload.replica_sets), workload.seen_rollout
+    is_present = seen is not None and seen.template_hash == meaningful_hash(workload.template)
+    return as_seen(times, seen) if seen is not None and is_present else times
 
 
 async def read_workload(target: Target, cluster: Cluster, clock: Clock) -> Workload | None:

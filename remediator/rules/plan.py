@@ -10,8 +10,8 @@ from typing import Any
 from remediator.actions import ACTIONS
 from remediator.actions.base import Case, NoPlan
 from remediator.kube.controller_revisions import ordered_times
-from remediator.kube.rollout import deployed_ago, rollout_times
-from remediator.kube.workload import Workload
+from remediator.kube.rollout import deployed_ago
+from remediator.kube.workload import Workload, times_of
 from remediator.model import Cause, Finding, Json, Plan, Reason
 from remediator.rules.conditions import Evidence
 from remediator.rules.schema import Row, Rule
@@ -74,10 +74,10 @@ def _dependencies(case: Case) -> bool | None:
 
 
 def _deployed_ago(case: Case) -> timedelta | None:
-    """As each kind's controller proves it; None: not proven, or a kind that has no rollouts."""
+    """As the deployment watch saw it, or each kind's controller proves it; None: not proven, or without rollouts."""
     workload = case.workload
     if case.target.kind == "Deployment":
-        return workload.deployed_ago(rollout_times(workload.object, workload.replica_sets), case.now)
+        return deployed_ago(times_of(workload), case.now)
     if workload.controller_revisions is None:
         return None
     found = ordered_times(workload.object, workload.controller_revisions, workload.pods)

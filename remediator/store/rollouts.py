@@ -16,7 +16,7 @@ from remediator.audit.record import canonical_json
 from remediator.model import IncidentId, Target
 from remediator.store.rollouts_base import Known, Look, Rollout, RolloutState
 from remediator.store.rows import from_micros, to_json, to_micros
-from remediator.store.tables import incidents, rollout_looks, rollouts, template_events
+from remediator.store.tables import alerts, remediations, rollout_looks, rollouts, template_events
 from remediator.store.transaction import Entry, Transaction
 from remediator.store.writer import Writer
 
@@ -71,29 +71,25 @@ class RolloutTable:
         )
         return await self._writer.read(lambda t: _read(t.connection, lines))
 
-    async def deployed_ago_of(self, target: Target, template_hash: str, now: datetime) -> timedelta | None:
-        line = sa.select(rollouts).where(
-            _PRESENT,
-            rollouts.c.is_exact,
-            rollouts.c.target_key == target.key,
-            rollouts.c.uid == target.uid,
-            rollouts.c.template_hash == template_hash,
-        )
+    async def present_of(self, target: Target) -> Rollout | None:
+        line = sa.select(rollouts).where(_PRESENT, rollouts.c.target_key == target.key, rollouts.c.uid == target.uid)
         found = await self._writer.read(lambda t: _read(t.connection, line))
-        if not found:
-            return None
-        return max(now - max(found[0].started_at, found[0].completed_at or found[0].started_at), timedelta())
+        return found[0] if found else None
 
 
 def _read_known(connection: sa.Connection, cluster: str) -> Known:
     present = _read(connection, sa.select(rollouts).where(rollouts.c.cluster == cluster, _PRESENT))
     first = (
-        sa.select(rollouts.c.id, sa.func.min(incidents.c.id))
-        .join(
-            incidents,
-            (incidents.c.target_key == rollouts.c.target_key) & (incidents.c.opened_at >= rollouts.c.started_at),
+        # By the alerts, not by when the incident opened: one that is still open from the release before takes them too.
+        sa.select(rollouts.c.id, sa.func.min(remediations.c.incident_id))
+        .join(remediations, remediations.c.target_key == rollouts.c.target_key)
+        .join(alerts, (alerts.c.id == remediations.c.alert_id) & (alerts.c.starts_at >= rollouts.c.started_at))
+        .where(
+            rollouts.c.cluster == cluster,
+            _PRESENT,
+            rollouts.c.state != RolloutState.STABLE.value,
+            remediations.c.incident_id.is_not(None),
         )
-        .where(rollouts.c.cluster == cluster, _PRESENT, rollouts.c.state != RolloutState.STABLE.value)
         .group_by(rollouts.c.id)
     )
     looked = sa.select(rollout_looks.c.looked_at).where(rollout_looks.c.cluster == cluster)
@@ -129,7 +125,7 @@ def _keep(transaction: Transaction, look: Look) -> None:
             connection.execute(template_events.insert(), line)
     for record in look.records:
         transaction.record(Entry(look.at, record.kind, None, None, canonical_json(record.body)))
-    at = {"looked_at": to_micros(look.at)}
+    at = {"looked_at": to_micros(look.began_at)}
     moved = connection.execute(rollout_looks.update().where(rollout_looks.c.cluster == look.cluster).values(at))
     if moved.rowcount == 0:
         connection.execute(rollout_looks.insert(), {"cluster": look.cluster, **at})

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
@@ -60,8 +60,8 @@ class Rollout:
 class Known:
     """What earlier looks at a cluster left: its present rollouts and when the last look was (None: never).
 
-    `incidents` is rollout id -> the first incident of its target that opened after it had started, for those that are
-    not stable yet.
+    `incidents` is rollout id -> the first incident of its target with an alert that began after it had started, for
+    those that are not stable yet.
     """
 
     rollouts: Sequence[Rollout]
@@ -72,10 +72,12 @@ class Known:
 @dataclass(frozen=True, slots=True)
 class Look:
     """What one look at a cluster changed; kept in one transaction. `ledger` lines are written once for each target,
-    template and event, however often they are given."""
+    template and event, however often they are given. `at` is the time of its records; `began_at` is when it began to
+    read: what is not in it may have changed since then."""
 
     cluster: str
     at: datetime
+    began_at: datetime
     changes: Sequence[Rollout] = field(default_factory=tuple)
     ledger: Sequence[tuple[Target, TemplateEvent]] = field(default_factory=tuple)
     records: Sequence[Record] = field(default_factory=tuple)
@@ -97,6 +99,6 @@ class RolloutStore(Protocol):
     async def history(self, namespace: str, name: str, *, limit: int) -> Sequence[Rollout]:
         """All rollouts of the Deployments of that name, newest first."""
 
-    async def deployed_ago_of(self, target: Target, template_hash: str, now: datetime) -> timedelta | None:
-        """How long ago this release, the target's present one, was deployed: since the nearer of its exact start and
-        its completion. None: the watch did not see it begin, so ask `kube.rollout.deployed_ago`."""
+    async def present_of(self, target: Target) -> Rollout | None:
+        """The present rollout of the object with the target's uid, as `kube.workload.Workload` takes it; None: the
+        watch does not know it, so that the API alone can tell how long ago it was deployed."""

@@ -9,25 +9,25 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from remediator.actions.rollback.preconditions import SEEN_GOOD
+from remediator.kube.rollout import WATCH_FOR
 from remediator.model import IncidentId
 from remediator.store.base import TemplateEvent
 from remediator.store.rollouts_base import Rollout, RolloutState
-from remediator.watch.picture import Picture
-
-WATCH_FOR = timedelta(hours=2)
-"""After its completion a rollout is watched this long: DESIGN 1."""
+from remediator.watch.picture import History, Picture
 
 STABLE_AFTER = timedelta(hours=24)
-"""Without an incident from its start until this long after its completion, a rollout is stable."""
+"""A rollout is stable without an incident from its start until this long after its completion (or after we first saw
+it, if that was later), once it is fully available again for `MIN_GOOD`: that is also the time that alerts have to
+arrive after a gap."""
 
 MIN_GOOD = timedelta(minutes=10)
-"""Full availability without a break that proves a template good: `min_good` of rollback's precondition 10."""
+"""Full availability without a break that proves a template good: the default of rollback's `min_good`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Glance:
-    """The circumstances of one look. `since` is when the look before it was, None where that is so long ago (or never)
-    that what happened in between is unknown."""
+    """The circumstances of one look. `now` is when it was read; `since` is when the look before it began, None where
+    that is so long ago (or never, or ahead of our clock) that what happened in between is unknown."""
 
     now: datetime
     since: datetime | None
@@ -41,9 +41,32 @@ class Step:
     ledger: TemplateEvent | None = None
 
 
-def is_new(known: Rollout | None, picture: Picture) -> bool:
-    """Whether the picture shows another release than the known one, or another object under its name."""
-    return known is None or (known.target.uid, known.template_hash) != (picture.target.uid, picture.template_hash)
+def glance_at(now: datetime, looked_at: datetime | None, *, max_gap: timedelta) -> Glance:
+    """`looked_at` is when the look before began, None: never. One in the future means that a clock was set back."""
+    is_gap = looked_at is None or not timedelta() <= now - looked_at <= max_gap
+    return Glance(now=now, since=None if is_gap else looked_at)
+
+
+def is_doubtful(known: Rollout | None, picture: Picture) -> bool:
+    """Whether only the ReplicaSets can tell if this is another release: the template reads differently, or there were
+    two revisions since, of which the first may have been another release."""
+    if known is None or (known.target.uid, known.template_hash) != (picture.target.uid, picture.template_hash):
+        return True
+    return bool(known.revision and picture.revision and picture.revision > known.revision + 1)
+
+
+def is_new(known: Rollout | None, picture: Picture, history: History) -> bool:
+    """Whether the picture shows another release than the known one, or another object under its name.
+
+    A template that reads differently at the same revision is no release: the API server or we ourselves were updated.
+    The same template is one again if the revision between was another release.
+    """
+    if known is None or known.target.uid != picture.target.uid:
+        return True
+    if known.template_hash != picture.template_hash:
+        return known.revision is None or history.revision != known.revision
+    numbers = range((known.revision or 0) + 1, history.revision or 0) if known.revision else ()
+    return any(history.hashes.get(number, picture.template_hash) != picture.template_hash for number in numbers)
 
 
 def gone(known: Rollout, glance: Glance) -> Step:
@@ -62,7 +85,7 @@ def begin(known: Rollout | None, picture: Picture, glance: Glance, *, started_at
     bounds = [at for at in (started_at, glance.since if was_seen else None) if at is not None]
     if not bounds:
         return Step(ended)
-    start = min(max(bounds), glance.now)
+    start = min(max(*bounds, picture.created_at), glance.now)
     fresh = Rollout(
         id=None,
         target=picture.target,
@@ -82,9 +105,10 @@ def begin(known: Rollout | None, picture: Picture, glance: Glance, *, started_at
 
 def follow(known: Rollout, picture: Picture, glance: Glance, *, incident: IncidentId | None) -> Step:
     """The same release as before. `incident` is the first of its target that opened after it had started."""
-    now = _judged(_followed(known, picture, glance), picture, glance, incident)
-    proves = now.proven_good_at is not None and known.proven_good_at is None
-    ledger = TemplateEvent(known.target.uid, known.template_hash, SEEN_GOOD, glance.now) if proves else None
+    now = _judged(_followed(known, picture, glance), glance, incident)
+    is_written = known.proven_good_at is not None and known.template_hash == now.template_hash
+    proves = now.proven_good_at is not None and not is_written
+    ledger = TemplateEvent(now.target.uid, now.template_hash, SEEN_GOOD, glance.now) if proves else None
     return Step((now,) if now != known else (), ledger)
 
 
@@ -99,12 +123,12 @@ def _followed(known: Rollout, picture: Picture, glance: Glance) -> Rollout:
         proven_good_at = glance.now
     completed_at, watched_until = known.completed_at, known.watched_until
     if completed_at is None and picture.is_complete:
-        said = picture.completed_at
-        completed_at = said if said is not None and known.started_at <= said <= glance.now else glance.now
+        completed_at = _completed_at(known, picture, glance)
         watched_until = completed_at + WATCH_FOR
     is_over = completed_at is not None and known.state is RolloutState.ROLLING_OUT
     return replace(
         known,
+        template_hash=picture.template_hash,
         revision=picture.revision or known.revision,
         deployed_by=picture.deployed_by or known.deployed_by,
         available_since=available_since,
@@ -115,13 +139,25 @@ def _followed(known: Rollout, picture: Picture, glance: Glance) -> Rollout:
     )
 
 
-def _judged(known: Rollout, picture: Picture, glance: Glance, incident: IncidentId | None) -> Rollout:
+def _completed_at(known: Rollout, picture: Picture, glance: Glance) -> datetime:
+    """The API's word where it can be true. Without it the end is now if the look before still saw it run; otherwise
+    it may have been at any time since the start, and an old rollout must not look recent."""
+    said = picture.completed_at
+    if said is not None and known.started_at <= said <= glance.now:
+        return said
+    saw_it_run = glance.since is not None and (known.id is not None or known.is_exact)
+    return glance.now if saw_it_run else known.started_at
+
+
+def _judged(known: Rollout, glance: Glance, incident: IncidentId | None) -> Rollout:
     """Whether it is stable now. An incident before that speaks against it for good; one after it is another story."""
     if known.stable_at is not None or known.incident_id is not None:
         return known
     if incident is not None:
         return replace(known, incident_id=incident, state=RolloutState.INCIDENT)
-    if known.completed_at is None or not picture.is_complete or glance.now - known.completed_at < STABLE_AFTER:
+    if known.completed_at is None or glance.now - max(known.completed_at, known.first_seen_at) < STABLE_AFTER:
+        return known
+    if known.available_since is None or glance.now - known.available_since < MIN_GOOD:
         return known
     return replace(known, stable_at=glance.now, state=RolloutState.STABLE)
 

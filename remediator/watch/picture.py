@@ -10,9 +10,9 @@ from remediator.kube.base import instant_of
 from remediator.kube.ownership import template_writer
 from remediator.kube.rollout import (
     condition,
+    current_replica_set,
     is_observed,
     meaningful_hash,
-    owned_by,
     revision_of,
     rollout_status,
     rollout_times,
@@ -61,6 +61,28 @@ def picture_of(deployment: Json, *, cluster: str, template_hash: str | None = No
     )
 
 
-def started_at_of(deployment: Json, replica_sets: Sequence[Json]) -> datetime | None:
-    """The lower bound of the present rollout's start, from the ReplicaSets of its namespace; None: not observed yet."""
-    return rollout_times(deployment, owned_by(deployment, replica_sets)).started_at
+@dataclass(frozen=True, slots=True)
+class History:
+    """What the ReplicaSets of a Deployment tell about its releases.
+
+    `started_at` is the lower bound of the present rollout's start, None while the present spec is not observed (then
+    `revision` is None too). `hashes` is revision -> meaningful hash of all that are kept.
+    """
+
+    started_at: datetime | None
+    revision: int | None
+    hashes: Mapping[int, str]
+
+
+NO_HISTORY = History(None, None, {})
+"""Of a Deployment whose ReplicaSets were not looked at."""
+
+
+def history_of(deployment: Json, owned: Sequence[Json]) -> History:
+    """`owned` are its ReplicaSets, by owner reference."""
+    current = current_replica_set(deployment, owned)
+    return History(
+        started_at=rollout_times(deployment, owned).started_at,
+        revision=revision_of(current) if current is not None else None,
+        hashes={number: meaningful_hash(rs["spec"]["template"]) for rs in owned if (number := revision_of(rs))},
+    )

@@ -10,29 +10,38 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import structlog
 
 from remediator.clock import Clock, rfc3339
 from remediator.errors import RemediatorError, TransientError, cut
-from remediator.kube.base import Cluster, Forbidden, path_of
+from remediator.kube.base import Cluster, Forbidden, controller_of, path_of
 from remediator.model import Json
 from remediator.prometheus.base import Metrics
 from remediator.store.base import Record
 from remediator.store.rollouts_base import Known, Look, Rollout, RolloutState, RolloutStore
 from remediator.watch.baseline import measure
-from remediator.watch.decide import Glance, Step, begin, follow, gone, is_new
-from remediator.watch.picture import Picture, picture_of, started_at_of
+from remediator.watch.decide import Glance, Step, begin, follow, glance_at, gone, is_doubtful, is_new
+from remediator.watch.picture import NO_HISTORY, History, Picture, history_of, picture_of
 
 MAX_DEPLOYMENTS = 5000
 """Most Deployments that are looked at; what is beyond is not watched, and the log says so."""
 
-MAX_NAMESPACES_APART = 10
-"""New rollouts in more namespaces than this are looked up by one list of all ReplicaSets."""
+NOT_YET = "not looked at yet"
+
+MAX_NAMESPACES = 50
+"""Namespaces whose ReplicaSets are listed in one look, one after the other: all of a large cluster at once would not
+fit in memory. A known Deployment's change needs them only for a closer bound; what is seen for the first time waits."""
 
 MAX_MISSED_LOOKS = 3
 """A pause of more than this many polls is a gap in which nobody knows what happened."""
+
+LEAST_GAP = timedelta(minutes=1)
+"""A shorter pause is no gap, however often is polled."""
+
+FORBIDDEN_PAUSE_SECONDS = 300.0
+"""Pause after the API server did not permit a look: rights are given without our being told."""
 
 MAX_BASELINES = 5
 """Baselines taken after one look, so that a first look at a large cluster does not storm Prometheus."""
@@ -52,11 +61,11 @@ class Pace:
 
     @property
     def max_gap(self) -> timedelta:
-        return timedelta(seconds=self.poll_seconds * MAX_MISSED_LOOKS)
+        return max(LEAST_GAP, timedelta(seconds=self.poll_seconds * MAX_MISSED_LOOKS))
 
 
 class Watcher:
-    """Looks until cancelled. `problem` is why the last look failed, empty when it did not."""
+    """Looks until cancelled. `problem` is why there is no good last look, empty when there is."""
 
     def __init__(
         self,
@@ -82,49 +91,58 @@ class Watcher:
         self._log = structlog.get_logger("remediator.watch")
         self._is_cut_off = False
         self._measure_from = clock.now()
-        self.problem = ""
+        self.problem = NOT_YET if pace.poll_seconds > 0 else "switched off: rollout_poll_seconds is 0"
 
     async def run(self) -> None:
-        """Look every `poll_seconds`. Returns when the API server does not permit it: rights change with a restart."""
+        """Look every `poll_seconds`, less often while the API server does not permit it."""
         while True:
+            pause = self._pace.poll_seconds
             try:
                 await self.look()
             except Forbidden as error:
-                self.problem = f"not permitted to list deployments or replicasets in all namespaces: {cut(str(error))}"
-                self._log.warning("rollouts are not watched", problem=self.problem)
-                return
+                pause = max(pause, FORBIDDEN_PAUSE_SECONDS)
+                self._failed(f"not permitted to list deployments or replicasets in all namespaces: {cut(str(error))}")
             except RemediatorError as error:
-                if not self.problem:
-                    self._log.warning("rollouts could not be looked at, trying again", problem=cut(str(error)))
-                self.problem = cut(str(error))
+                self._failed(cut(str(error)))
             else:
+                if self.problem not in ("", NOT_YET):
+                    self._log.info("rollouts are watched again")
                 self.problem = ""
-            await self._clock.sleep(self._pace.poll_seconds)
+            await self._clock.sleep(pause)
+
+    def _failed(self, problem: str) -> None:
+        if self.problem in ("", NOT_YET):
+            self._log.warning("rollouts are not watched now, trying again", problem=problem)
+        self.problem = problem
 
     async def look(self) -> None:
         """One look. Raises the errors of the cluster and of the store; then nothing of it is kept."""
         known = await self._store.known(self._cluster.name)
+        began_at = self._clock.now()
         listed = await self._cluster.list(path_of("Deployment", namespace=None), limit=MAX_DEPLOYMENTS)
         now = self._clock.now()
-        is_gap = known.looked_at is None or now - known.looked_at > self._pace.max_gap
-        glance = Glance(now=now, since=None if is_gap else known.looked_at)
+        glance = glance_at(now, known.looked_at, max_gap=self._pace.max_gap)
         deployments = [item for item in listed if item["metadata"]["namespace"] not in self._protected]
         pictures = await self._pictures(deployments)
         present = {rollout.target.key: rollout for rollout in known.rollouts}
-        fresh = [item for item, p in zip(deployments, pictures, strict=True) if is_new(present.get(p.target.key), p)]
-        replica_sets = await self._replica_sets(fresh)
-        steps = [
-            self._step(item, picture, known, present.get(picture.target.key), replica_sets, glance)
+        doubtful = [
+            (present.get(picture.target.key), item)
             for item, picture in zip(deployments, pictures, strict=True)
+            if is_doubtful(present.get(picture.target.key), picture)
         ]
-        if not self._says_cut_off(len(listed)):
-            there = {picture.target.key for picture in pictures}
-            steps += [gone(rollout, glance) for key, rollout in present.items() if key not in there]
-        await self._store.keep(_look_of(steps, known, cluster=self._cluster.name, glance=glance))
-        rollouts = (await self._store.known(self._cluster.name)).rollouts
-        states = Counter(rollout.state for rollout in rollouts)
+        histories = await self._histories(doubtful)
+        steps = [self._step(picture, known, present.get(picture.target.key), histories, glance) for picture in pictures]
+        self._say_cut_off(len(listed))
+        # What is cut off ends too: it is not looked at any more, so that a later change of it would have no start.
+        there = {picture.target.key for picture in pictures}
+        steps += [gone(rollout, glance) for key, rollout in present.items() if key not in there]
+        look = _look_of(steps, known, cluster=self._cluster.name, began_at=began_at, glance=glance)
+        await self._store.keep(look)
+        changed = {change.id for change in look.changes}
+        left = [*look.changes, *(rollout for rollout in known.rollouts if rollout.id not in changed)]
+        states = Counter(rollout.state for rollout in left)
         self._count({state.value: states[state] for state in RolloutState if state is not RolloutState.REPLACED})
-        await self._take_baselines(rollouts)
+        await self._take_baselines(left)
 
     async def _pictures(self, deployments: Sequence[Json]) -> list[Picture]:
         before, self._hashes = self._hashes, {}
@@ -138,38 +156,42 @@ class Watcher:
                 await asyncio.sleep(0)  # hashing thousands of templates must not keep a webhook waiting
         return found
 
-    async def _replica_sets(self, fresh: Sequence[Json]) -> Mapping[str, Sequence[Json]]:
-        """Namespace -> its ReplicaSets, for the namespaces in which a rollout is new."""
-        namespaces = sorted({item["metadata"]["namespace"] for item in fresh})
-        if len(namespaces) <= MAX_NAMESPACES_APART:
-            return {name: await self._cluster.list(path_of("ReplicaSet", namespace=name)) for name in namespaces}
-        found: dict[str, list[Json]] = {name: [] for name in namespaces}
-        for item in await self._cluster.list(path_of("ReplicaSet", namespace=None)):
-            if (namespace := item["metadata"]["namespace"]) in found:
-                found[namespace].append(item)
+    async def _histories(self, doubtful: Sequence[tuple[Rollout | None, Json]]) -> Mapping[str, History]:
+        """Uid -> what its ReplicaSets tell, of as many of these as may be looked up now, known ones first."""
+        by_namespace: dict[str, list[Json]] = {}
+        for _, item in sorted(doubtful, key=lambda pair: pair[0] is None):
+            by_namespace.setdefault(item["metadata"]["namespace"], []).append(item)
+        found: dict[str, History] = {}
+        for namespace in list(by_namespace)[:MAX_NAMESPACES]:
+            owned: dict[str, list[Json]] = {}
+            for one in await self._cluster.list(path_of("ReplicaSet", namespace=namespace)):
+                if (owner := controller_of(one)) is not None:
+                    owned.setdefault(owner["uid"], []).append(one)
+            for item in by_namespace[namespace]:
+                uid = item["metadata"]["uid"]
+                found[uid] = history_of(item, owned.get(uid, ()))
+                await asyncio.sleep(0)  # as above
         return found
 
     def _step(
         self,
-        deployment: Json,
         picture: Picture,
         known: Known,
         rollout: Rollout | None,
-        replica_sets: Mapping[str, Sequence[Json]],
+        histories: Mapping[str, History],
         glance: Glance,
     ) -> Step:
-        if rollout is None or is_new(rollout, picture):
-            started_at = started_at_of(deployment, replica_sets[picture.target.namespace])
-            return begin(rollout, picture, glance, started_at=started_at)
+        history = histories.get(picture.target.uid, NO_HISTORY)
+        if rollout is None or is_new(rollout, picture, history):
+            return begin(rollout, picture, glance, started_at=history.started_at)
         incident = known.incidents.get(rollout.id) if rollout.id is not None else None
         return follow(rollout, picture, glance, incident=incident)
 
-    def _says_cut_off(self, count: int) -> bool:
+    def _say_cut_off(self, count: int) -> None:
         is_cut_off = count >= MAX_DEPLOYMENTS
         if is_cut_off and not self._is_cut_off:
             self._log.warning("only a part of the Deployments is watched", limit=MAX_DEPLOYMENTS)
         self._is_cut_off = is_cut_off
-        return is_cut_off
 
     async def _take_baselines(self, rollouts: Sequence[Rollout]) -> None:
         """Measure the time before the newest rollouts; what Prometheus cannot say now is asked again later."""
@@ -179,7 +201,10 @@ class Watcher:
         waiting = [
             rollout
             for rollout in sorted(rollouts, key=lambda one: one.started_at, reverse=True)
-            if rollout.baseline is None and now - rollout.started_at < BASELINE_WITHIN
+            if rollout.baseline is None
+            and rollout.id is not None  # what is new has its turn after the next look
+            and rollout.ended_at is None
+            and now - rollout.started_at < BASELINE_WITHIN
         ]
         try:
             # Longer, and the next look would come so late that it takes the pause for a gap.
@@ -196,7 +221,7 @@ class Watcher:
                 await self._store.set_baseline(rollout.id, baseline)
 
 
-def _look_of(steps: Sequence[Step], known: Known, *, cluster: str, glance: Glance) -> Look:
+def _look_of(steps: Sequence[Step], known: Known, *, cluster: str, began_at: datetime, glance: Glance) -> Look:
     changes = tuple(change for step in steps for change in step.changes)
     before = {rollout.id: rollout for rollout in known.rollouts}
     ledger = tuple((step.changes[0].target, step.ledger) for step in steps if step.ledger is not None)
@@ -209,7 +234,7 @@ def _look_of(steps: Sequence[Step], known: Known, *, cluster: str, glance: Glanc
             records.append(_record("rollout.proven-good", change))
         if change.state is RolloutState.STABLE and old.state is not RolloutState.STABLE:
             records.append(_record("rollout.stable", change))
-    return Look(cluster=cluster, at=glance.now, changes=changes, ledger=ledger, records=records)
+    return Look(cluster=cluster, at=glance.now, began_at=began_at, changes=changes, ledger=ledger, records=records)
 
 
 def _record(kind: str, rollout: Rollout) -> Record:

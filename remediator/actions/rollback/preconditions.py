@@ -20,7 +20,7 @@ from remediator.actions.preconditions import (
 from remediator.actions.rollback.parameters import Parameters
 from remediator.actions.rollback.revisions import Revision, Revisions
 from remediator.clock import rfc3339
-from remediator.kube.rollout import differing_paths, meaningful_hash
+from remediator.kube.rollout import deployed_ago, differing_paths, meaningful_hash
 from remediator.kube.template import claim_names, config_map_names, service_account_names
 from remediator.model import Json, Reason
 
@@ -170,7 +170,7 @@ def references_exist(view: View) -> NoPlan | None:
 def recent_and_related(view: View) -> NoPlan | None:
     """9: the rollout is proven recent, and the alert did not begin before it."""
     times, now = view.revisions.times, view.case.now
-    ago = view.case.workload.deployed_ago(times, now)
+    ago = deployed_ago(times, now)
     if ago is None or ago > view.parameters.recent:
         age = "is not known" if ago is None else f"was {_minutes(ago.total_seconds())} ago"
         return NoPlan(

@@ -14,9 +14,8 @@ from remediator.kube.rollout import (
     is_observed,
     meaningful_hash,
     revision_of,
-    rollout_times,
 )
-from remediator.kube.workload import Workload
+from remediator.kube.workload import Workload, times_of
 from remediator.model import Json
 
 
@@ -70,14 +69,14 @@ def read_revisions(workload: Workload) -> Revisions:
     live = current_replica_set(deployment, workload.replica_sets)
     current = _named(numbered, live)
     is_newest = current is not None and current.number == numbered[0].number
-    times = rollout_times(deployment, workload.replica_sets)
+    times = times_of(workload)
     return Revisions(
         is_observed=is_observed(deployment) and is_newest and revision_of(deployment) == numbered[0].number,
         current=current,
         previous=_previous(deployment, numbered, current),
         history=numbered,
         times=times,
-        began_by=times.started_at,
+        began_by=times.began_by,
     )
 
 

@@ -14,9 +14,12 @@ from remediator.actions.rollback import Rollback
 from remediator.actions.rollback.parameters import Parameters
 from remediator.actions.rollback.preconditions import PRECONDITIONS, View
 from remediator.actions.rollback.revisions import read_revisions
-from remediator.kube.rollout import meaningful_hash
+from remediator.clock import rfc3339
+from remediator.kube.rollout import WATCH_FOR, meaningful_hash
+from remediator.kube.workload import Workload
 from remediator.model import Finding, Plan, Reason
 from remediator.store.base import TemplateEvent
+from remediator.store.rollouts_base import Rollout, RolloutState
 from tests.workloads import NOW, ROLLOUT_AT, TARGET, alert, case, deployment, replica_set, template, workload
 
 OLD, NEW = template("shop/checkout:1.4"), template("shop/checkout:1.5")
@@ -325,10 +328,58 @@ def test_a_reused_replica_set_does_not_make_an_old_rollout_recent() -> None:
     assert answer.reason is Reason.NOT_RECENT
 
 
+def seen(pod_template: dict[str, Any], **ago: float) -> Rollout:
+    """What the deployment watch keeps of a release that it saw come and complete, that long ago."""
+    at = NOW - timedelta(**ago)
+    return Rollout(
+        id=1,
+        target=TARGET,
+        template_hash=meaningful_hash(pod_template),
+        revision=3,
+        images={},
+        started_at=at,
+        is_exact=True,
+        first_seen_at=at,
+        completed_at=at,
+        watched_until=at + WATCH_FOR,
+        deployed_by=None,
+        state=RolloutState.WATCHED,
+    )
+
+
 def test_the_deployment_watch_knows_better_when_a_release_came() -> None:
-    """It saw it come five hours ago; the API's bounds, which a resumed rollout renews, say ten minutes."""
-    answer = Rollback().plan(case(workload(watched_ago=timedelta(hours=5))), Parameters())
+    """It saw it come five hours ago; the ReplicaSet that a restart made says ten minutes."""
+    answer = plan(case(workload(seen_rollout=seen(NEW, hours=5))))
 
     assert isinstance(answer, NoPlan)
     assert answer.reason is Reason.NOT_RECENT
-    assert isinstance(Rollback().plan(case(workload(watched_ago=timedelta(minutes=9))), Parameters()), Plan)
+    assert isinstance(plan(case(workload(seen_rollout=seen(NEW, minutes=9)))), Plan)
+    assert isinstance(plan(case(workload(seen_rollout=seen(OLD, hours=5)))), Plan), "of another release it says nothing"
+
+
+def went_back_to(pod_template: dict[str, Any], **changes: Any) -> Workload:
+    """Someone deployed an old release again a moment ago: its ReplicaSet is the oldest of all, and its pods fail."""
+    item = deployment(pod_template)
+    item["status"]["conditions"][0] |= {"reason": "ReplicaSetUpdated", "lastUpdateTime": rfc3339(NOW)}
+    sets = (
+        replica_set(3, pod_template, created=NOW - timedelta(days=9), reused=True),
+        replica_set(2, OLD, created=NOW - timedelta(days=3), ready=2),
+    )
+    return workload(object=item, replica_sets=sets, **changes)
+
+
+def test_an_alert_from_before_someone_went_back_is_not_of_what_they_went_back_to() -> None:
+    """The creation of a ReplicaSet that is used again does not say when that was, so that nothing relates the two."""
+    answer = plan(case(went_back_to(NEW)))
+
+    assert isinstance(answer, NoPlan)
+    assert answer.reason is Reason.NOT_RECENT
+    assert "whose start is not known" in answer.detail
+
+
+def test_the_deployment_watch_relates_an_alert_to_a_reused_replica_set() -> None:
+    assert isinstance(plan(case(went_back_to(NEW, seen_rollout=seen(NEW, minutes=6)))), Plan)
+
+    later = plan(case(went_back_to(NEW, seen_rollout=seen(NEW, minutes=3))))
+    assert isinstance(later, NoPlan)
+    assert "before the rollout" in later.detail

@@ -48,7 +48,7 @@ async def with_rollouts(service: Service) -> None:
         state=RolloutState.WATCHED,
         baseline={"restarts_per_hour": 0.0, "error_ratio": 0.01, "latency_p99_seconds": None, "memory_bytes": 2.0**27},
     )
-    await service.store.rollouts.keep(Look("lab", now, (old, new)))
+    await service.store.rollouts.keep(Look("lab", at=now, began_at=now, changes=(old, new)))
 
 
 async def test_present_rollouts_are_listed_and_the_watched_alone_on_request() -> None:
