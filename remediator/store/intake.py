@@ -100,8 +100,7 @@ def _insert_alerts(transaction: Transaction, episodes: Sequence[Episode]) -> Non
                 }
                 | _end(episode)
             )
-    if rows:
-        transaction.connection.execute(alerts.insert(), rows)
+    transaction.insert(alerts, rows)
 
 
 def _touch_alerts(connection: sa.Connection, episodes: Sequence[Episode]) -> None:
@@ -150,8 +149,7 @@ def _queue(transaction: Transaction, result: Sorted) -> dict[int | None, tuple[i
             row = _new_remediation(transaction.next_id(remediations), event)
             rows.append(row)
             places[event.episode.id] = (row["id"], None)
-    if rows:
-        transaction.connection.execute(remediations.insert(), rows)
+    transaction.insert(remediations, rows)
     return places
 
 
