@@ -22,6 +22,7 @@ from remediator.guards.check import Ruling
 from remediator.model import (
     TERMINAL,
     Answer,
+    Budget,
     Decision,
     Json,
     Mode,
@@ -38,6 +39,7 @@ from remediator.rules.match import NoMatch
 from remediator.rules.plan import Planned
 from remediator.rules.schema import Rule
 from remediator.store.base import Change, Record, Store, TemplateEvent
+from remediator.store.budgets_base import BudgetUsed
 from remediator.target.labels import NoTarget
 from remediator.target.resolve import Resolved
 
@@ -177,17 +179,37 @@ class Journal:
                 body["detail"] = f"would {plan.summary}, but {verdict.guard}: {verdict.detail}"
                 await self._advance(State.RECOMMENDED, "decision.recommended", body, change)
 
-    async def intend(self, ruling: Ruling) -> None:
-        """Commit the exact first request before it is sent."""
+    async def intend(self, ruling: Ruling) -> bool:
+        """Commit the exact first request before it is sent, and debit what it costs. False: someone else took the last
+        slot of a budget since the guards looked; it is held until there is room."""
         body = {"verdicts": _verdicts(ruling), "detail": self.plan.summary, "generation": self.plan.generation}
-        await self._intend(State.ACTING, "action.intent", 0, body, self.plan.steps[0].request)
+        request = self.plan.steps[0].request
+        try:
+            await self._intend(State.ACTING, "action.intent", 0, body, request, budgets=ruling.budgets)
+        except BudgetUsed as error:
+            due = error.use.next_slot or self._clock.now()
+            no = {**_plan(self.plan), **_no(Reason.LIMIT_USED, str(error)), "until": rfc3339(due)}
+            await self._advance(State.HELD, "decision.held", no, Change(due_at=due))
+            return False
+        return True
 
-    async def _intend(self, to: State, kind: str, number: int, body: Mapping[str, Json], request: Request) -> None:
+    async def _intend(
+        self,
+        to: State,
+        kind: str,
+        number: int,
+        body: Mapping[str, Json],
+        request: Request,
+        *,
+        budgets: tuple[Budget, ...] = (),
+    ) -> None:
         steps = {"step": number + 1, "of": len(self.plan.steps)}
         is_again = to is self.state and number == self.step
         progress = {**self._memory(), "step": number}
         tries = self.remediation.tries + 1 if is_again else None
-        change = Change(mode=Mode.ACTIVE, acted_at=self._clock.now(), progress=progress, tries=tries)
+        change = Change(
+            mode=Mode.ACTIVE, acted_at=self._clock.now(), progress=progress, tries=tries, budgets=budgets
+        )
         told = disclosed_request(request, salt=self.plan.salt)
         await self._advance(to, kind, {**_plan(self.plan), **steps, **body, "request": told}, change)
 

@@ -30,6 +30,8 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, NewType
 
+from remediator.units import Limit
+
 Json = Any
 """A value as JSON holds it; `Any` because it only ever enters from outside and is read by path."""
 
@@ -333,11 +335,32 @@ class Decision(StrEnum):
     ASK = "ask"
 
 
+class Scope(StrEnum):
+    """Whose actions a budget counts: those of one rule, of one kind of action, in one namespace, or in the cluster."""
+
+    RULE = "rule"
+    ACTION = "action"
+    NAMESPACE = "namespace"
+    CLUSTER = "cluster"
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """At most so many actions in any window of that length, of all that share this scope with the plan."""
+
+    scope: Scope
+    limit: Limit
+
+    def __str__(self) -> str:
+        return f"{self.scope} {self.limit}"
+
+
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """A guard's answer with the number that led to it ("2 of 2 used, next slot 12:40:07Z").
 
-    `until` is set for HOLD only: when to ask again.
+    `until` is set for HOLD only: when to ask again. `budgets` are to have room still when the intent is committed, and
+    are debited with it.
     """
 
     guard: str
@@ -345,6 +368,7 @@ class Verdict:
     reason: Reason
     detail: str
     until: datetime | None = None
+    budgets: tuple[Budget, ...] = ()
 
 
 class State(StrEnum):

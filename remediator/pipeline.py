@@ -136,8 +136,9 @@ async def remediate(journal: Journal, parts: Parts) -> None:
         if not ruling.is_allowed:
             return await journal.not_allowed(ruling, most_cautious(*view.modes))
 
-        # 7 act: the intent is durable before a request goes out
-        await journal.intend(ruling)
+        # 7 act: the intent is durable, and debited, before a request goes out
+        if not await journal.intend(ruling):
+            return None
         if (stop := await kill_switch_detail(parts)) is not None:
             return await journal.stopped(stop)
         await act_on(journal, parts, await act(journal.plan, journal.step, cluster=cluster, clock=clock))

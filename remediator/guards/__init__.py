@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from remediator.guards.base import Guard
+from remediator.guards.budgets import BudgetsGuard
 from remediator.guards.cooldown import CooldownGuard
 from remediator.guards.dry_run import DryRunGuard
 from remediator.guards.kill_switch import KillSwitchGuard
@@ -22,5 +23,6 @@ GUARDS: tuple[Guard, ...] = (
     TargetStateGuard(),
     CooldownGuard(),
     LimitsGuard(),
+    BudgetsGuard(),
     DryRunGuard(),
 )

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from remediator.guards.base import Guard, View
 from remediator.kube.base import Forbidden
-from remediator.model import Decision, Reason, Verdict
+from remediator.model import Budget, Decision, Reason, Verdict
 
 GUARD_TIMEOUT_SECONDS = 15.0
 
@@ -25,6 +25,11 @@ class Ruling:
     @property
     def is_allowed(self) -> bool:
         return self.deciding.decision is Decision.ALLOW
+
+    @property
+    def budgets(self) -> tuple[Budget, ...]:
+        """What the action is to be debited to."""
+        return tuple(budget for verdict in self.verdicts for budget in verdict.budgets)
 
 
 async def check(view: View, guards: Sequence[Guard], parameters: Callable[[str], BaseModel]) -> Ruling:

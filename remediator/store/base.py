@@ -14,6 +14,7 @@ from typing import Protocol
 from remediator.errors import TransientError
 from remediator.model import (
     Alert,
+    Budget,
     IncidentId,
     Json,
     Mode,
@@ -24,6 +25,7 @@ from remediator.model import (
     State,
     Target,
 )
+from remediator.store.budgets_base import Spender, Use
 
 
 class StoreUnavailable(TransientError):
@@ -83,7 +85,8 @@ class TemplateEvent:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """The columns that a step changes, None = leave as it is. `ledger` lines are written in the same transaction."""
+    """The columns that a step changes, None = leave as it is. `ledger` lines are written in the same transaction, and
+    `budgets` are debited in it when the step begins to act."""
 
     reason: Reason | None = None
     rule: str | None = None
@@ -97,6 +100,7 @@ class Change:
     progress: Mapping[str, Json] | None = None
     diagnosis: Json | None = None
     ledger: Sequence[TemplateEvent] = field(default_factory=tuple)
+    budgets: Sequence[Budget] = field(default_factory=tuple)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,10 +138,11 @@ class Store(Protocol):
         A `target` given for the first time joins the target's open incident or opens one; a final state without a
         target opens an incident of its own, so that every decision can be listed. A final state gives the claim up, and
         closes the incident when nothing of it is open; one that waits until it is due gives it up too. Going back from
-        `acting` to a decision forgets `acted_at`: nothing was written. Beginning with `acting` is refused
-        (LostClaim) when the alert has been resolved meanwhile, and any busy state while another remediation of the same
-        target is acting, verifying, reverting or restoring.
-        Raises LostClaim, ValueError for a transition that `TRANSITIONS` does not have.
+        `acting` to a decision forgets `acted_at` and gives back what was debited: nothing was written. Beginning with
+        `acting` is refused (LostClaim) when the alert has been resolved meanwhile, and any busy state while another
+        remediation of the same target is acting, verifying, reverting or restoring.
+        Raises LostClaim, BudgetUsed when one of `change.budgets` is used up, ValueError for a transition that
+        `TRANSITIONS` does not have.
         """
 
     async def release(self, remediation: Remediation, *, due_at: datetime, progress: Mapping[str, Json]) -> None:
@@ -149,8 +154,8 @@ class Store(Protocol):
     async def last_action_at(self, target: Target) -> datetime | None:
         """When a write was last sent for the target, by its key; None: never."""
 
-    async def action_times(self, rule: str, *, since: datetime) -> Sequence[datetime]:
-        """When writes were sent for the rule after `since`, on any target, oldest first."""
+    async def budget_uses(self, spender: Spender, budgets: Sequence[Budget], *, at: datetime) -> Sequence[Use]:
+        """How much of each budget is used at that time, in the order given."""
 
     async def template_events(self, target: Target) -> Sequence[TemplateEvent]:
         """The ledger of the target's templates, oldest first."""

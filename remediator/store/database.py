@@ -14,9 +14,11 @@ from functools import partial
 import sqlalchemy as sa
 
 from remediator.clock import Clock
-from remediator.model import Alert, IncidentId, Json, Remediation, State, Target
+from remediator.model import Alert, Budget, IncidentId, Json, Remediation, State, Target
+from remediator.store import budgets as ledger
 from remediator.store import incidents, intake, queue, switches
 from remediator.store.base import Accepted, Change, CommittedRecord, KillSwitch, Record, TemplateEvent
+from remediator.store.budgets_base import Spender, Use
 from remediator.store.episodes import prepare
 from remediator.store.migrate import migrate
 from remediator.store.reading import IncidentRow, IncidentView
@@ -101,8 +103,8 @@ class Database:
     async def last_action_at(self, target: Target) -> datetime | None:
         return await self._writer.read(lambda t: switches.last_action_at(t.connection, target.key))
 
-    async def action_times(self, rule: str, *, since: datetime) -> Sequence[datetime]:
-        return await self._writer.read(lambda t: switches.read_action_times(t.connection, rule, since=since))
+    async def budget_uses(self, spender: Spender, budgets: Sequence[Budget], *, at: datetime) -> Sequence[Use]:
+        return await self._writer.read(lambda t: ledger.uses(t.connection, spender, budgets, at=at))
 
     async def template_events(self, target: Target) -> Sequence[TemplateEvent]:
         return await self._writer.read(lambda t: switches.read_template_events(t.connection, target.key))

@@ -15,7 +15,9 @@ import sqlalchemy as sa
 
 from remediator.audit.record import canonical_json
 from remediator.model import TERMINAL, TRANSITIONS, IncidentId, Remediation, State
+from remediator.store import budgets
 from remediator.store.base import Change, LostClaim, Record
+from remediator.store.budgets_base import Spender
 from remediator.store.incidents import close_if_done, join
 from remediator.store.rows import REMEDIATION_COLUMNS, change_columns, remediation_from, to_micros
 from remediator.store.tables import OPEN, URGENCY, WAITING_STATES, alerts, remediations, template_events
@@ -103,7 +105,10 @@ def advance(transaction: Transaction, step: Step) -> Remediation:
     if is_undone:  # known not to be written: it must not count as an action, least of all against itself
         values |= {"acted_at": None}
         remediation = replace(remediation, acted_at=None)
+        budgets.give_back(transaction.connection, remediation=remediation.id, at=step.at)
     _move(transaction.connection, step, values)
+    if _begins_to_act(step):
+        _debit(transaction, step)
     incident_id = _incident(transaction, step)
     for line in change.ledger:
         _write_ledger(transaction, step, line.uid, line.template_hash, line.event, line.at)
@@ -142,6 +147,19 @@ def _move(connection: sa.Connection, step: Step, values: Mapping[str, Any]) -> N
             f"remediation {remediation.id} is no longer {remediation.state} in epoch {remediation.epoch}"
             + (", or its alert has been resolved" if _begins_to_act(step) else "")
         )
+
+
+def _debit(transaction: Transaction, step: Step) -> None:
+    remediation, change = step.remediation, step.change
+    plan, target = change.plan or remediation.plan, change.target or remediation.target
+    assert target is not None  # `prepare` refused it
+    spender = Spender(
+        rule=change.rule or remediation.rule or "",
+        action="" if plan is None else plan.action,
+        cluster=target.cluster,
+        namespace=target.namespace or "",
+    )
+    budgets.debit(transaction, spender, change.budgets, remediation=remediation.id, at=change.acted_at or step.at)
 
 
 def _begins_to_act(step: Step) -> bool:

@@ -71,15 +71,6 @@ def last_action_at(connection: sa.Connection, target_key: str) -> datetime | Non
     return None if micros is None else from_micros(micros)
 
 
-def read_action_times(connection: sa.Connection, rule: str, *, since: datetime) -> Sequence[datetime]:
-    sent = (
-        sa.select(remediations.c.acted_at)
-        .where(remediations.c.rule == rule, remediations.c.acted_at > to_micros(since))
-        .order_by(remediations.c.acted_at)
-    )
-    return [from_micros(micros) for micros in connection.execute(sent).scalars()]
-
-
 def read_template_events(connection: sa.Connection, target_key: str) -> Sequence[TemplateEvent]:
     lines = (
         sa.select(template_events)

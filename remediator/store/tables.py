@@ -107,6 +107,20 @@ template_events = sa.Table(
     sa.Column("remediation_id", Id, nullable=False),
 )
 
+debits = sa.Table(
+    "debits",
+    metadata,
+    sa.Column("id", Id, primary_key=True, autoincrement=False),
+    sa.Column("remediation_id", Id, nullable=False),
+    sa.Column("rule", sa.Text, nullable=False),
+    sa.Column("action", sa.Text, nullable=False),
+    sa.Column("cluster", sa.Text, nullable=False),
+    sa.Column("namespace", sa.Text, nullable=False),
+    sa.Column("at", Instant, nullable=False),
+    sa.Column("returned_at", Instant),
+)
+sa.Index("ix_debits_at", debits.c.cluster, debits.c.at)
+
 kill_switch = sa.Table(
     "kill_switch",
     metadata,

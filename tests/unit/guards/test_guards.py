@@ -13,11 +13,13 @@ from remediator.actions.rollback import Rollback
 from remediator.actions.rollback.parameters import Parameters
 from remediator.guards import GUARDS
 from remediator.guards.base import View
+from remediator.guards.budgets import BudgetsGuard
 from remediator.guards.check import check
 from remediator.kube.base import Conflict, Forbidden
-from remediator.model import Decision, Mode, Plan, Reason, Target
+from remediator.model import Budget, Decision, Mode, Plan, Reason, RemediationId, Scope, Target
 from remediator.rules.schema import PARAMETERS_OF_GUARDS
 from remediator.store.base import KillSwitch
+from remediator.store.budgets_base import Debit, Spender, Use
 from remediator.units import Limit
 from tests.fakes import FakeCluster
 from tests.workloads import NOW, TARGET, alert, case, workload
@@ -32,7 +34,7 @@ class FakeStore:
         self.switch = KillSwitch(False, "", "", NOW, None)
         self.resolved = False
         self.last: datetime | None = None
-        self.times: list[datetime] = []
+        self.spent: dict[Scope, list[datetime]] = {}
 
     async def kill_switch(self) -> KillSwitch:
         return self.switch
@@ -43,8 +45,12 @@ class FakeStore:
     async def last_action_at(self, target: Target) -> datetime | None:
         return self.last
 
-    async def action_times(self, rule: str, *, since: datetime) -> Sequence[datetime]:
-        return [at for at in self.times if at > since]
+    async def budget_uses(self, spender: Spender, budgets: Sequence[Budget], *, at: datetime) -> Sequence[Use]:
+        return [Use(one, tuple(self._inside(one, at))) for one in budgets]
+
+    def _inside(self, budget: Budget, now: datetime) -> list[Debit]:
+        times = self.spent.get(budget.scope, [])
+        return [Debit(RemediationId(1), at) for at in times if at > now - budget.limit.per]
 
 
 def view(**changes: Any) -> View:
@@ -140,14 +146,24 @@ NOES: list[tuple[str, str, Decision, Reason, dict[str, Any]]] = [
         "limits",
         Decision.HOLD,
         Reason.LIMIT_USED,
-        {"store": store(times=[NOW - timedelta(minutes=9)])},
+        {"store": store(spent={Scope.RULE: [NOW - timedelta(minutes=9)]})},
     ),
     (
         "long window used",
         "limits",
         Decision.HOLD,
         Reason.LIMIT_USED,
-        {"store": store(times=[NOW - timedelta(minutes=50), NOW - timedelta(minutes=20)])},
+        {"store": store(spent={Scope.RULE: [NOW - timedelta(minutes=50), NOW - timedelta(minutes=20)]})},
+    ),
+    *(
+        (
+            f"used by others: {scope}",
+            "budgets",
+            Decision.HOLD,
+            Reason.LIMIT_USED,
+            {"store": store(spent={scope: [NOW - timedelta(minutes=minute) for minute in range(59, 59 - count, -1)]})},
+        )
+        for scope, count in ((Scope.ACTION, 1), (Scope.NAMESPACE, 1), (Scope.CLUSTER, 10))
     ),
     ("no right", "dry-run", Decision.RECOMMEND, Reason.NOT_PROVABLE, {"cluster": answering(Forbidden("no"))}),
     ("conflict", "dry-run", Decision.HOLD, Reason.CONFLICT, {"cluster": answering(Conflict("changed"))}),
@@ -198,10 +214,40 @@ def test_every_guard_has_a_case_that_it_refuses() -> None:
 async def test_the_next_slot_of_a_limit_is_when_the_oldest_leaves_its_window() -> None:
     used = [NOW - timedelta(minutes=50), NOW - timedelta(minutes=20)]
 
-    ruling = await check(view(store=store(times=used)), GUARDS, parameters)
+    ruling = await check(view(store=store(spent={Scope.RULE: used})), GUARDS, parameters)
 
     assert ruling.deciding.until == NOW + timedelta(minutes=10)
     assert "2 of 2 per 1h used" in ruling.deciding.detail
+
+
+async def test_the_next_slot_is_when_every_budget_has_room() -> None:
+    spent = {Scope.ACTION: [NOW - timedelta(minutes=40)], Scope.NAMESPACE: [NOW - timedelta(minutes=10)]}
+
+    ruling = await check(view(store=store(spent=spent)), GUARDS, parameters)
+
+    assert ruling.deciding.until == NOW + timedelta(minutes=50)
+    assert "1 of 1 per 1h used for this namespace" in ruling.deciding.detail
+
+
+async def test_what_is_allowed_names_every_budget_that_it_costs() -> None:
+    ruling = await check(view(), GUARDS, parameters)
+
+    assert [str(budget) for budget in ruling.budgets] == [
+        "rule 1 per 10m",
+        "rule 2 per 1h",
+        "action 1 per 1h",
+        "namespace 1 per 1h",
+        "cluster 10 per 1h",
+        "cluster 30 per 1d",
+    ]
+
+
+@pytest.mark.parametrize(("action", "limit"), [("rollback", "1 per 1h"), ("restart", "2 per 20m")])
+async def test_a_rollback_is_dearer_than_other_actions(action: str, limit: str) -> None:
+    seen = view()
+    ruling = await check(replace(seen, plan=replace(seen.plan, action=action)), [BudgetsGuard()], parameters)
+
+    assert str(ruling.budgets[0]) == f"action {limit}"
 
 
 def test_the_target_of_the_plan_is_that_of_the_story() -> None:

@@ -10,15 +10,18 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
 
+from remediator import store
 from remediator.clock import SystemClock
 from remediator.errors import ConfigError
 from remediator.store.database import open_database
 from remediator.store.migrate import migrate
 from remediator.store.sqlite import check_url, connect
-from remediator.store.tables import OPEN, URGENCY, metadata, remediations
+from remediator.store.tables import OPEN, URGENCY, alerts, debits, metadata, remediations
 from tests.unit.store.examples import NOW, firing
 
 
@@ -39,6 +42,31 @@ def test_the_revisions_make_what_the_tables_say(connection: sa.Connection) -> No
 
     with connection.begin():
         assert differences(connection) == []
+
+
+def test_what_was_sent_before_there_was_a_ledger_stands_in_it() -> None:
+    """An upgrade gives nobody a second helping; what was never sent is no debit."""
+    opened = connect(check_url("sqlite:///:memory:"))
+    config = Config()
+    config.set_main_option("script_location", str(Path(store.__file__).parent / "migrations"))
+    config.attributes["connection"] = opened
+    with opened.begin():
+        command.upgrade(config, "0003")
+        alert = {column.name: 0 if column.type.python_type is int else "" for column in alerts.c}
+        opened.execute(alerts.insert(), alert | {"id": 1})
+        common = {"alert_id": 1, "fingerprint": "f", "reason": "", "progress": "{}", "created_at": 1, "due_at": 1}
+        common |= {"epoch": 0, "tries": 0, "rule": "crash-loop", "plan": '{"action":"rollback"}'}
+        common |= {"target": '{"cluster":"lab","namespace":"shop"}'}
+        for number, sent_at in ((1, 77), (2, None)):
+            row = {"id": number, "action_id": str(number), "state": "verified", "acted_at": sent_at}
+            opened.execute(remediations.insert(), common | row)
+    migrate(opened)
+    with opened.begin():
+        [line] = opened.execute(sa.select(debits)).mappings()
+    opened.close()
+
+    expected = {"id": 1, "remediation_id": 1, "rule": "crash-loop", "action": "rollback", "cluster": "lab"}
+    assert line == expected | {"namespace": "shop", "at": 77, "returned_at": None}
 
 
 def test_every_index_of_the_tables_is_made_with_its_condition(connection: sa.Connection) -> None:
