@@ -19,10 +19,11 @@ from remediator.clock import Clock, rfc3339
 from remediator.diagnose.diagnose import Diagnosis
 from remediator.disclosed import NEEDS_REQUESTS, disclosed_plan, disclosed_request
 from remediator.guards.check import Ruling
+from remediator.guards.spending import reason_of, room_at
 from remediator.model import (
     TERMINAL,
     Answer,
-    Budget,
+    Bound,
     Decision,
     Json,
     Mode,
@@ -39,7 +40,7 @@ from remediator.rules.match import NoMatch
 from remediator.rules.plan import Planned
 from remediator.rules.schema import Rule
 from remediator.store.base import Change, Record, Store, TemplateEvent
-from remediator.store.budgets_base import BudgetUsed
+from remediator.store.budgets_base import BudgetUsed, Use
 from remediator.target.labels import NoTarget
 from remediator.target.resolve import Resolved
 
@@ -90,6 +91,10 @@ class Journal:
         """When the write was sent; known from `acting` on."""
         assert self.remediation.acted_at is not None
         return self.remediation.acted_at
+
+    @property
+    def _rule_digest(self) -> str:
+        return str(self._known.get("rule_digest", ""))
 
     async def begin(self) -> None:
         """Decide, or decide again: what was read before may no longer hold."""
@@ -170,7 +175,15 @@ class Journal:
             case Decision.RECOMMEND:
                 body["detail"] = f"would {plan.summary}"
                 body["advice"] = plan.details.get("kubectl", "")
-                await self._advance(State.RECOMMENDED, "decision.recommended", body, change)
+                if verdict.reason is Reason.MODE_SILENT:  # nothing else keeps it from being done: it would have cost
+                    change = _with(change, budgets=ruling.budgets, rule_digest=self._rule_digest)
+                try:
+                    await self._advance(State.RECOMMENDED, "decision.recommended", body, change)
+                except BudgetUsed as error:
+                    await self._no_room(error.use)
+            case Decision.ESCALATE:
+                body["detail"] = f"would {plan.summary}, but {verdict.guard}: {verdict.detail}"
+                await self._advance(State.ESCALATED, "decision.escalated", body, change)
             case _ if verdict.reason is Reason.ALERT_RESOLVED:
                 await self._advance(State.CANCELLED, "decision.cancelled", body, change)
             case _ if verdict.reason is Reason.MODE_OFF:
@@ -187,11 +200,14 @@ class Journal:
         try:
             await self._intend(State.ACTING, "action.intent", 0, body, request, budgets=ruling.budgets)
         except BudgetUsed as error:
-            due = error.use.next_slot or self._clock.now()
-            no = {**_plan(self.plan), **_no(Reason.LIMIT_USED, str(error)), "until": rfc3339(due)}
-            await self._advance(State.HELD, "decision.held", no, Change(due_at=due))
+            await self._no_room(error.use)
             return False
         return True
+
+    async def _no_room(self, use: Use) -> None:
+        due = room_at(use, self._clock.now())
+        body = {**_plan(self.plan), **_no(reason_of(use), str(use)), "until": rfc3339(due)}
+        await self._advance(State.HELD, "decision.held", body, Change(due_at=due))
 
     async def _intend(
         self,
@@ -201,14 +217,19 @@ class Journal:
         body: Mapping[str, Json],
         request: Request,
         *,
-        budgets: tuple[Budget, ...] = (),
+        budgets: tuple[Bound, ...] = (),
     ) -> None:
         steps = {"step": number + 1, "of": len(self.plan.steps)}
         is_again = to is self.state and number == self.step
         progress = {**self._memory(), "step": number}
         tries = self.remediation.tries + 1 if is_again else None
         change = Change(
-            mode=Mode.ACTIVE, acted_at=self._clock.now(), progress=progress, tries=tries, budgets=budgets
+            mode=Mode.ACTIVE,
+            acted_at=self._clock.now(),
+            progress=progress,
+            tries=tries,
+            budgets=budgets,
+            rule_digest=self._rule_digest,
         )
         told = disclosed_request(request, salt=self.plan.salt)
         await self._advance(to, kind, {**_plan(self.plan), **steps, **body, "request": told}, change)

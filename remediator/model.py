@@ -306,6 +306,10 @@ class Reason(StrEnum):
     SEVERITY_FORBIDS = "severity-forbids"
     COOLDOWN = "cooldown"
     LIMIT_USED = "limit-used"
+    TOO_MANY_AT_ONCE = "too-many-at-once"
+    ATTEMPTS_USED = "attempts-used"
+    BREAKER_OPEN = "breaker-open"
+    RULE_CHANGED = "rule-changed"
     NEEDS_APPROVAL = "needs-approval"
     ALERT_RESOLVED = "alert-resolved"
     TRUNCATED = "alerts-truncated"
@@ -332,6 +336,8 @@ class Decision(StrEnum):
     """Nothing forbids it but the mode: say what would be done, and let the later guards speak too."""
     HOLD = "hold"
     REFUSE = "refuse"
+    ESCALATE = "escalate"
+    """A refusal that people have to hear of: it will not get better by itself."""
     ASK = "ask"
 
 
@@ -356,6 +362,21 @@ class Budget:
 
 
 @dataclass(frozen=True, slots=True)
+class AtOnce:
+    """At most so many actions whose outcome is open, of all that share this scope with the plan."""
+
+    scope: Scope
+    count: int
+
+    def __str__(self) -> str:
+        return f"{self.scope} {self.count} at once"
+
+
+Bound = Budget | AtOnce
+"""What an action must have room in, and takes its place in when its intent is committed."""
+
+
+@dataclass(frozen=True, slots=True)
 class Verdict:
     """A guard's answer with the number that led to it ("2 of 2 used, next slot 12:40:07Z").
 
@@ -368,7 +389,7 @@ class Verdict:
     reason: Reason
     detail: str
     until: datetime | None = None
-    budgets: tuple[Budget, ...] = ()
+    budgets: tuple[Bound, ...] = ()
 
 
 class State(StrEnum):

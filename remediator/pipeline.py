@@ -38,7 +38,6 @@ from remediator.model import (
     Remediation,
     State,
     Target,
-    most_cautious,
 )
 from remediator.prometheus.base import Metrics
 from remediator.rules.match import NoMatch, match
@@ -134,7 +133,7 @@ async def remediate(journal: Journal, parts: Parts) -> None:
         view = view_of(planned.answer, rule, severity, scene, parts)
         ruling = await check(view, GUARDS, rule.guard_parameters)
         if not ruling.is_allowed:
-            return await journal.not_allowed(ruling, most_cautious(*view.modes))
+            return await journal.not_allowed(ruling, view.mode)
 
         # 7 act: the intent is durable, and debited, before a request goes out
         if not await journal.intend(ruling):
@@ -312,6 +311,7 @@ def view_of(plan: Plan, rule: Rule, severity: int, scene: Scene, parts: Parts) -
         workload=scene.workload,
         modes=(parts.mode, rule.mode),
         rule=rule.name,
+        rule_digest=rule.digest,
         limits=rule.limits,
         severity=severity,
         severity_allows=parts.rules().severities.allows(severity),

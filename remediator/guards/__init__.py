@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from remediator.guards.attempts import AttemptsGuard
 from remediator.guards.base import Guard
+from remediator.guards.breaker import BreakerGuard
 from remediator.guards.budgets import BudgetsGuard
+from remediator.guards.canary import CanaryGuard
+from remediator.guards.concurrency import ConcurrencyGuard
 from remediator.guards.cooldown import CooldownGuard
 from remediator.guards.dry_run import DryRunGuard
 from remediator.guards.kill_switch import KillSwitchGuard
@@ -18,9 +22,13 @@ GUARDS: tuple[Guard, ...] = (
     KillSwitchGuard(),
     ModeGuard(),
     OptOutGuard(),
+    BreakerGuard(),
     StillFiringGuard(),
     SeverityGuard(),
     TargetStateGuard(),
+    AttemptsGuard(),
+    CanaryGuard(),
+    ConcurrencyGuard(),
     CooldownGuard(),
     LimitsGuard(),
     BudgetsGuard(),

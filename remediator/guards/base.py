@@ -10,8 +10,9 @@ from typing import Protocol
 from pydantic import BaseModel, ConfigDict
 
 from remediator.kube.base import Cluster
+from remediator.kube.ownership import Wishes, wishes_of
 from remediator.kube.workload import Workload
-from remediator.model import Alert, Mode, Plan, Verdict
+from remediator.model import Alert, Mode, Plan, Verdict, most_cautious
 from remediator.store.base import Store
 from remediator.units import Limit
 
@@ -26,8 +27,8 @@ class NoParameters(BaseModel):
 class View:
     """What a guard may read. `modes` are the modes asked for by settings and rule; annotations are in `workload`.
 
-    `rule` and `limits` are the rule's name and its own bounds on how often it may act; `severity` is the one that
-    holds, `severity_allows` the actions that may be done at it.
+    `rule`, `rule_digest` and `limits` are the rule's name, what names its text, and its own bounds on how often it may
+    act; `severity` is the one that holds, `severity_allows` the actions that may be done at it.
     """
 
     plan: Plan
@@ -35,6 +36,7 @@ class View:
     workload: Workload
     modes: tuple[Mode, ...]
     rule: str
+    rule_digest: str
     limits: Sequence[Limit]
     severity: int
     severity_allows: frozenset[str]
@@ -42,6 +44,19 @@ class View:
     now: datetime
     cluster: Cluster
     store: Store
+
+    @property
+    def wishes(self) -> Sequence[Wishes]:
+        """What the owners of workload and namespace ask for, as far as it can be read."""
+        objects = (self.workload.object, self.workload.namespace)
+        return [wishes_of(item) for item in objects if item is not None]
+
+    @property
+    def mode(self) -> Mode:
+        """The one that holds: the most cautious of settings, rule and annotations; one we cannot read means silent."""
+        mode = most_cautious(*self.modes, *(wish.mode for wish in self.wishes if wish.mode is not None))
+        is_unclear = any(wish.problems for wish in self.wishes)
+        return most_cautious(mode, Mode.SILENT) if is_unclear else mode
 
 
 class Guard(Protocol):

@@ -13,7 +13,9 @@ from remediator.units import Limit, LimitText
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 
-# The default for a namespace is the floor of safety 2.3, 6: one an hour, or a tenth of its workloads if that is more.
+SHARE = 10
+"""A tenth of a namespace's workloads in an hour (safety 2.3, 6); a floor of one, or small ones would be locked."""
+
 ACTION = (Limit(2, timedelta(minutes=20)),)
 """Burst 2, one more each 10 min (safety 2.3, 4)."""
 
@@ -30,10 +32,11 @@ class Parameters(BaseModel):
         description="Most actions of one kind in the cluster in each window. Default: `1 per 1h` for rollback, `2 per "
         "20m` for any other.",
     )
-    namespace: tuple[LimitText, ...] = Field(
-        (Limit(1, HOUR),),
+    namespace: tuple[LimitText, ...] | None = Field(
+        None,
         min_length=1,
-        description="Most actions in one namespace in each window; raise it for a namespace of many workloads.",
+        description="Most actions in one namespace in each window. Default: a tenth of its workloads per 1h, one at "
+        "least.",
     )
     cluster: tuple[LimitText, ...] = Field(
         (Limit(10, HOUR), Limit(30, DAY)), min_length=1, description="Most actions in the cluster in each window."
@@ -47,5 +50,11 @@ class BudgetsGuard:
     async def check(self, view: View, parameters: BaseModel) -> Verdict:
         assert isinstance(parameters, Parameters)
         of_action = parameters.action or (ROLLBACK if view.plan.action == "rollback" else ACTION)
-        limits = {Scope.ACTION: of_action, Scope.NAMESPACE: parameters.namespace, Scope.CLUSTER: parameters.cluster}
+        of_namespace = parameters.namespace or (Limit(await self._share(view), HOUR),)
+        limits = {Scope.ACTION: of_action, Scope.NAMESPACE: of_namespace, Scope.CLUSTER: parameters.cluster}
         return await spend(self.name, view, [Budget(scope, one) for scope in limits for one in limits[scope]])
+
+    async def _share(self, view: View) -> int:
+        target = view.plan.target
+        workloads = await view.store.workload_count(cluster=target.cluster, namespace=target.namespace)
+        return max(1, workloads // SHARE)

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from remediator.guards.base import Guard, View
 from remediator.kube.base import Forbidden
-from remediator.model import Budget, Decision, Reason, Verdict
+from remediator.model import Bound, Decision, Reason, Verdict
 
 GUARD_TIMEOUT_SECONDS = 15.0
 
@@ -27,15 +27,15 @@ class Ruling:
         return self.deciding.decision is Decision.ALLOW
 
     @property
-    def budgets(self) -> tuple[Budget, ...]:
+    def budgets(self) -> tuple[Bound, ...]:
         """What the action is to be debited to."""
         return tuple(budget for verdict in self.verdicts for budget in verdict.budgets)
 
 
 async def check(view: View, guards: Sequence[Guard], parameters: Callable[[str], BaseModel]) -> Ruling:
-    """The first hold or refusal decides. A RECOMMEND (silent mode) and an ASK let the later guards speak, so that a
-    recommendation says whether active mode would have been allowed and nobody is asked for what would be refused; they
-    decide when none says no, the recommendation first.
+    """The first hold, refusal or escalation decides. A RECOMMEND (silent mode) and an ASK let the later guards speak,
+    so that a recommendation says whether active mode would have been allowed and nobody is asked for what would be
+    refused; they decide when none says no, the recommendation first.
 
     `parameters` gives a guard's parameters by its name. A guard without an answer in time refuses. Faults of the API
     server or the store propagate: no answer, no action.
@@ -44,7 +44,7 @@ async def check(view: View, guards: Sequence[Guard], parameters: Callable[[str],
     for guard in guards:
         verdict = await _ask(guard, view, parameters(guard.name))
         verdicts.append(verdict)
-        if verdict.decision in (Decision.HOLD, Decision.REFUSE):
+        if verdict.decision in (Decision.HOLD, Decision.REFUSE, Decision.ESCALATE):
             return Ruling(verdict, verdicts)
     for cautious in (Decision.RECOMMEND, Decision.ASK):
         if (found := next((verdict for verdict in verdicts if verdict.decision is cautious), None)) is not None:

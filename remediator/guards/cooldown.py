@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from remediator.clock import rfc3339
 from remediator.guards.base import View
-from remediator.model import Decision, Reason, Verdict
+from remediator.model import Decision, Mode, Reason, Verdict
 from remediator.units import Duration
 
 
@@ -29,7 +29,7 @@ class CooldownGuard:
 
     async def check(self, view: View, parameters: BaseModel) -> Verdict:
         assert isinstance(parameters, Parameters)
-        last = await view.store.last_action_at(view.plan.target)
+        last = await view.store.last_action_at(view.plan.target, is_shadow=view.mode is Mode.SILENT)
         if last is None:
             return Verdict(self.name, Decision.ALLOW, Reason.NONE, "no earlier action on the target")
         until = last + parameters.period

@@ -5,8 +5,7 @@ from __future__ import annotations
 from pydantic import BaseModel
 
 from remediator.guards.base import NoParameters, View
-from remediator.kube.ownership import wishes_of
-from remediator.model import Decision, Mode, Reason, Verdict, most_cautious
+from remediator.model import Decision, Mode, Reason, Verdict
 
 
 class ModeGuard:
@@ -14,12 +13,9 @@ class ModeGuard:
     parameters = NoParameters
 
     async def check(self, view: View, parameters: BaseModel) -> Verdict:
-        wishes = [wishes_of(view.workload.object)]
-        if view.workload.namespace is not None:
-            wishes.append(wishes_of(view.workload.namespace))
-        asked = [wish.mode for wish in wishes if wish.mode is not None]
-        mode = most_cautious(*view.modes, *asked)
-        problems = [problem for wish in wishes for problem in wish.problems]
+        mode = view.mode
+        asked = [wish.mode for wish in view.wishes if wish.mode is not None]
+        problems = [problem for wish in view.wishes for problem in wish.problems]
         if problems and mode is not Mode.OFF:
             return Verdict(self.name, Decision.RECOMMEND, Reason.MODE_INVALID, f"{problems[0]}: silent")
         detail = f"{mode} (settings {view.modes[0]}, rule {view.modes[1]}"

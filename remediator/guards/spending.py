@@ -3,18 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from remediator.guards.base import View
-from remediator.model import Budget, Decision, Reason, Verdict
-from remediator.store.budgets_base import spender_of
+from remediator.model import AtOnce, Bound, Decision, Mode, Reason, Verdict
+from remediator.store.budgets_base import LOOK_AGAIN, Use, spender_of
 
 
-async def spend(guard: str, view: View, budgets: Sequence[Budget]) -> Verdict:
+async def spend(guard: str, view: View, budgets: Sequence[Bound]) -> Verdict:
     """Hold while any is used up, until all have room. The verdict that allows names them, to be debited."""
-    uses = await view.store.budget_uses(spender_of(view.plan, view.rule), budgets, at=view.now)
-    slots = [(use.next_slot, use) for use in uses if use.next_slot is not None]
-    if slots:
-        slot, last = max(slots, key=lambda pair: pair[0])
-        return Verdict(guard, Decision.HOLD, Reason.LIMIT_USED, str(last), until=slot)
-    detail = ", ".join(f"{len(use.debits)} of {use.budget.limit}" for use in uses)
+    spender = spender_of(view.plan, view.rule, is_shadow=view.mode is Mode.SILENT)
+    uses = await view.store.budget_uses(spender, budgets, at=view.now)
+    if full := [use for use in uses if use.is_full]:
+        last = max(full, key=lambda use: room_at(use, view.now))
+        return Verdict(guard, Decision.HOLD, reason_of(last), str(last), until=room_at(last, view.now))
+    detail = ", ".join(f"{len(use.debits)} of {_most(use.budget)}" for use in uses)
     return Verdict(guard, Decision.ALLOW, Reason.NONE, f"{detail} used", budgets=tuple(budgets))
+
+
+def reason_of(use: Use) -> Reason:
+    """The name of being held by it."""
+    return Reason.TOO_MANY_AT_ONCE if isinstance(use.budget, AtOnce) else Reason.LIMIT_USED
+
+
+def room_at(use: Use, now: datetime) -> datetime:
+    """When to ask again: at the next slot, or soon where nobody can tell."""
+    return use.next_slot or now + LOOK_AGAIN
+
+
+def _most(budget: Bound) -> str:
+    return str(budget) if isinstance(budget, AtOnce) else str(budget.limit)

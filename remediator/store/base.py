@@ -14,7 +14,7 @@ from typing import Protocol
 from remediator.errors import TransientError
 from remediator.model import (
     Alert,
-    Budget,
+    Bound,
     IncidentId,
     Json,
     Mode,
@@ -25,7 +25,7 @@ from remediator.model import (
     State,
     Target,
 )
-from remediator.store.budgets_base import Spender, Use
+from remediator.store.budgets_base import Ledger
 
 
 class StoreUnavailable(TransientError):
@@ -86,7 +86,8 @@ class TemplateEvent:
 @dataclass(frozen=True, slots=True)
 class Change:
     """The columns that a step changes, None = leave as it is. `ledger` lines are written in the same transaction, and
-    `budgets` are debited in it when the step begins to act."""
+    `budgets` are debited in it: for good when the step begins to act, else in the shadow of what would have acted.
+    `rule_digest` stands beside the debit."""
 
     reason: Reason | None = None
     rule: str | None = None
@@ -100,7 +101,8 @@ class Change:
     progress: Mapping[str, Json] | None = None
     diagnosis: Json | None = None
     ledger: Sequence[TemplateEvent] = field(default_factory=tuple)
-    budgets: Sequence[Budget] = field(default_factory=tuple)
+    budgets: Sequence[Bound] = field(default_factory=tuple)
+    rule_digest: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +116,7 @@ class KillSwitch:
     until: datetime | None
 
 
-class Store(Protocol):
+class Store(Ledger, Protocol):
     """The service's memory. Every method raises StoreUnavailable when the database cannot answer."""
 
     async def accept(self, alerts: Sequence[Alert], *, at: datetime) -> Accepted:
@@ -151,11 +153,9 @@ class Store(Protocol):
     async def is_resolved(self, fingerprint: str, starts_at: datetime) -> bool:
         """Whether Alertmanager has reported that episode (or a later one of the fingerprint) as resolved."""
 
-    async def last_action_at(self, target: Target) -> datetime | None:
-        """When a write was last sent for the target, by its key; None: never."""
-
-    async def budget_uses(self, spender: Spender, budgets: Sequence[Budget], *, at: datetime) -> Sequence[Use]:
-        """How much of each budget is used at that time, in the order given."""
+    async def last_action_at(self, target: Target, *, is_shadow: bool = False) -> datetime | None:
+        """When a write was last sent for the target, by its key; None: never. In the shadow, also when one would have
+        been."""
 
     async def template_events(self, target: Target) -> Sequence[TemplateEvent]:
         """The ledger of the target's templates, oldest first."""

@@ -1,7 +1,7 @@
-"""The ledger of budgets: one line for each action that was begun, given back when it provably never happened.
+"""The ledger of actions: a line for each that began, written with its intent; budgets are counted over the lines.
 
-`queue.py` debits it in the transaction of the intent, so that two decisions at the same moment cannot both take the
-last slot; guards read it before, for the number that they say. Every scope counts the same lines, by another column.
+Called by `database.py` and, inside a step's transaction, by `queue.py`. A line whose action provably was not done is
+given back: it stays, and counts no more.
 """
 
 from __future__ import annotations
@@ -11,31 +11,54 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
-from remediator.model import Budget, RemediationId, Scope
-from remediator.store.budgets_base import BudgetUsed, Debit, Spender, Use
+from remediator.audit.record import canonical_json
+from remediator.model import AtOnce, Bound, Outcome, Remediation, RemediationId, Scope, State
+from remediator.store.budgets_base import BudgetUsed, Debit, Forgiven, PastAction, Reset, Spender, Use
 from remediator.store.rows import from_micros, to_micros
-from remediator.store.tables import debits
-from remediator.store.transaction import Transaction
+from remediator.store.tables import BUSY, debits, remediations, resets, rollouts
+from remediator.store.transaction import Entry, Transaction
+
+OUTCOMES = {
+    State.VERIFIED: Outcome.VERIFIED,
+    State.TEMPORARY: Outcome.VERIFIED,
+    State.FAILED: Outcome.FAILED,
+    State.UNKNOWN: Outcome.UNKNOWN,
+}
+"""What the end of a verification says of the action."""
+
+_COUNTS = debits.c.returned_at.is_(None)
+_IS_REAL = debits.c.is_shadow.is_(sa.false())
+_BUSY = debits.c.remediation_id.in_(sa.select(remediations.c.id).where(BUSY))
 
 
-def uses(connection: sa.Connection, spender: Spender, budgets: Sequence[Budget], *, at: datetime) -> Sequence[Use]:
-    return [_use(connection, spender, budget, at) for budget in budgets]
+def uses(connection: sa.Connection, spender: Spender, budgets: Sequence[Bound], *, at: datetime) -> tuple[Use, ...]:
+    return tuple(_use(connection, spender, budget, at) for budget in budgets)
 
 
 def debit(
-    transaction: Transaction, spender: Spender, budgets: Sequence[Budget], *, remediation: RemediationId, at: datetime
+    transaction: Transaction,
+    spender: Spender,
+    budgets: Sequence[Bound],
+    *,
+    remediation: Remediation,
+    target_key: str,
+    rule_digest: str,
+    at: datetime,
 ) -> None:
     """Take one slot of every budget. Raises BudgetUsed, of the one that has room last, when any is used up."""
-    full = [use for use in uses(transaction.connection, spender, budgets, at=at) if use.next_slot is not None]
-    if full:
-        raise BudgetUsed(max(full, key=lambda use: use.next_slot or at))
+    others = [use for use in uses(transaction.connection, spender, budgets, at=at) if use.is_full]
+    if others:
+        raise BudgetUsed(max(others, key=lambda use: use.next_slot or at))
     line = {
         "id": transaction.next_id(debits),
-        "remediation_id": remediation,
+        "remediation_id": remediation.id,
         "rule": spender.rule,
+        "rule_digest": rule_digest,
         "action": spender.action,
         "cluster": spender.cluster,
         "namespace": spender.namespace,
+        "target_key": target_key,
+        "is_shadow": spender.is_shadow,
         "at": to_micros(at),
     }
     transaction.connection.execute(debits.insert(), line)
@@ -43,17 +66,94 @@ def debit(
 
 def give_back(connection: sa.Connection, *, remediation: RemediationId, at: datetime) -> None:
     """The action was provably not done; the line stays, and counts no more."""
-    own = sa.and_(debits.c.remediation_id == remediation, debits.c.returned_at.is_(None))
-    connection.execute(debits.update().where(own).values(returned_at=to_micros(at)))
+    connection.execute(_own(remediation).values(returned_at=to_micros(at)))
 
 
-def _use(connection: sa.Connection, spender: Spender, budget: Budget, at: datetime) -> Use:
-    since = to_micros(at - budget.limit.per)
+def settle(connection: sa.Connection, outcome: Outcome, *, remediation: RemediationId) -> None:
+    """What became of the action, as its verification said first."""
+    connection.execute(_own(remediation).where(debits.c.outcome.is_(None)).values(outcome=outcome.value))
+
+
+def past_actions(
+    connection: sa.Connection, *, cluster: str, since: datetime, rule: str | None, limit: int
+) -> tuple[PastAction, ...]:
+    wanted = [_COUNTS, _IS_REAL, debits.c.cluster == cluster, debits.c.at > to_micros(since)]
+    if rule is not None:
+        wanted.append(debits.c.rule == rule)
     lines = (
-        sa.select(debits.c.remediation_id, debits.c.at)
-        .where(_of(spender, budget.scope), debits.c.at > since, debits.c.returned_at.is_(None))
-        .order_by(debits.c.at, debits.c.id)
+        sa.select(debits, _BUSY.label("is_under_way"))
+        .where(*wanted)
+        .order_by(debits.c.at.desc(), debits.c.id.desc())
+        .limit(limit)
     )
+    return tuple(
+        PastAction(
+            remediation=RemediationId(row.remediation_id),
+            rule=row.rule,
+            rule_digest=row.rule_digest,
+            action=row.action,
+            namespace=row.namespace,
+            target=row.target_key,
+            at=from_micros(row.at),
+            outcome=None if row.outcome is None else Outcome(row.outcome),
+            is_under_way=bool(row.is_under_way),
+        )
+        for row in connection.execute(lines)
+    )
+
+
+def last_shadow_at(connection: sa.Connection, target_key: str) -> datetime | None:
+    """When an action on the target was last recommended, and nothing but the mode kept it from being done."""
+    newest = sa.select(sa.func.max(debits.c.at)).where(debits.c.target_key == target_key, ~_IS_REAL)
+    micros = connection.execute(newest).scalar_one()
+    return None if micros is None else from_micros(micros)
+
+
+def last_reset(connection: sa.Connection, what: Forgiven, subject: str) -> Reset | None:
+    lines = (
+        sa.select(resets)
+        .where(resets.c.what == what.value, resets.c.subject == subject)
+        .order_by(resets.c.at.desc(), resets.c.id.desc())
+        .limit(1)
+    )
+    row = connection.execute(lines).one_or_none()
+    return None if row is None else Reset(what, row.subject, row.by, row.comment, from_micros(row.at))
+
+
+def reset(transaction: Transaction, wanted: Reset) -> None:
+    line = {
+        "id": transaction.next_id(resets),
+        "what": wanted.what.value,
+        "subject": wanted.subject,
+        "by": wanted.by,
+        "comment": wanted.comment,
+        "at": to_micros(wanted.at),
+    }
+    transaction.connection.execute(resets.insert(), line)
+    body = {name: line[name] for name in ("what", "subject", "by", "comment")}
+    transaction.record(Entry(wanted.at, "ledger.reset", None, None, canonical_json(body)))
+
+
+def workload_count(connection: sa.Connection, *, cluster: str, namespace: str | None) -> int:
+    present = [rollouts.c.cluster == cluster, rollouts.c.ended_at.is_(None)]
+    if namespace is not None:
+        present.append(rollouts.c.namespace == namespace)
+    return int(connection.execute(sa.select(sa.func.count()).select_from(rollouts).where(*present)).scalar_one())
+
+
+def _own(remediation: RemediationId) -> sa.Update:
+    return debits.update().where(debits.c.remediation_id == remediation, _IS_REAL, _COUNTS)
+
+
+def _use(connection: sa.Connection, spender: Spender, budget: Bound, at: datetime) -> Use:
+    wanted = [_of(spender, budget.scope), _COUNTS]
+    if isinstance(budget, AtOnce):
+        wanted += [_IS_REAL, _BUSY]
+    else:
+        wanted.append(debits.c.at > to_micros(at - budget.limit.per))
+        if not spender.is_shadow:
+            wanted.append(_IS_REAL)
+    lines = sa.select(debits.c.remediation_id, debits.c.at).where(*wanted).order_by(debits.c.at, debits.c.id)
     found = [Debit(RemediationId(row.remediation_id), from_micros(row.at)) for row in connection.execute(lines)]
     return Use(budget, tuple(found))
 

@@ -14,11 +14,11 @@ from functools import partial
 import sqlalchemy as sa
 
 from remediator.clock import Clock
-from remediator.model import Alert, Budget, IncidentId, Json, Remediation, State, Target
+from remediator.model import Alert, Bound, IncidentId, Json, Remediation, State, Target
 from remediator.store import budgets as ledger
 from remediator.store import incidents, intake, queue, switches
 from remediator.store.base import Accepted, Change, CommittedRecord, KillSwitch, Record, TemplateEvent
-from remediator.store.budgets_base import Spender, Use
+from remediator.store.budgets_base import Forgiven, PastAction, Reset, Spender, Use
 from remediator.store.episodes import prepare
 from remediator.store.migrate import migrate
 from remediator.store.reading import IncidentRow, IncidentView
@@ -26,6 +26,7 @@ from remediator.store.rollouts import RolloutTable
 from remediator.store.rows import record_from, to_json, to_micros
 from remediator.store.sqlite import check_url, connect, is_memory
 from remediator.store.tables import records
+from remediator.store.transaction import Transaction
 from remediator.store.writer import Writer
 
 _NO_CHANGE = Change()
@@ -100,11 +101,34 @@ class Database:
         question = sa.select(queue.is_resolved_clause(fingerprint, to_micros(starts_at)))
         return await self._writer.read(lambda t: bool(t.connection.execute(question).scalar_one()))
 
-    async def last_action_at(self, target: Target) -> datetime | None:
-        return await self._writer.read(lambda t: switches.last_action_at(t.connection, target.key))
+    async def last_action_at(self, target: Target, *, is_shadow: bool = False) -> datetime | None:
+        def newest(transaction: Transaction) -> datetime | None:
+            sent = switches.last_action_at(transaction.connection, target.key)
+            would = ledger.last_shadow_at(transaction.connection, target.key) if is_shadow else None
+            return max((at for at in (sent, would) if at is not None), default=None)
 
-    async def budget_uses(self, spender: Spender, budgets: Sequence[Budget], *, at: datetime) -> Sequence[Use]:
+        return await self._writer.read(newest)
+
+    async def budget_uses(self, spender: Spender, budgets: Sequence[Bound], *, at: datetime) -> tuple[Use, ...]:
         return await self._writer.read(lambda t: ledger.uses(t.connection, spender, budgets, at=at))
+
+    async def past_actions(
+        self, *, cluster: str, since: datetime, rule: str | None = None, limit: int = 1000
+    ) -> tuple[PastAction, ...]:
+        return await self._writer.read(
+            lambda t: ledger.past_actions(t.connection, cluster=cluster, since=since, rule=rule, limit=limit)
+        )
+
+    async def last_reset(self, what: Forgiven, subject: str) -> Reset | None:
+        return await self._writer.read(lambda t: ledger.last_reset(t.connection, what, subject))
+
+    async def reset(self, reset: Reset) -> None:
+        await self._writer.write(lambda transaction: ledger.reset(transaction, reset))
+
+    async def workload_count(self, *, cluster: str, namespace: str | None = None) -> int:
+        return await self._writer.read(
+            lambda t: ledger.workload_count(t.connection, cluster=cluster, namespace=namespace)
+        )
 
     async def template_events(self, target: Target) -> Sequence[TemplateEvent]:
         return await self._writer.read(lambda t: switches.read_template_events(t.connection, target.key))

@@ -77,7 +77,7 @@ def prepare(remediation: Remediation, to: State, record: Record, at: datetime, c
     if to is State.ACTING and change.acted_at is None:
         change = replace(change, acted_at=at)
     target = change.target or remediation.target
-    if target is None and (to is State.ACTING or change.ledger):
+    if target is None and (to is State.ACTING or change.ledger or change.budgets):
         raise ValueError(f"remediation {remediation.id}: {to} with a write to the cluster needs a target")
     return Step(remediation, to, record.kind, canonical_json(record.body), at, change, change_columns(change))
 
@@ -107,8 +107,10 @@ def advance(transaction: Transaction, step: Step) -> Remediation:
         remediation = replace(remediation, acted_at=None)
         budgets.give_back(transaction.connection, remediation=remediation.id, at=step.at)
     _move(transaction.connection, step, values)
-    if _begins_to_act(step):
+    if _begins_to_act(step) or change.budgets:
         _debit(transaction, step)
+    if (outcome := budgets.OUTCOMES.get(step.to)) is not None:
+        budgets.settle(transaction.connection, outcome, remediation=remediation.id)
     incident_id = _incident(transaction, step)
     for line in change.ledger:
         _write_ledger(transaction, step, line.uid, line.template_hash, line.event, line.at)
@@ -158,8 +160,17 @@ def _debit(transaction: Transaction, step: Step) -> None:
         action="" if plan is None else plan.action,
         cluster=target.cluster,
         namespace=target.namespace or "",
+        is_shadow=not _begins_to_act(step),
     )
-    budgets.debit(transaction, spender, change.budgets, remediation=remediation.id, at=change.acted_at or step.at)
+    budgets.debit(
+        transaction,
+        spender,
+        change.budgets,
+        remediation=remediation,
+        target_key=target.key,
+        rule_digest=change.rule_digest,
+        at=change.acted_at or step.at,
+    )
 
 
 def _begins_to_act(step: Step) -> bool:

@@ -118,8 +118,26 @@ debits = sa.Table(
     sa.Column("namespace", sa.Text, nullable=False),
     sa.Column("at", Instant, nullable=False),
     sa.Column("returned_at", Instant),
+    sa.Column("rule_digest", sa.Text, nullable=False, server_default=""),
+    sa.Column("target_key", sa.Text, nullable=False, server_default=""),
+    sa.Column("is_shadow", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Column("outcome", sa.Text),
 )
 sa.Index("ix_debits_at", debits.c.cluster, debits.c.at)
+sa.Index("ix_debits_target", debits.c.target_key, debits.c.at)
+sa.Index("ix_debits_remediation", debits.c.remediation_id)
+
+resets = sa.Table(
+    "resets",
+    metadata,
+    sa.Column("id", Id, primary_key=True, autoincrement=False),
+    sa.Column("what", sa.Text, nullable=False),
+    sa.Column("subject", sa.Text, nullable=False),
+    sa.Column("by", sa.Text, nullable=False),
+    sa.Column("comment", sa.Text, nullable=False),
+    sa.Column("at", Instant, nullable=False),
+)
+sa.Index("ix_resets_subject", resets.c.what, resets.c.subject, resets.c.at)
 
 kill_switch = sa.Table(
     "kill_switch",

@@ -18,7 +18,7 @@ import sqlalchemy as sa
 
 from remediator.audit.record import encode_entry
 from remediator.store.rows import to_micros
-from remediator.store.tables import alerts, debits, incidents, records, remediations, rollouts, template_events
+from remediator.store.tables import alerts, debits, incidents, records, remediations, resets, rollouts, template_events
 
 _NUMBERED = {
     "alerts": alerts.c.id,
@@ -26,6 +26,7 @@ _NUMBERED = {
     "remediations": remediations.c.id,
     "template_events": template_events.c.id,
     "debits": debits.c.id,
+    "resets": resets.c.id,
     "rollouts": rollouts.c.id,
     "records": records.c.seq,
 }

@@ -6,17 +6,15 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 import pytest
 
 from remediator.audit.record import canonical_json
 from remediator.clock import SystemClock
-from remediator.model import AlertStatus, Budget, IncidentId, Mode, Reason, Remediation, Scope, State, Target
+from remediator.model import AlertStatus, IncidentId, Mode, Reason, Remediation, State
 from remediator.store.base import Accepted, Change, CommittedRecord, KillSwitch, LostClaim, Record, TemplateEvent
-from remediator.store.budgets_base import BudgetUsed, Spender
 from remediator.store.database import Database, open_database
-from remediator.units import Limit
 from tests.unit.store.examples import (
     LEASE,
     NOTE,
@@ -678,91 +676,3 @@ async def test_an_alert_comes_back_as_it_was_queued_also_after_it_was_resolved(s
     [remediation] = await claimed(store)
     assert remediation.alert.status is AlertStatus.FIRING
     assert remediation.alert == firing()
-
-
-# -- budgets
-
-
-def budget(scope: Scope, count: int = 1, per: timedelta = timedelta(hours=1)) -> Budget:
-    return Budget(scope, Limit(count, per))
-
-
-ALL_SCOPES = [budget(scope, 100) for scope in Scope]
-
-
-async def planned_on(store: Database, where: Target) -> Remediation:
-    [remediation] = await queued(store, firing(100 + len(await kinds(store))))
-    return await brought_to(store, remediation, State.PLANNED, on=where)
-
-
-async def act(
-    store: Database, planned: Remediation, *, rule: str = "a", at: datetime = NOW, budgets: Sequence[Budget] = ()
-) -> Remediation:
-    assert planned.target is not None
-    change = Change(rule=rule, plan=plan(planned.target), budgets=budgets)
-    return await store.advance(planned, to=State.ACTING, record=NOTE, at=at, change=change)
-
-
-def other_target(number: int, namespace: str = "shop") -> Target:
-    return replace(target(uid=f"uid-{number}", name=f"n{number}"), namespace=namespace)
-
-
-async def used(store: Database, *, rule: str = "a", namespace: str = "shop", at: timedelta = LEASE) -> list[int]:
-    spender = Spender(rule, "rollback", target().cluster, namespace)
-    return [len(use.debits) for use in await store.budget_uses(spender, ALL_SCOPES, at=NOW + at)]
-
-
-async def test_an_action_counts_in_every_scope_that_it_shares(store: Database) -> None:
-    await act(store, await planned_on(store, other_target(1)))
-    await act(store, await planned_on(store, other_target(2)), rule="b")
-    await act(store, await planned_on(store, other_target(3, "pay")))
-
-    assert [scope.value for scope in Scope] == ["rule", "action", "namespace", "cluster"]
-    assert await used(store) == [2, 3, 2, 3]
-    assert await used(store, rule="b", namespace="pay") == [1, 3, 1, 3]
-    other = Spender("a", "rollback", "another-cluster", "shop")
-    assert [len(use.debits) for use in await store.budget_uses(other, ALL_SCOPES, at=NOW + LEASE)] == [0, 0, 0, 0]
-
-
-async def test_what_has_left_the_window_counts_no_more(store: Database) -> None:
-    """At the bound itself it is out."""
-    await act(store, await planned_on(store, target()))
-    hour = timedelta(hours=1)
-    assert await used(store, at=hour - SECOND) == [1, 1, 1, 1]
-    assert await used(store, at=hour) == [0, 0, 0, 0]
-
-
-@pytest.mark.parametrize("scope", Scope)
-async def test_the_last_slot_is_taken_once(store: Database, scope: Scope) -> None:
-    """Both were told that there is room, and come at the same moment."""
-    both = [await planned_on(store, other_target(number)) for number in (1, 2)]
-    acts = [act(store, one, budgets=(budget(scope),)) for one in both]
-    results = await asyncio.gather(*acts, return_exceptions=True)
-
-    [acting] = [result for result in results if isinstance(result, Remediation)]
-    [refused] = [result for result in results if isinstance(result, BudgetUsed)]
-    assert [debit.remediation for debit in refused.use.debits] == [acting.id]
-    assert refused.use.next_slot == NOW + timedelta(hours=1)
-    assert await used(store) == [1, 1, 1, 1]
-    assert await store.queue_depth() == {"acting": 1, "planned": 1}
-
-
-async def test_without_a_budget_both_act(store: Database) -> None:
-    """The negative control of the test before."""
-    both = [await planned_on(store, other_target(number)) for number in (1, 2)]
-    await asyncio.gather(*(act(store, one) for one in both))
-    assert await used(store) == [2, 2, 2, 2]
-
-
-@pytest.mark.parametrize("back", [State.DIAGNOSING, State.HELD])
-async def test_what_was_provably_not_done_is_given_back(store: Database, back: State) -> None:
-    acting = await act(store, await planned_on(store, target()), budgets=(budget(Scope.RULE),))
-    assert await used(store) == [1, 1, 1, 1]
-    await store.advance(acting, to=back, record=NOTE, at=NOW + SECOND)
-    assert await used(store) == [0, 0, 0, 0]
-
-
-async def test_a_further_request_of_a_plan_is_the_same_action(store: Database) -> None:
-    acting = await act(store, await planned_on(store, target()), budgets=(budget(Scope.RULE),))
-    await store.advance(acting, to=State.ACTING, record=NOTE, at=NOW + SECOND)
-    assert await used(store) == [1, 1, 1, 1]

@@ -15,11 +15,12 @@ from remediator.errors import PermanentError
 from remediator.journal import Journal
 from remediator.kube.base import Conflict, DisruptionBudget, Forbidden, ReplyLost, Unreachable
 from remediator.kube.rollout import REVISION
-from remediator.model import AlertStatus, Json, Mode, Reason, Request, State
+from remediator.model import AlertStatus, Json, Mode, Outcome, Reason, Request, State
 from remediator.prometheus.base import PrometheusUnavailable, Sample
 from remediator.rules.schema import RuleSet, rule_set
 from remediator.store.base import KillSwitch
 from tests.clocks import FakeClock
+from tests.pipeline.history import acted_before
 from tests.pipeline.test_ordered_rollback import Db
 from tests.pipeline.world import DEPLOYMENT, FakeMetrics, World, pod, rule, world
 from tests.workloads import NOW, alert, replica_set, template
@@ -239,6 +240,7 @@ def table(**changes: Any) -> dict[str, RuleSet]:
     return {"rules": rule_set([rule(**changes)])}
 
 
+CRASH_LOOP = rule()
 ESCALATES: dict[str, Any] = {"respond": [{"do": "escalate"}], "verify": None}
 ROLLS_BACK_FOR_IMAGES = {"respond": [{"when": {"cause": "image-error"}, "do": "rollback"}]}
 
@@ -441,6 +443,10 @@ WAYS: dict[Reason, tuple[Way, dict[str, Any]]] = {
         helped_before,
         table(limits=["1 per 1h"], guards={"cooldown": {"period": "1m"}}),
     ),
+    Reason.TOO_MANY_AT_ONCE: (acted_before(None), {}),
+    Reason.ATTEMPTS_USED: (acted_before(Outcome.FAILED, Outcome.FAILED, of="other", on="checkout"), {}),
+    Reason.BREAKER_OPEN: (acted_before(Outcome.FAILED, Outcome.UNKNOWN), {}),
+    Reason.RULE_CHANGED: (acted_before(None, digest=CRASH_LOOP.digest), {"rules": rule_set([CRASH_LOOP])}),
     Reason.NEEDS_APPROVAL: (as_it_is, {"mode": Mode.APPROVE}),
     Reason.ALERT_RESOLVED: (resolved, {}),
     Reason.TRUNCATED: (lambda one: one.receive(alert(truncated=1)), {}),

@@ -186,6 +186,7 @@ async def live_through(
             "storage_url": f"sqlite:///{file}",
             "rules": (tmp_path / "rules.json",),
             "poll_seconds": 0.02,
+            "lease_seconds": 3600,  # the clock runs ahead of the work
             "mode": mode.value,
         },
     )

@@ -16,10 +16,10 @@ from remediator.guards.base import View
 from remediator.guards.budgets import BudgetsGuard
 from remediator.guards.check import check
 from remediator.kube.base import Conflict, Forbidden
-from remediator.model import Budget, Decision, Mode, Plan, Reason, RemediationId, Scope, Target
+from remediator.model import AtOnce, Bound, Decision, Mode, Outcome, Plan, Reason, RemediationId, Scope, Target
 from remediator.rules.schema import PARAMETERS_OF_GUARDS
 from remediator.store.base import KillSwitch
-from remediator.store.budgets_base import Debit, Spender, Use
+from remediator.store.budgets_base import Debit, Forgiven, PastAction, Reset, Spender, Use
 from remediator.units import Limit
 from tests.fakes import FakeCluster
 from tests.workloads import NOW, TARGET, alert, case, workload
@@ -35,6 +35,10 @@ class FakeStore:
         self.resolved = False
         self.last: datetime | None = None
         self.spent: dict[Scope, list[datetime]] = {}
+        self.under_way: set[Scope] = set()
+        self.past: list[PastAction] = []
+        self.forgiven: dict[tuple[Forgiven, str], Reset] = {}
+        self.workloads = 0
 
     async def kill_switch(self) -> KillSwitch:
         return self.switch
@@ -42,13 +46,27 @@ class FakeStore:
     async def is_resolved(self, fingerprint: str, starts_at: datetime) -> bool:
         return self.resolved
 
-    async def last_action_at(self, target: Target) -> datetime | None:
+    async def last_action_at(self, target: Target, *, is_shadow: bool = False) -> datetime | None:
         return self.last
 
-    async def budget_uses(self, spender: Spender, budgets: Sequence[Budget], *, at: datetime) -> Sequence[Use]:
+    async def past_actions(
+        self, *, cluster: str, since: datetime, rule: str | None = None, limit: int = 1000
+    ) -> tuple[PastAction, ...]:
+        own = [one for one in self.past if one.at > since and rule in (None, one.rule)]
+        return tuple(sorted(own, key=lambda one: one.at, reverse=True)[:limit])
+
+    async def last_reset(self, what: Forgiven, subject: str) -> Reset | None:
+        return self.forgiven.get((what, subject))
+
+    async def workload_count(self, *, cluster: str, namespace: str | None = None) -> int:
+        return self.workloads
+
+    async def budget_uses(self, spender: Spender, budgets: Sequence[Bound], *, at: datetime) -> Sequence[Use]:
         return [Use(one, tuple(self._inside(one, at))) for one in budgets]
 
-    def _inside(self, budget: Budget, now: datetime) -> list[Debit]:
+    def _inside(self, budget: Bound, now: datetime) -> list[Debit]:
+        if isinstance(budget, AtOnce):
+            return [Debit(RemediationId(1), now)] * (budget.count if budget.scope in self.under_way else 0)
         times = self.spent.get(budget.scope, [])
         return [Debit(RemediationId(1), at) for at in times if at > now - budget.limit.per]
 
@@ -66,6 +84,7 @@ def view(**changes: Any) -> View:
         "workload": workload(),
         "modes": (Mode.ACTIVE, Mode.ACTIVE),
         "rule": "crash-loop",
+        "rule_digest": "d1",
         "limits": (Limit(1, timedelta(minutes=10)), Limit(2, timedelta(hours=1))),
         "severity": 1,
         "severity_allows": frozenset({"rollback"}),
@@ -104,6 +123,26 @@ def changed(**metadata: Any) -> FakeCluster:
     return seen
 
 
+def past(*outcomes: Outcome | None, target: str = "other", **changes: Any) -> FakeStore:
+    """A day with these actions, oldest first, ten minutes apart."""
+    first = NOW - timedelta(minutes=10 * len(outcomes) + 60)
+    facts: dict[str, Any] = {"rule": "crash-loop", "rule_digest": "d0", "action": "rollback", "namespace": "shop"}
+    return store(
+        past=[
+            PastAction(
+                remediation=RemediationId(number),
+                target=target,
+                at=first + timedelta(minutes=10 * number),
+                outcome=outcome,
+                is_under_way=outcome is None,
+                **{**facts, **changes},
+            )
+            for number, outcome in enumerate(outcomes, start=1)
+        ]
+    )
+
+
+GOOD, BAD, UNKNOWN = Outcome.VERIFIED, Outcome.FAILED, Outcome.UNKNOWN
 ENGAGED = KillSwitch(True, "stop", "me", NOW, None)
 NOES: list[tuple[str, str, Decision, Reason, dict[str, Any]]] = [
     ("engaged", "kill-switch", Decision.HOLD, Reason.KILL_SWITCH, {"store": store(switch=ENGAGED)}),
@@ -141,6 +180,51 @@ NOES: list[tuple[str, str, Decision, Reason, dict[str, Any]]] = [
     ("another generation", "target-state", Decision.HOLD, Reason.CONFLICT, {"cluster": changed(generation=8)}),
     ("another object", "target-state", Decision.REFUSE, Reason.TARGET_CHANGED, {"cluster": changed(uid="d-2")}),
     ("just acted", "cooldown", Decision.HOLD, Reason.COOLDOWN, {"store": store(last=NOW - timedelta(minutes=14))}),
+    (
+        "two attempts on it",
+        "attempts",
+        Decision.ESCALATE,
+        Reason.ATTEMPTS_USED,
+        {"store": past(BAD, BAD, GOOD, target=TARGET.key, rule="other")},
+    ),
+    (
+        "two in a row did not help",
+        "breaker",
+        Decision.RECOMMEND,
+        Reason.BREAKER_OPEN,
+        {"store": past(GOOD, GOOD, BAD, UNKNOWN)},
+    ),
+    (
+        "three of ten did not help",
+        "breaker",
+        Decision.RECOMMEND,
+        Reason.BREAKER_OPEN,
+        {"store": past(BAD, GOOD, BAD, GOOD, BAD, GOOD, GOOD, GOOD, GOOD, GOOD)},
+    ),
+    (
+        "other rules did not help",
+        "breaker",
+        Decision.RECOMMEND,
+        Reason.BREAKER_OPEN,
+        {"store": past(BAD, BAD, rule="other")},
+    ),
+    (
+        "the changed rule is under way elsewhere",
+        "canary",
+        Decision.HOLD,
+        Reason.RULE_CHANGED,
+        {"store": past(None, rule_digest="d1")},
+    ),
+    *(
+        (
+            f"under way: {scope}",
+            "concurrency",
+            Decision.HOLD,
+            Reason.TOO_MANY_AT_ONCE,
+            {"store": store(under_way={scope})},
+        )
+        for scope in (Scope.NAMESPACE, Scope.CLUSTER)
+    ),
     (
         "short window used",
         "limits",
@@ -233,6 +317,8 @@ async def test_what_is_allowed_names_every_budget_that_it_costs() -> None:
     ruling = await check(view(), GUARDS, parameters)
 
     assert [str(budget) for budget in ruling.budgets] == [
+        "namespace 1 at once",
+        "cluster 3 at once",
         "rule 1 per 10m",
         "rule 2 per 1h",
         "action 1 per 1h",
@@ -248,6 +334,51 @@ async def test_a_rollback_is_dearer_than_other_actions(action: str, limit: str) 
     ruling = await check(replace(seen, plan=replace(seen.plan, action=action)), [BudgetsGuard()], parameters)
 
     assert str(ruling.budgets[0]) == f"action {limit}"
+
+
+@pytest.mark.parametrize(("workloads", "limit"), [(0, 1), (19, 1), (20, 2), (57, 5)])
+async def test_the_share_of_a_namespace_is_a_tenth_of_its_workloads(workloads: int, limit: int) -> None:
+    ruling = await check(view(store=store(workloads=workloads)), [BudgetsGuard()], parameters)
+
+    assert f"namespace {limit} per 1h" in map(str, ruling.budgets)
+
+
+WELL: list[tuple[str, str, FakeStore]] = [
+    ("one attempt on it", "attempts", past(BAD, target=TARGET.key)),
+    ("attempts that helped", "attempts", past(GOOD, GOOD, GOOD, target=TARGET.key)),
+    ("one bad one", "breaker", past(GOOD, BAD)),
+    ("two of ten", "breaker", past(BAD, GOOD, BAD, GOOD)),
+    ("old ones", "breaker", past(BAD, BAD, *[GOOD] * 10)),
+    ("one whose outcome is open", "breaker", past(BAD, None)),
+    ("under way with the rule as it was", "canary", past(None, rule_digest="d0")),
+    ("the rule has helped before", "canary", past(GOOD, None, rule_digest="d1")),
+]
+
+
+@pytest.mark.parametrize(("guard", "seen"), [one[1:] for one in WELL], ids=[one[0] for one in WELL])
+async def test_guard_lets_pass(guard: str, seen: FakeStore) -> None:
+    ruling = await check(view(store=seen), [one for one in GUARDS if one.name == guard], parameters)
+
+    assert ruling.is_allowed
+
+
+@pytest.mark.parametrize(
+    ("guard", "what", "subject", "seen"),
+    [
+        ("breaker", Forgiven.RULE, "crash-loop", past(BAD, BAD)),
+        ("attempts", Forgiven.TARGET, TARGET.key, past(BAD, BAD, target=TARGET.key)),
+    ],
+)
+async def test_what_a_person_set_back_counts_no_more(
+    guard: str, what: Forgiven, subject: str, seen: FakeStore
+) -> None:
+    one = [each for each in GUARDS if each.name == guard]
+    assert not (await check(view(store=seen), one, parameters)).is_allowed
+
+    for each, named in ((what, subject), (Forgiven.CLUSTER, TARGET.cluster)):
+        seen.forgiven[each, named] = Reset(each, named, "me", "looked at it", NOW - timedelta(minutes=1))
+
+    assert (await check(view(store=seen), one, parameters)).is_allowed
 
 
 def test_the_target_of_the_plan_is_that_of_the_story() -> None:

@@ -66,7 +66,15 @@ def test_what_was_sent_before_there_was_a_ledger_stands_in_it() -> None:
     opened.close()
 
     expected = {"id": 1, "remediation_id": 1, "rule": "crash-loop", "action": "rollback", "cluster": "lab"}
-    assert line == expected | {"namespace": "shop", "at": 77, "returned_at": None}
+    assert line == expected | {
+        "namespace": "shop",
+        "at": 77,
+        "returned_at": None,
+        "rule_digest": "",
+        "target_key": "",
+        "is_shadow": False,
+        "outcome": "verified",
+    }
 
 
 def test_every_index_of_the_tables_is_made_with_its_condition(connection: sa.Connection) -> None:
