@@ -27,6 +27,7 @@ from remediator.api.reading import IncidentRoutes
 from remediator.api.server import HttpServer
 from remediator.clock import Clock
 from remediator.errors import ConfigError, RemediatorError, cut
+from remediator.guards.faults import CountedCluster, CountedMetrics, Faults
 from remediator.kube.base import Cluster
 from remediator.kube.client import connect
 from remediator.model import Alert, Remediation
@@ -119,11 +120,13 @@ class Service:
         self._stopping = asyncio.Event()
         self._reload_asked = asyncio.Event()
         self.database = database
+        api_server, prometheus = Faults("the API server", clock), Faults("Prometheus", clock)
         self.parts = Parts(
             store=database,
-            cluster=cluster,
-            metrics=metrics,
+            cluster=CountedCluster(cluster, api_server),
+            metrics=None if metrics is None else CountedMetrics(metrics, prometheus),
             clock=clock,
+            faults=(api_server, prometheus),
             rules=lambda: table.current,
             mode=settings.mode,
             rollouts=database.rollouts,

@@ -7,7 +7,7 @@ returns when the record is durable, and raises LostClaim when the remediation is
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -22,6 +22,7 @@ from remediator.guards.check import Ruling
 from remediator.guards.spending import reason_of, room_at
 from remediator.model import (
     TERMINAL,
+    AffectedPod,
     Answer,
     Bound,
     Decision,
@@ -132,12 +133,18 @@ class Journal:
         body = _no(Reason.TARGET_NOT_FOUND, f"{target} went away while it was looked at")
         await self._advance(State.DECLINED, "decision.declined", body, change)
 
-    async def planned(self, rule: Rule, target: Target, diagnosis: Diagnosis, planned: Planned) -> None:
+    async def planned(
+        self, rule: Rule, target: Target, diagnosis: Diagnosis, affected: Sequence[AffectedPod], planned: Planned
+    ) -> None:
         """A plan, or the row's, action's or precondition's "no" with its advice."""
         facts = {"cause": diagnosis.cause.value, "rows": planned.trace, "rule_text": rule.as_json()}
         facts |= {"evidence": [finding.summary for finding in diagnosis.evidence]}
         change = Change(
-            rule=rule.name, severity=self._severity, target=target, diagnosis=diagnosis.as_json()
+            rule=rule.name,
+            severity=self._severity,
+            target=target,
+            diagnosis=diagnosis.as_json(),
+            affected=affected,
         )
         if isinstance(planned.answer, Plan):
             body = {**facts, **_plan(planned.answer), **_no(Reason.NONE, planned.answer.summary)}
@@ -161,7 +168,7 @@ class Journal:
         verdict, plan = ruling.deciding, self.plan
         body = {**_plan(plan), **_no(verdict.reason, verdict.detail), "guard": verdict.guard}
         body["verdicts"] = _verdicts(ruling)
-        change = Change(mode=mode)
+        change = Change(mode=mode, gates=ruling.gates)
         match verdict.decision:
             case Decision.HOLD:
                 until = verdict.until or self._clock.now() + timedelta(minutes=1)

@@ -309,6 +309,10 @@ class Reason(StrEnum):
     TOO_MANY_AT_ONCE = "too-many-at-once"
     ATTEMPTS_USED = "attempts-used"
     BREAKER_OPEN = "breaker-open"
+    STORM = "storm"
+    SHARED_CAUSE = "shared-cause"
+    CLUSTER_UNHEALTHY = "cluster-unhealthy"
+    FLAPPING = "flapping"
     RULE_CHANGED = "rule-changed"
     NEEDS_APPROVAL = "needs-approval"
     ALERT_RESOLVED = "alert-resolved"
@@ -377,11 +381,36 @@ Bound = Budget | AtOnce
 
 
 @dataclass(frozen=True, slots=True)
+class Gate:
+    """What keeps many remediations from acting for one cause, told to people once.
+
+    `key` names it within the cluster (`storm`, `shared-cause/node/worker-3`). It is left when nothing saw it for
+    `quiet`.
+    """
+
+    key: str
+    reason: Reason
+    detail: str
+    quiet: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class AffectedPod:
+    """A pod of a target that does not do its work, with what others may share with it. Empty: unknown, or none."""
+
+    target: str
+    name: str
+    node: str
+    image: str
+    dependency: str
+
+
+@dataclass(frozen=True, slots=True)
 class Verdict:
     """A guard's answer with the number that led to it ("2 of 2 used, next slot 12:40:07Z").
 
     `until` is set for HOLD only: when to ask again. `budgets` are to have room still when the intent is committed, and
-    are debited with it.
+    are debited with it. `gate` is the common cause behind it, if there is one.
     """
 
     guard: str
@@ -390,6 +419,7 @@ class Verdict:
     detail: str
     until: datetime | None = None
     budgets: tuple[Bound, ...] = ()
+    gate: Gate | None = None
 
 
 class State(StrEnum):

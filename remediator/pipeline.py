@@ -17,12 +17,14 @@ from remediator.actions.base import SCALABLE_KINDS, Case, NamesWorkloads
 from remediator.actions.write import Written, act, read_back, read_back_undo, undo
 from remediator.checks.verify import Verification, verify
 from remediator.clock import Clock
+from remediator.diagnose.affected import affected_pods
 from remediator.diagnose.base import Named, Scene
 from remediator.diagnose.diagnose import Diagnosis, diagnose
 from remediator.errors import PermanentError
 from remediator.guards import GUARDS
 from remediator.guards.base import View
 from remediator.guards.check import check
+from remediator.guards.faults import Faults
 from remediator.journal import Journal
 from remediator.kube.base import Cluster
 from remediator.kube.ownership import wishes_of
@@ -65,7 +67,7 @@ NO_PROOF = Proof((), timedelta(), timedelta(), "escalate")
 @dataclass(frozen=True, slots=True)
 class Parts:
     """What the steps read and write. `rules` gives the table as loaded now; `rollouts` is the memory of the deployment
-    watch, None: there is none; `decide_within` bounds all waiting before
+    watch, None: there is none; `faults` count our own failed calls; `decide_within` bounds all waiting before
     an action; `look_every` is the pause between two looks of a verification."""
 
     store: Store
@@ -76,6 +78,7 @@ class Parts:
     mode: Mode
     protected_namespaces: frozenset[str]
     rollouts: RolloutStore | None = None
+    faults: Sequence[Faults] = ()
     decide_within: timedelta = timedelta(hours=1)
     look_every: timedelta = timedelta(seconds=5)
 
@@ -125,7 +128,7 @@ async def remediate(journal: Journal, parts: Parts) -> None:
         # 5 plan
         ledger = await parts.store.template_events(found.target)
         planned = make_plan(rule, case_of(journal.remediation, rule, scene, diagnosis, ledger))
-        await journal.planned(rule, found.target, diagnosis, planned)
+        await journal.planned(rule, found.target, diagnosis, affected_pods(scene, diagnosis.findings), planned)
         if not isinstance(planned.answer, Plan):
             return None
 
@@ -319,4 +322,5 @@ def view_of(plan: Plan, rule: Rule, severity: int, scene: Scene, parts: Parts) -
         now=parts.clock.now(),
         cluster=scene.cluster,
         store=parts.store,
+        faults=parts.faults,
     )

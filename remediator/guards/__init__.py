@@ -7,15 +7,19 @@ from remediator.guards.base import Guard
 from remediator.guards.breaker import BreakerGuard
 from remediator.guards.budgets import BudgetsGuard
 from remediator.guards.canary import CanaryGuard
+from remediator.guards.cluster_health import ClusterHealthGuard
 from remediator.guards.concurrency import ConcurrencyGuard
 from remediator.guards.cooldown import CooldownGuard
 from remediator.guards.dry_run import DryRunGuard
+from remediator.guards.flap import FlapGuard
 from remediator.guards.kill_switch import KillSwitchGuard
 from remediator.guards.limits import LimitsGuard
 from remediator.guards.mode import ModeGuard
 from remediator.guards.opt_out import OptOutGuard
 from remediator.guards.severity import SeverityGuard
+from remediator.guards.shared_cause import SharedCauseGuard
 from remediator.guards.still_firing import StillFiringGuard
+from remediator.guards.storm import StormGuard
 from remediator.guards.target_state import TargetStateGuard
 
 GUARDS: tuple[Guard, ...] = (
@@ -23,6 +27,10 @@ GUARDS: tuple[Guard, ...] = (
     ModeGuard(),
     OptOutGuard(),
     BreakerGuard(),
+    StormGuard(),
+    SharedCauseGuard(),
+    ClusterHealthGuard(),
+    FlapGuard(),
     StillFiringGuard(),
     SeverityGuard(),
     TargetStateGuard(),

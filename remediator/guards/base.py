@@ -9,6 +9,7 @@ from typing import Protocol
 
 from pydantic import BaseModel, ConfigDict
 
+from remediator.guards.faults import Faults
 from remediator.kube.base import Cluster
 from remediator.kube.ownership import Wishes, wishes_of
 from remediator.kube.workload import Workload
@@ -27,8 +28,8 @@ class NoParameters(BaseModel):
 class View:
     """What a guard may read. `modes` are the modes asked for by settings and rule; annotations are in `workload`.
 
-    `rule`, `rule_digest` and `limits` are the rule's name, what names its text, and its own bounds on how often it may
-    act; `severity` is the one that holds, `severity_allows` the actions that may be done at it.
+    `rule`, `rule_digest` and `limits` are the rule's name, its text's, and its own bounds on how often it may
+    act; `faults` count our failed calls; `severity` is the one that holds, `severity_allows` what may be done at it.
     """
 
     plan: Plan
@@ -44,6 +45,7 @@ class View:
     now: datetime
     cluster: Cluster
     store: Store
+    faults: Sequence[Faults] = ()
 
     @property
     def wishes(self) -> Sequence[Wishes]:

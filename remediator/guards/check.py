@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from remediator.guards.base import Guard, View
 from remediator.kube.base import Forbidden
-from remediator.model import Bound, Decision, Reason, Verdict
+from remediator.model import Bound, Decision, Gate, Reason, Verdict
 
 GUARD_TIMEOUT_SECONDS = 15.0
 
@@ -30,6 +30,11 @@ class Ruling:
     def budgets(self) -> tuple[Bound, ...]:
         """What the action is to be debited to."""
         return tuple(budget for verdict in self.verdicts for budget in verdict.budgets)
+
+    @property
+    def gates(self) -> tuple[Gate, ...]:
+        """The common causes that guards saw."""
+        return tuple(verdict.gate for verdict in self.verdicts if verdict.gate is not None)
 
 
 async def check(view: View, guards: Sequence[Guard], parameters: Callable[[str], BaseModel]) -> Ruling:

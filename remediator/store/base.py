@@ -13,8 +13,10 @@ from typing import Protocol
 
 from remediator.errors import TransientError
 from remediator.model import (
+    AffectedPod,
     Alert,
     Bound,
+    Gate,
     IncidentId,
     Json,
     Mode,
@@ -26,6 +28,7 @@ from remediator.model import (
     Target,
 )
 from remediator.store.budgets_base import Ledger
+from remediator.store.gates_base import Gates
 
 
 class StoreUnavailable(TransientError):
@@ -87,7 +90,7 @@ class TemplateEvent:
 class Change:
     """The columns that a step changes, None = leave as it is. `ledger` lines are written in the same transaction, and
     `budgets` are debited in it: for good when the step begins to act, else in the shadow of what would have acted.
-    `rule_digest` stands beside the debit."""
+    `rule_digest` stands beside the debit. `gates` are seen with it; `affected` replaces what the target had before."""
 
     reason: Reason | None = None
     rule: str | None = None
@@ -103,6 +106,8 @@ class Change:
     ledger: Sequence[TemplateEvent] = field(default_factory=tuple)
     budgets: Sequence[Bound] = field(default_factory=tuple)
     rule_digest: str = ""
+    gates: Sequence[Gate] = field(default_factory=tuple)
+    affected: Sequence[AffectedPod] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +121,7 @@ class KillSwitch:
     until: datetime | None
 
 
-class Store(Ledger, Protocol):
+class Store(Ledger, Gates, Protocol):
     """The service's memory. Every method raises StoreUnavailable when the database cannot answer."""
 
     async def accept(self, alerts: Sequence[Alert], *, at: datetime) -> Accepted:

@@ -14,12 +14,13 @@ from functools import partial
 import sqlalchemy as sa
 
 from remediator.clock import Clock
-from remediator.model import Alert, Bound, IncidentId, Json, Remediation, State, Target
+from remediator.model import AffectedPod, Alert, Bound, IncidentId, Json, Remediation, State, Target
 from remediator.store import budgets as ledger
-from remediator.store import incidents, intake, queue, switches
+from remediator.store import gates, incidents, intake, queue, switches
 from remediator.store.base import Accepted, Change, CommittedRecord, KillSwitch, Record, TemplateEvent
 from remediator.store.budgets_base import Forgiven, PastAction, Reset, Spender, Use
 from remediator.store.episodes import prepare
+from remediator.store.gates_base import SeenGate
 from remediator.store.migrate import migrate
 from remediator.store.reading import IncidentRow, IncidentView
 from remediator.store.rollouts import RolloutTable
@@ -129,6 +130,23 @@ class Database:
         return await self._writer.read(
             lambda t: ledger.workload_count(t.connection, cluster=cluster, namespace=namespace)
         )
+
+    async def alerting_targets(self, *, cluster: str, since: datetime) -> int:
+        return await self._writer.read(lambda t: gates.alerting_targets(t.connection, cluster=cluster, since=since))
+
+    async def alert_changes(self, fingerprint: str, *, since: datetime) -> Sequence[datetime]:
+        return await self._writer.read(lambda t: gates.alert_changes(t.connection, fingerprint, since=since))
+
+    async def affected_pods(self, *, cluster: str, since: datetime, limit: int = 2000) -> Sequence[AffectedPod]:
+        return await self._writer.read(
+            lambda t: gates.affected_pods(t.connection, cluster=cluster, since=since, limit=limit)
+        )
+
+    async def gate_seen_at(self, key: str, *, cluster: str) -> datetime | None:
+        return await self._writer.read(lambda t: gates.seen_at(t.connection, key, cluster=cluster))
+
+    async def gates(self, *, at: datetime) -> Sequence[SeenGate]:
+        return await self._writer.read(lambda t: gates.present(t.connection, at=at))
 
     async def template_events(self, target: Target) -> Sequence[TemplateEvent]:
         return await self._writer.read(lambda t: switches.read_template_events(t.connection, target.key))

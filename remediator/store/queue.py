@@ -15,7 +15,7 @@ import sqlalchemy as sa
 
 from remediator.audit.record import canonical_json
 from remediator.model import TERMINAL, TRANSITIONS, IncidentId, Remediation, State
-from remediator.store import budgets
+from remediator.store import budgets, gates
 from remediator.store.base import Change, LostClaim, Record
 from remediator.store.budgets_base import Spender
 from remediator.store.incidents import close_if_done, join
@@ -111,6 +111,11 @@ def advance(transaction: Transaction, step: Step) -> Remediation:
         _debit(transaction, step)
     if (outcome := budgets.OUTCOMES.get(step.to)) is not None:
         budgets.settle(transaction.connection, outcome, remediation=remediation.id)
+    target = change.target or remediation.target
+    if change.affected is not None and target is not None:
+        gates.set_affected(transaction.connection, target, change.affected, at=step.at)
+    for gate in change.gates:
+        gates.enter(transaction, gate, cluster="" if target is None else target.cluster, at=step.at)
     incident_id = _incident(transaction, step)
     for line in change.ledger:
         _write_ledger(transaction, step, line.uid, line.template_hash, line.event, line.at)

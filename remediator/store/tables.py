@@ -139,6 +139,31 @@ resets = sa.Table(
 )
 sa.Index("ix_resets_subject", resets.c.what, resets.c.subject, resets.c.at)
 
+gates = sa.Table(
+    "gates",
+    metadata,
+    sa.Column("cluster", sa.Text, primary_key=True),
+    sa.Column("key", sa.Text, primary_key=True),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("detail", sa.Text, nullable=False),
+    sa.Column("since", Instant, nullable=False),
+    sa.Column("seen_at", Instant, nullable=False),
+    sa.Column("until", Instant, nullable=False),
+)
+
+affected = sa.Table(
+    "affected",
+    metadata,
+    sa.Column("target_key", sa.Text, primary_key=True),
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("cluster", sa.Text, nullable=False),
+    sa.Column("node", sa.Text, nullable=False),
+    sa.Column("image", sa.Text, nullable=False),
+    sa.Column("dependency", sa.Text, nullable=False),
+    sa.Column("at", Instant, nullable=False),
+)
+sa.Index("ix_affected_at", affected.c.cluster, affected.c.at)
+
 kill_switch = sa.Table(
     "kill_switch",
     metadata,
@@ -205,6 +230,7 @@ WAITING = _one_of(WAITING_STATES)
 URGENCY = sa.func.coalesce(remediations.c.severity, sa.literal_column(str(SEVERITY_IF_UNKNOWN)))
 
 _FIRING = alerts.c.status == sa.literal_column("'firing'")
+_HAS_TARGET = remediations.c.target_key.is_not(None)
 _INCIDENT_OPEN = incidents.c.closed_at.is_(None)
 
 
@@ -220,8 +246,9 @@ _index(
     "ix_remediations_target",
     remediations.c.target_key,
     remediations.c.acted_at,
-    where=remediations.c.target_key.is_not(None),
+    where=_HAS_TARGET,
 )
+_index("ix_remediations_came", remediations.c.created_at, remediations.c.target_key, where=_HAS_TARGET)
 _index("ix_remediations_rule", remediations.c.rule, remediations.c.acted_at, where=remediations.c.acted_at.is_not(None))
 _index("ix_remediations_incident", remediations.c.incident_id, where=remediations.c.incident_id.is_not(None))
 sa.Index("ix_remediations_alert", remediations.c.alert_id)

@@ -125,8 +125,14 @@ def active_table(folder: Path, **verify: Any) -> Path:
         for row in table.get("severities", {}).values():
             row["wait"] = "0s"
         for rule in table.get("rules", ()):
-            # Twenty scenarios are more than a rule, or all rules in a cluster, may do in an hour.
+            # All scenarios at once are a storm with much in common, and more than may be done in an hour.
             rule.pop("limits", None)
-            rule["guards"] = rule.get("guards", {}) | {"budgets": {"action": ["99 per 1h"], "cluster": ["99 per 1h"]}}
+            rule["guards"] = rule.get("guards", {}) | {
+                "budgets": {"action": ["99 per 1h"], "cluster": ["99 per 1h"]},
+                "concurrency": {"cluster": 50},
+                "storm": {"targets": 1000, "share": 100},
+                "shared-cause": {"share": 90, "targets": 20},
+                "breaker": {"in_a_row": 5, "of_last_ten": 9},
+            }
         file.write_text(yaml.safe_dump(table, sort_keys=False), encoding="utf-8")
     return folder

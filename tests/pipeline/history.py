@@ -1,16 +1,19 @@
-"""A world in which we acted before, and it is known what became of it."""
+"""Worlds with a past: in which we acted before, others alert too, or the alert comes and goes."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import timedelta
 
 from remediator.actions.rollback import Rollback
 from remediator.actions.rollback.parameters import Parameters
-from remediator.model import Outcome, Plan, State, Target
+from remediator.model import AffectedPod, AlertStatus, Outcome, Plan, State, Target
 from remediator.store.base import Change, Record
-from tests.pipeline.world import World
+from tests.pipeline.world import World, node
 from tests.workloads import alert, case
+
+Way = Callable[[World], Awaitable[None]]
 
 _WAY = (State.DIAGNOSING, State.PLANNED, State.ACTING, State.VERIFYING)
 _END = {
@@ -23,7 +26,7 @@ _END = {
 
 def acted_before(
     *outcomes: Outcome | None, of: str = "crash-loop", on: str = "cart", digest: str = "d0"
-) -> Callable[[World], Awaitable[None]]:
+) -> Way:
     """One action an hour until now by the rule `of` on the Deployment `on`, then the alert. None: still under way."""
 
     async def way(one: World) -> None:
@@ -49,4 +52,46 @@ async def _past(one: World, number: int, hours: int, outcome: Outcome | None, of
     )
     for to in _WAY + _END[outcome]:
         change = begun if to is State.ACTING else Change()
+        mine = await one.database.advance(mine, to=to, record=Record("test", {}), at=now, change=change)
+
+
+def others_alert(count: int) -> Way:
+    """So many other Deployments alert, and it was decided on them; then ours."""
+
+    async def way(one: World) -> None:
+        for number in range(count):
+            await _looked_at(one, number, ())
+        await one.receive(alert(starts_at=one.clock.now()))
+
+    return way
+
+
+async def on_one_node(one: World) -> None:
+    """Pods of two other Deployments fail on the node where ours fails."""
+    for number in range(2):
+        await _looked_at(one, number, (AffectedPod(f"test/shop/Deployment/other-{number}", "p", "node-1", "", ""),))
+    await one.receive()
+
+
+async def nodes_lost(one: World) -> None:
+    for name in ("node-2", "node-3"):
+        one.shop.add(node(name, ready=False))
+    await one.receive()
+
+
+async def comes_and_goes(one: World) -> None:
+    """It is resolved before anything was done, and fires again."""
+    first = alert()
+    await one.receive(first)
+    await one.receive(replace(first, status=AlertStatus.RESOLVED, ends_at=one.clock.now()))
+    await one.receive(alert(starts_at=one.clock.now()))
+
+
+async def _looked_at(one: World, number: int, pods: tuple[AffectedPod, ...]) -> None:
+    now = one.clock.now()
+    await one.receive(alert(fingerprint=f"{number:016x}", starts_at=now))
+    [mine] = await one.claim()
+    target = Target(one.shop.name, "Deployment", "shop", f"other-{number}", "uid")
+    for to in (State.DIAGNOSING, State.RECOMMENDED):
+        change = Change(target=target, affected=pods) if to is State.RECOMMENDED else Change()
         mine = await one.database.advance(mine, to=to, record=Record("test", {}), at=now, change=change)

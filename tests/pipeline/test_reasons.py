@@ -20,7 +20,7 @@ from remediator.prometheus.base import PrometheusUnavailable, Sample
 from remediator.rules.schema import RuleSet, rule_set
 from remediator.store.base import KillSwitch
 from tests.clocks import FakeClock
-from tests.pipeline.history import acted_before
+from tests.pipeline.history import acted_before, comes_and_goes, nodes_lost, on_one_node, others_alert
 from tests.pipeline.test_ordered_rollback import Db
 from tests.pipeline.world import DEPLOYMENT, FakeMetrics, World, pod, rule, world
 from tests.workloads import NOW, alert, replica_set, template
@@ -447,6 +447,10 @@ WAYS: dict[Reason, tuple[Way, dict[str, Any]]] = {
     Reason.ATTEMPTS_USED: (acted_before(Outcome.FAILED, Outcome.FAILED, of="other", on="checkout"), {}),
     Reason.BREAKER_OPEN: (acted_before(Outcome.FAILED, Outcome.UNKNOWN), {}),
     Reason.RULE_CHANGED: (acted_before(None, digest=CRASH_LOOP.digest), {"rules": rule_set([CRASH_LOOP])}),
+    Reason.STORM: (others_alert(4), {}),
+    Reason.SHARED_CAUSE: (on_one_node, {}),
+    Reason.CLUSTER_UNHEALTHY: (nodes_lost, {}),
+    Reason.FLAPPING: (comes_and_goes, {}),
     Reason.NEEDS_APPROVAL: (as_it_is, {"mode": Mode.APPROVE}),
     Reason.ALERT_RESOLVED: (resolved, {}),
     Reason.TRUNCATED: (lambda one: one.receive(alert(truncated=1)), {}),

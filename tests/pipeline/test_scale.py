@@ -20,7 +20,7 @@ from remediator.store.database import open_database
 from tests.clocks import FakeClock
 from tests.fakes import FakeCluster
 from tests.pipeline.test_crashes import Countdown, live_through
-from tests.pipeline.world import LEASE, FakeMetrics, World, pod, rule
+from tests.pipeline.world import LEASE, FakeMetrics, World, node, pod, rule
 from tests.workloads import NOW, alert, deployment, replica_set, template
 
 GOOD = template("shop/checkout:1.4")
@@ -41,6 +41,7 @@ class Busy(FakeCluster):
         owner["metadata"]["labels"] = {"app": "checkout"}
         owner["metadata"]["ownerReferences"][0]["apiVersion"] = "apps/v1"
         self.add({"kind": "Namespace", "metadata": {"name": "shop"}}, item, owner)
+        self.add(*(node(f"node-{number}") for number in (1, 2, 3)))
         self.replies["PATCH", SCALE] = self.scale
         self.settle()
 

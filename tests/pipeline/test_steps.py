@@ -22,7 +22,7 @@ from remediator.store.database import open_database
 from tests.clocks import FakeClock
 from tests.fakes import FakeCluster
 from tests.pipeline.test_crashes import Countdown, live_through
-from tests.pipeline.world import LEASE, FakeMetrics, Shop, World, rule
+from tests.pipeline.world import LEASE, FakeMetrics, Shop, World, node, rule
 from tests.workloads import NOW, alert, deployment, replica_set, template
 
 VICTIMS = ("reports", "index")
@@ -47,6 +47,7 @@ class Full(FakeCluster):
         target = deployment(one, replicas=1)
         target["status"] |= {"replicas": 1, "updatedReplicas": 1, "availableReplicas": 0}
         self.add(*({"kind": "Namespace", "metadata": {"name": name}} for name in ("shop", "batch")))
+        self.add(*(node(f"node-{number}") for number in (1, 2, 3)))
         self.add(target, owner, _pod("checkout-3-a", "shop", owner, cpu="2", ready=False, since=clock))
         for name in VICTIMS:
             self._add_victim(name)

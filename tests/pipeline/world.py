@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from remediator.clock import rfc3339
+from remediator.guards.faults import Faults
 from remediator.journal import Journal
 from remediator.kube.base import Cluster, Conflict
 from remediator.kube.rollout import REVISION, current_replica_set
@@ -67,6 +68,11 @@ def pod(name: str, owner: Json, *, ready: bool, since: datetime) -> Json:
     }
 
 
+def node(name: str, *, ready: bool = True) -> Json:
+    conditions = [{"type": "Ready", "status": "True" if ready else "Unknown"}]
+    return {"kind": "Node", "metadata": {"name": name}, "status": {"conditions": conditions}}
+
+
 class Shop(FakeCluster):
     """`shop/checkout` at a release that crashes. A patch is done at once; `heals` says whether the old one helps."""
 
@@ -84,6 +90,8 @@ class Shop(FakeCluster):
             one["metadata"]["labels"] = {"app": "checkout"}
             one["metadata"]["ownerReferences"][0]["apiVersion"] = "apps/v1"
         self.add({"kind": "Namespace", "metadata": {"name": "shop"}}, item, *sets)
+        for number in (1, 2, 3):
+            self.add(node(f"node-{number}"))
         self._pods()
         self.replies["PATCH", DEPLOYMENT] = self.patch
 
@@ -211,6 +219,7 @@ class World:
     mode: Mode = Mode.ACTIVE
     store: Store | None = None
     cluster: Cluster | None = None
+    faults: Sequence[Faults] = ()
 
     @property
     def parts(self) -> Parts:
@@ -221,6 +230,7 @@ class World:
             clock=self.clock,
             rules=lambda: self.rules,
             mode=self.mode,
+            faults=self.faults,
             protected_namespaces=frozenset({"kube-system"}),
         )
 

@@ -15,12 +15,26 @@ from remediator.guards import GUARDS
 from remediator.guards.base import View
 from remediator.guards.budgets import BudgetsGuard
 from remediator.guards.check import check
+from remediator.guards.faults import Faults
 from remediator.kube.base import Conflict, Forbidden
-from remediator.model import AtOnce, Bound, Decision, Mode, Outcome, Plan, Reason, RemediationId, Scope, Target
+from remediator.model import (
+    AffectedPod,
+    AtOnce,
+    Bound,
+    Decision,
+    Mode,
+    Outcome,
+    Plan,
+    Reason,
+    RemediationId,
+    Scope,
+    Target,
+)
 from remediator.rules.schema import PARAMETERS_OF_GUARDS
 from remediator.store.base import KillSwitch
 from remediator.store.budgets_base import Debit, Forgiven, PastAction, Reset, Spender, Use
 from remediator.units import Limit
+from tests.clocks import FakeClock
 from tests.fakes import FakeCluster
 from tests.workloads import NOW, TARGET, alert, case, workload
 
@@ -39,6 +53,10 @@ class FakeStore:
         self.past: list[PastAction] = []
         self.forgiven: dict[tuple[Forgiven, str], Reset] = {}
         self.workloads = 0
+        self.alerting = 1
+        self.changes: list[datetime] = [NOW]
+        self.affected: list[AffectedPod] = []
+        self.gates: dict[str, datetime] = {}
 
     async def kill_switch(self) -> KillSwitch:
         return self.switch
@@ -58,6 +76,18 @@ class FakeStore:
     async def last_reset(self, what: Forgiven, subject: str) -> Reset | None:
         return self.forgiven.get((what, subject))
 
+    async def alerting_targets(self, *, cluster: str, since: datetime) -> int:
+        return self.alerting
+
+    async def alert_changes(self, fingerprint: str, *, since: datetime) -> Sequence[datetime]:
+        return [at for at in self.changes if at > since]
+
+    async def affected_pods(self, *, cluster: str, since: datetime, limit: int = 2000) -> Sequence[AffectedPod]:
+        return self.affected
+
+    async def gate_seen_at(self, key: str, *, cluster: str) -> datetime | None:
+        return self.gates.get(key)
+
     async def workload_count(self, *, cluster: str, namespace: str | None = None) -> int:
         return self.workloads
 
@@ -75,7 +105,7 @@ def view(**changes: Any) -> View:
     """A plan that every guard allows, in active mode; `changes` replace parts of what they see."""
     plan = Rollback().plan(case(), Parameters())
     assert isinstance(plan, Plan)
-    cluster = FakeCluster(workload().object)
+    cluster = FakeCluster(workload().object, *nodes(4))
     reply = {"metadata": {}, "spec": {"template": plan.after}}
     cluster.replies["PATCH", PATH] = reply
     facts: dict[str, Any] = {
@@ -110,8 +140,52 @@ def annotated(**annotations: str) -> Any:
     return workload(object=item)
 
 
+def nodes(ready: int, bad: int = 0, zones: int = 1) -> list[Any]:
+    """`n0`, `n1`, ... with the bad ones last, spread over zones in turn."""
+    return [
+        {
+            "kind": "Node",
+            "metadata": {"name": f"n{number}", "labels": {"topology.kubernetes.io/zone": f"z{number % zones}"}},
+            "status": {"conditions": [{"type": "Ready", "status": "True" if number < ready else "Unknown"}]},
+        }
+        for number in range(ready + bad)
+    ]
+
+
+def with_nodes(ready: int, bad: int = 0, zones: int = 1) -> FakeCluster:
+    seen = view().cluster
+    assert isinstance(seen, FakeCluster)
+    for number in range(4):
+        seen.remove("Node", None, f"n{number}")
+    seen.add(*nodes(ready, bad, zones))
+    return seen
+
+
+def counted(failed: int, calls: int) -> Faults:
+    faults = Faults("the API server", FakeClock())
+    for number in range(calls):
+        faults._add(failed=number < failed)
+    return faults
+
+
+def sick(*pods: tuple[str, str], image: str = "", dependency: str = "") -> list[AffectedPod]:
+    """Pods by (target, node); `checkout` is the plan's target."""
+    return [
+        AffectedPod(
+            TARGET.key if target == "checkout" else target, f"p{number}", node, image or f"i-{target}", dependency
+        )
+        for number, (target, node) in enumerate(pods)
+    ]
+
+
+ONE_NODE = sick(("checkout", "n1"), ("a", "n1"), ("b", "n1"), ("c", "n2"))
+SPREAD = [("checkout", "n0"), ("a", "n1"), ("b", "n2"), ("c", "n3")]
+ELSEWHERE = [("d", "n0"), ("e", "n0"), ("f", "n2"), ("g", "n3")]
+ONE_ZONE = sick(("checkout", "n0"), ("a", "n2"), ("b", "n4"), ("c", "n6"))
+
+
 def answering(reply: Any) -> FakeCluster:
-    cluster = FakeCluster(workload().object)
+    cluster = FakeCluster(workload().object, *nodes(4))
     cluster.replies["PATCH", PATH] = reply
     return cluster
 
@@ -168,6 +242,63 @@ NOES: list[tuple[str, str, Decision, Reason, dict[str, Any]]] = [
         {"workload": annotated(pause_until="2026-11-23T13:00:00Z")},
     ),
     ("namespace unreadable", "opt-out", Decision.REFUSE, Reason.FACT_MISSING, {"workload": workload(namespace=None)}),
+    ("five targets", "storm", Decision.RECOMMEND, Reason.STORM, {"store": store(alerting=5)}),
+    ("a fifth of few", "storm", Decision.RECOMMEND, Reason.STORM, {"store": store(alerting=4, workloads=20)}),
+    ("three of very few", "storm", Decision.RECOMMEND, Reason.STORM, {"store": store(alerting=3, workloads=4)}),
+    (
+        "not calm for long enough",
+        "storm",
+        Decision.RECOMMEND,
+        Reason.STORM,
+        {"store": store(gates={"storm": NOW - timedelta(minutes=9)})},
+    ),
+    ("one node", "shared-cause", Decision.REFUSE, Reason.SHARED_CAUSE, {"store": store(affected=ONE_NODE)}),
+    (
+        "one zone",
+        "shared-cause",
+        Decision.REFUSE,
+        Reason.SHARED_CAUSE,
+        {"store": store(affected=ONE_ZONE), "cluster": with_nodes(8, zones=2)},
+    ),
+    (
+        "one image",
+        "shared-cause",
+        Decision.REFUSE,
+        Reason.SHARED_CAUSE,
+        {"store": store(affected=sick(*SPREAD, image="proxy:2"))},
+    ),
+    (
+        "one dependency",
+        "shared-cause",
+        Decision.REFUSE,
+        Reason.SHARED_CAUSE,
+        {"store": store(affected=sick(*SPREAD, dependency="db"))},
+    ),
+    *(
+        (
+            f"{bad} of {ready + bad} nodes",
+            "cluster-health",
+            Decision.HOLD,
+            Reason.CLUSTER_UNHEALTHY,
+            {"cluster": with_nodes(ready, bad)},
+        )
+        for ready, bad in ((96, 4), (3, 2), (0, 1))
+    ),
+    ("no nodes at all", "cluster-health", Decision.REFUSE, Reason.FACT_MISSING, {"cluster": with_nodes(0)}),
+    (
+        "the API server fails",
+        "cluster-health",
+        Decision.HOLD,
+        Reason.CLUSTER_UNHEALTHY,
+        {"faults": [counted(3, 29)]},
+    ),
+    (
+        "comes and goes",
+        "flap",
+        Decision.HOLD,
+        Reason.FLAPPING,
+        {"store": store(changes=[NOW - timedelta(minutes=minute) for minute in (29, 20, 10)])},
+    ),
     ("resolved", "still-firing", Decision.REFUSE, Reason.ALERT_RESOLVED, {"store": store(resolved=True)}),
     ("truncated", "still-firing", Decision.RECOMMEND, Reason.TRUNCATED, {"alert": alert(truncated=2)}),
     (
@@ -343,7 +474,42 @@ async def test_the_share_of_a_namespace_is_a_tenth_of_its_workloads(workloads: i
     assert f"namespace {limit} per 1h" in map(str, ruling.budgets)
 
 
+CLUSTERS: list[tuple[str, dict[str, Any]]] = [
+    ("cluster-health", {"cluster": with_nodes(2, 1)}),
+    ("cluster-health", {"cluster": with_nodes(97, 3)}),
+    ("cluster-health", {"faults": [counted(2, 20)]}),
+    ("cluster-health", {"faults": [counted(10, 19)]}),
+    ("shared-cause", {"store": store(affected=[*ONE_NODE, *sick(("d", "n2"))]), "cluster": with_nodes(2)}),
+    ("shared-cause", {"store": store(affected=sick(*SPREAD)), "cluster": with_nodes(4, zones=2)}),
+]
+
+
+@pytest.mark.parametrize(("guard", "changes"), CLUSTERS)
+async def test_what_a_healthy_cluster_shows_too_stops_nobody(guard: str, changes: dict[str, Any]) -> None:
+    ruling = await check(view(**changes), [one for one in GUARDS if one.name == guard], parameters)
+
+    assert ruling.is_allowed
+
+
+@pytest.mark.parametrize(
+    "name", ["five targets", "one node", "4 of 100 nodes", "the API server fails", "comes and goes"]
+)
+async def test_a_common_cause_is_named_for_all_that_share_it(name: str) -> None:
+    [(guard, _decision, reason, changes)] = [no[1:] for no in NOES if no[0] == name]
+    ruling = await check(view(**changes), GUARDS, parameters)
+    [gate] = ruling.gates
+    assert (gate.reason, guard) == (reason, ruling.deciding.guard)
+
+
 WELL: list[tuple[str, str, FakeStore]] = [
+    ("four targets", "storm", store(alerting=4)),
+    ("four of many", "storm", store(alerting=4, workloads=500)),
+    ("two of few", "storm", store(alerting=2, workloads=4)),
+    ("calm for ten minutes", "storm", store(gates={"storm": NOW - timedelta(minutes=10)})),
+    ("two targets share a node", "shared-cause", store(affected=sick(("checkout", "n1"), ("a", "n1"), ("a", "n1")))),
+    ("it shares nothing", "shared-cause", store(affected=sick(("checkout", "n0"), *[(c, "n1") for c in "abcd"]))),
+    ("less than half", "shared-cause", store(affected=sick(*[(c, "n1") for c in ("checkout", "a", "b")], *ELSEWHERE))),
+    ("came and went once", "flap", store(changes=[NOW - timedelta(minutes=31), NOW - timedelta(minutes=9), NOW])),
     ("one attempt on it", "attempts", past(BAD, target=TARGET.key)),
     ("attempts that helped", "attempts", past(GOOD, GOOD, GOOD, target=TARGET.key)),
     ("one bad one", "breaker", past(GOOD, BAD)),

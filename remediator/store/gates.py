@@ -1,0 +1,105 @@
+"""The memory of common causes: gates that were seen, and what targets that alert have in common.
+
+Called by `database.py` and, inside a step's transaction, by `queue.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+import sqlalchemy as sa
+
+from remediator.audit.record import canonical_json
+from remediator.model import AffectedPod, Gate, Reason, Target
+from remediator.store.gates_base import SeenGate
+from remediator.store.rows import from_micros, to_micros
+from remediator.store.tables import affected, alerts, gates, remediations
+from remediator.store.transaction import Entry, Transaction
+
+
+def enter(transaction: Transaction, gate: Gate, *, cluster: str, at: datetime) -> None:
+    """It is seen now. One record when it was not before; that is what people are told."""
+    connection = transaction.connection
+    own = sa.and_(gates.c.cluster == cluster, gates.c.key == gate.key)
+    values = {"seen_at": to_micros(at), "until": to_micros(at + gate.quiet), "detail": gate.detail}
+    if connection.execute(gates.update().where(own, gates.c.until > to_micros(at)).values(values)).rowcount:
+        return
+    connection.execute(gates.delete().where(own))
+    line = {"cluster": cluster, "key": gate.key, "reason": gate.reason.value, "since": to_micros(at), **values}
+    connection.execute(gates.insert(), line)
+    body = {"gate": gate.key, "cluster": cluster, "reason": gate.reason.value, "detail": gate.detail}
+    transaction.record(Entry(at, "gate.entered", None, None, canonical_json(body)))
+
+
+def set_affected(connection: sa.Connection, target: Target, pods: Sequence[AffectedPod], *, at: datetime) -> None:
+    """In place of what the target's last look found."""
+    connection.execute(affected.delete().where(affected.c.target_key == target.key))
+    lines = [
+        {
+            "target_key": target.key,
+            "name": pod.name,
+            "cluster": target.cluster,
+            "node": pod.node,
+            "image": pod.image,
+            "dependency": pod.dependency,
+            "at": to_micros(at),
+        }
+        for pod in pods
+    ]
+    if lines:
+        connection.execute(affected.insert(), lines)
+
+
+def alerting_targets(connection: sa.Connection, *, cluster: str, since: datetime) -> int:
+    came = sa.select(sa.func.count(remediations.c.target_key.distinct())).where(
+        remediations.c.target_key.is_not(None),
+        remediations.c.created_at > to_micros(since),
+        remediations.c.target_key.startswith(f"{cluster}/", autoescape=True),
+    )
+    return int(connection.execute(came).scalar_one())
+
+
+def alert_changes(connection: sa.Connection, fingerprint: str, *, since: datetime) -> Sequence[datetime]:
+    rows = connection.execute(
+        sa.select(alerts.c.first_received_at, alerts.c.resolved_at).where(alerts.c.fingerprint == fingerprint)
+    )
+    times = sorted(at for row in rows for at in row if at is not None and at > to_micros(since))
+    return [from_micros(at) for at in times]
+
+
+def affected_pods(
+    connection: sa.Connection, *, cluster: str, since: datetime, limit: int
+) -> Sequence[AffectedPod]:
+    lines = (
+        sa.select(affected)
+        .where(affected.c.cluster == cluster, affected.c.at > to_micros(since))
+        .order_by(affected.c.at.desc(), affected.c.target_key, affected.c.name)
+        .limit(limit)
+    )
+    return [
+        AffectedPod(row.target_key, row.name, row.node, row.image, row.dependency)
+        for row in connection.execute(lines)
+    ]
+
+
+def seen_at(connection: sa.Connection, key: str, *, cluster: str) -> datetime | None:
+    found = connection.execute(sa.select(gates.c.seen_at).where(gates.c.cluster == cluster, gates.c.key == key))
+    micros = found.scalar_one_or_none()
+    return None if micros is None else from_micros(micros)
+
+
+def present(connection: sa.Connection, *, at: datetime) -> Sequence[SeenGate]:
+    lines = sa.select(gates).where(gates.c.until > to_micros(at)).order_by(gates.c.since, gates.c.key)
+    return [
+        SeenGate(
+            cluster=row.cluster,
+            key=row.key,
+            reason=Reason(row.reason).value,
+            detail=row.detail,
+            since=from_micros(row.since),
+            seen_at=from_micros(row.seen_at),
+            until=from_micros(row.until),
+        )
+        for row in connection.execute(lines)
+    ]

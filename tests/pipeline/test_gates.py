@@ -1,0 +1,68 @@
+"""A common cause is told once, however many share it, and again when it comes back after a calm."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from remediator.model import Mode, Reason, State
+from tests.pipeline.history import others_alert
+from tests.pipeline.world import world
+from tests.workloads import alert
+
+
+async def told(one: object) -> list[str]:
+    records = await one.records()  # type: ignore[attr-defined]
+    return [record.body["gate"] for record in records if record.kind == "gate.entered"]
+
+
+async def test_a_storm_is_told_once_and_nothing_is_done() -> None:
+    async with world() as one:
+        await others_alert(5)(one)
+        assert await one.run() is State.RECOMMENDED
+        await one.receive(alert(fingerprint="f" * 16, starts_at=one.clock.now()))
+        assert await one.run() is State.RECOMMENDED
+
+        assert (await one.last_body())["reason"] == Reason.STORM
+        assert one.shop.writes() == []
+        assert await told(one) == ["storm"]
+        [gate] = await one.database.gates(at=one.clock.now())
+        assert (gate.key, gate.reason, gate.cluster) == ("storm", "storm", "test")
+
+
+async def test_a_storm_is_over_after_ten_minutes_of_calm() -> None:
+    async with world() as one:
+        await others_alert(5)(one)
+        await one.run()
+        for minutes, state in ((9, State.RECOMMENDED), (2, State.VERIFYING)):
+            one.clock.jump(minutes=minutes)
+            await one.receive(alert(fingerprint=f"{minutes:016d}", starts_at=one.clock.now()))
+            assert await one.one_pass() is state
+        assert await one.database.gates(at=one.clock.now()) == []
+
+
+async def test_a_storm_that_comes_back_is_told_again() -> None:
+    async with world() as one:
+        for _ in range(2):
+            await others_alert(5)(one)
+            assert await one.run() is State.RECOMMENDED
+            one.clock.jump(minutes=11)
+        assert await told(one) == ["storm", "storm"]
+
+
+async def test_silent_mode_tells_of_it_too() -> None:
+    async with world(mode=Mode.SILENT) as one:
+        await others_alert(5)(one)
+        assert await one.run() is State.RECOMMENDED
+        body = await one.last_body()
+        assert body["reason"] == Reason.MODE_SILENT
+        assert "storm" in {verdict["reason"] for verdict in body["verdicts"]}
+        assert await told(one) == ["storm"]
+
+
+async def test_without_the_others_it_acts() -> None:
+    """The negative control."""
+    async with world() as one:
+        await others_alert(3)(one)
+        assert await one.one_pass() is State.VERIFYING
+        one.clock.jump(seconds=timedelta(minutes=1).seconds)
+        assert await told(one) == []
