@@ -21,6 +21,8 @@ from aiohttp import web
 
 from remediator.api.answers import Part
 from remediator.api.application import build_application
+from remediator.api.budgets import BudgetRoutes
+from remediator.api.control import ControlRoutes
 from remediator.api.deployments import DeploymentRoutes
 from remediator.api.operating import OperatingRoutes
 from remediator.api.reading import IncidentRoutes
@@ -28,6 +30,7 @@ from remediator.api.server import HttpServer
 from remediator.clock import Clock
 from remediator.errors import ConfigError, RemediatorError, cut
 from remediator.guards.faults import CountedCluster, CountedMetrics, Faults
+from remediator.guards.stop import Stop, SwitchInCluster, stopped_by_switch
 from remediator.kube.base import Cluster
 from remediator.kube.client import connect
 from remediator.model import Alert, Remediation
@@ -127,6 +130,7 @@ class Service:
             metrics=None if metrics is None else CountedMetrics(metrics, prometheus),
             clock=clock,
             faults=(api_server, prometheus),
+            switch=SwitchInCluster(*place, cluster) if (place := settings.switch_in_cluster()) else None,
             rules=lambda: table.current,
             mode=settings.mode,
             rollouts=database.rollouts,
@@ -256,10 +260,9 @@ class Service:
         )
         operating = OperatingRoutes(
             self.database,
-            self.database,
             settings=self._settings,
             telemetry=self._telemetry,
-            clock=self.parts.clock,
+            is_stopped=self._is_stopped,
             readiness=self.readiness,
             reload=self.reload,
             is_allowed=self._tokens.is_allowed,
@@ -268,6 +271,20 @@ class Service:
         return build_application(
             receiver.routes(),
             operating=operating,
+            budgets=BudgetRoutes(
+                self.database,
+                cluster=self._settings.cluster_name,
+                rules=self.parts.rules,
+                clock=self.parts.clock,
+            ),
+            control=ControlRoutes(
+                self.database,
+                self.database,
+                clock=self.parts.clock,
+                stop=self._stop,
+                is_allowed=self._tokens.is_allowed,
+                paused=self._telemetry.paused,
+            ),
             incidents=IncidentRoutes(self.database),
             deployments=DeploymentRoutes(
                 self.database.rollouts,
@@ -297,12 +314,18 @@ class Service:
         if self._settings.rollout_poll_seconds > 0:
             await self._watcher.run()
 
+    async def _stop(self) -> Stop | None:
+        return await stopped_by_switch(self.database, self.parts.switch, now=self.parts.clock.now())
+
+    async def _is_stopped(self) -> bool:
+        return await self._stop() is not None
+
     async def _observe(self) -> None:
         """Keep the gauges that are not counted from records near the truth."""
         while True:
             with contextlib.suppress(RemediatorError):
                 self._telemetry.queued(await self.database.queue_depth())
-                self._telemetry.paused((await self.database.kill_switch()).engaged)
+                self._telemetry.paused(await self._is_stopped())
             await asyncio.sleep(max(1.0, self._settings.poll_seconds))
 
 

@@ -20,6 +20,7 @@ from remediator.diagnose.diagnose import Diagnosis
 from remediator.disclosed import NEEDS_REQUESTS, disclosed_plan, disclosed_request
 from remediator.guards.check import Ruling
 from remediator.guards.spending import reason_of, room_at
+from remediator.guards.stop import Stop
 from remediator.model import (
     TERMINAL,
     AffectedPod,
@@ -81,6 +82,11 @@ class Journal:
         """The exact plan; committed from `acting` on."""
         assert self._plan is not None
         return self._plan
+
+    @property
+    def rule(self) -> str:
+        """The name of the rule that asked for it; empty before one matched."""
+        return str(self._known.get("rule") or self.remediation.rule or "")
 
     @property
     def step(self) -> int:
@@ -245,10 +251,10 @@ class Journal:
         """What the steps before left to remember, and nothing of a check's memory."""
         return {name: self.remediation.progress[name] for name in ("worst",) if name in self.remediation.progress}
 
-    async def stopped(self, detail: str) -> None:
-        """The kill switch was engaged between the intent and the write: nothing was sent."""
+    async def stopped(self, stop: Stop) -> None:
+        """The kill switch or a pause came between the intent and the write: nothing was sent."""
         due = self._clock.now() + timedelta(minutes=1)
-        body = {**_plan(self.plan), **_no(Reason.KILL_SWITCH, detail), "until": rfc3339(due)}
+        body = {**_plan(self.plan), **_no(stop.reason, stop.detail), "until": rfc3339(due)}
         await self._advance(State.HELD, "decision.held", body, Change(due_at=due))
 
     async def acted(self, written: Written) -> bool:

@@ -299,6 +299,7 @@ class Reason(StrEnum):
     NOT_RESIZABLE = "not-resizable"
     # guard
     KILL_SWITCH = "kill-switch"
+    PAUSED_BY_PERSON = "paused-by-person"
     MODE_OFF = "mode-off"
     MODE_SILENT = "mode-silent"
     MODE_INVALID = "mode-annotation-invalid"

@@ -25,6 +25,7 @@ from remediator.guards import GUARDS
 from remediator.guards.base import View
 from remediator.guards.check import check
 from remediator.guards.faults import Faults
+from remediator.guards.stop import Stop, SwitchInCluster, stop_of
 from remediator.journal import Journal
 from remediator.kube.base import Cluster
 from remediator.kube.ownership import wishes_of
@@ -36,7 +37,6 @@ from remediator.model import (
     Outcome,
     Plan,
     Proof,
-    Reason,
     Remediation,
     State,
     Target,
@@ -67,7 +67,8 @@ NO_PROOF = Proof((), timedelta(), timedelta(), "escalate")
 @dataclass(frozen=True, slots=True)
 class Parts:
     """What the steps read and write. `rules` gives the table as loaded now; `rollouts` is the memory of the deployment
-    watch, None: there is none; `faults` count our own failed calls; `decide_within` bounds all waiting before
+    watch, None: there is none; `faults` count our own failed calls; `switch`
+    is the kill switch in the cluster; `decide_within` bounds all waiting before
     an action; `look_every` is the pause between two looks of a verification."""
 
     store: Store
@@ -79,6 +80,7 @@ class Parts:
     protected_namespaces: frozenset[str]
     rollouts: RolloutStore | None = None
     faults: Sequence[Faults] = ()
+    switch: SwitchInCluster | None = None
     decide_within: timedelta = timedelta(hours=1)
     look_every: timedelta = timedelta(seconds=5)
 
@@ -141,7 +143,7 @@ async def remediate(journal: Journal, parts: Parts) -> None:
         # 7 act: the intent is durable, and debited, before a request goes out
         if not await journal.intend(ruling):
             return None
-        if (stop := await kill_switch_detail(parts)) is not None:
+        if (stop := await stopped(journal, parts)) is not None:
             return await journal.stopped(stop)
         await act_on(journal, parts, await act(journal.plan, journal.step, cluster=cluster, clock=clock))
 
@@ -160,8 +162,8 @@ async def remediate(journal: Journal, parts: Parts) -> None:
         # 9 settle: the inverse once, or people
         if not journal.plan.is_reversible or journal.plan.proof.otherwise != "revert":
             return await journal.escalate_failure("the action did not help; the rule asks for people")
-        if (stop := await kill_switch_detail(parts)) is not None:
-            return await journal.escalate_failure(f"the action did not help and may not be reverted: {stop}")
+        if (stop := await stopped(journal, parts)) is not None:
+            return await journal.escalate_failure(f"the action did not help and may not be reverted: {stop.detail}")
         await journal.intend_revert()
         await undo_on(journal, parts, await undo(journal.plan, journal.step, cluster=cluster))
 
@@ -170,7 +172,7 @@ async def remediate(journal: Journal, parts: Parts) -> None:
         if clock.now() - journal.acted_at > RESTORE_WITHIN:
             return await journal.escalate_failure("it helped, but could not be given back: all has not been well since")
         seen = await look(journal, parts)
-        stop = await kill_switch_detail(parts)
+        stop = await stopped(journal, parts)
         if seen.outcome is not Outcome.VERIFIED or stop is not None:
             return await journal.look_again(seen, at=clock.now() + RESTORE_PAUSE)
         await journal.intend_restore()
@@ -184,21 +186,21 @@ async def remediate(journal: Journal, parts: Parts) -> None:
 async def act_on(journal: Journal, parts: Parts, written: Written) -> None:
     """Commit what became of a request; while the plan has a further one, send that, after its own intent."""
     while await journal.acted(written):
-        stop = await kill_switch_detail(parts)
+        stop = await stopped(journal, parts)
         if stop is None:
             written = await act(journal.plan, journal.step, cluster=parts.cluster, clock=parts.clock)
         else:
-            written = Written(Answer.NOT_APPLIED, Reason.KILL_SWITCH, stop)
+            written = Written(Answer.NOT_APPLIED, stop.reason, stop.detail)
 
 
 async def undo_on(journal: Journal, parts: Parts, written: Written) -> None:
     """As `act_on`, for the inverses: of the last step first."""
     while await journal.undone(written):
-        stop = await kill_switch_detail(parts)
+        stop = await stopped(journal, parts)
         if stop is None:
             written = await undo(journal.plan, journal.step, cluster=parts.cluster)
         else:
-            written = Written(Answer.NOT_APPLIED, Reason.KILL_SWITCH, stop)
+            written = Written(Answer.NOT_APPLIED, stop.reason, stop.detail)
 
 
 async def look(journal: Journal, parts: Parts) -> Verification:
@@ -243,12 +245,10 @@ async def is_over(journal: Journal, parts: Parts) -> bool:
     return False
 
 
-async def kill_switch_detail(parts: Parts) -> str | None:
+async def stopped(journal: Journal, parts: Parts) -> Stop | None:
     """Why nothing may be written now, None: it may. A store that cannot say raises, and then nothing is written."""
-    switch = await parts.store.kill_switch()
-    if not switch.engaged or (switch.until is not None and switch.until <= parts.clock.now()):
-        return None
-    return f"kill switch engaged by {switch.by}: {switch.comment}"
+    rule, target = journal.rule, journal.plan.target
+    return await stop_of(parts.store, parts.switch, rule=rule, target=target, now=parts.clock.now())
 
 
 async def as_watched(target: Target, workload: Workload, parts: Parts) -> Workload:
@@ -323,4 +323,5 @@ def view_of(plan: Plan, rule: Rule, severity: int, scene: Scene, parts: Parts) -
         cluster=scene.cluster,
         store=parts.store,
         faults=parts.faults,
+        switch=parts.switch,
     )

@@ -23,6 +23,7 @@ from remediator.errors import ConfigError, cut
 from remediator.model import Mode
 
 SERVICE_ACCOUNT_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
+KILL_SWITCH_NAME = "remediator-kill-switch"
 _USERINFO = re.compile(r"(?<=://)([^/@:]*):?[^/@]*@")
 _LISTS = ("rules", "web_token_files", "protected_namespaces")
 
@@ -109,6 +110,12 @@ class Settings(BaseSettings):
         ("kube-system", "kube-public", "kube-node-lease", "monitoring", "observability", "openshift-monitoring"),
         description="Namespaces in which nothing is ever changed. A list given here replaces the default.",
     )
+    kill_switch_configmap: str | None = Field(
+        None,
+        pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?/[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$",
+        description="NAMESPACE/NAME of the ConfigMap whose `engaged: \"true\"` stops every write. It need not exist; "
+        "one that cannot be read is taken for engaged. None: remediator-kill-switch in its own namespace, if any.",
+    )
     own_namespace: str | None = Field(
         None, description="The namespace remediator runs in, always protected. None: the service account's, if any."
     )
@@ -165,12 +172,23 @@ class Settings(BaseSettings):
     def listen_port(self) -> int:
         return int(self.web_listen_address.rpartition(":")[2])
 
+    def switch_in_cluster(self) -> tuple[str, str] | None:
+        """Namespace and name of the ConfigMap that is the kill switch; None: there is none."""
+        if self.kill_switch_configmap is not None:
+            namespace, _, name = self.kill_switch_configmap.partition("/")
+            return namespace, name
+        own = self._own_namespace()
+        return (own, KILL_SWITCH_NAME) if own else None
+
     def never_touched(self) -> frozenset[str]:
         """The protected namespaces and our own. Reads the service account's file when `own_namespace` is not set."""
-        own = self.own_namespace
-        if own is None and SERVICE_ACCOUNT_NAMESPACE.is_file():
-            own = SERVICE_ACCOUNT_NAMESPACE.read_text(encoding="utf-8").strip()
+        own = self._own_namespace()
         return frozenset((*self.protected_namespaces, *([own] if own else [])))
+
+    def _own_namespace(self) -> str | None:
+        if self.own_namespace is None and SERVICE_ACCOUNT_NAMESPACE.is_file():
+            return SERVICE_ACCOUNT_NAMESPACE.read_text(encoding="utf-8").strip() or None
+        return self.own_namespace
 
     def shown(self) -> dict[str, Any]:
         """All values as JSON, credentials in URLs replaced: for `/api/v1/status/config` and the log."""

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Self
 
-from aiohttp import web
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
+from aiohttp import hdrs, web
+from pydantic import BaseModel, ConfigDict, Field
 
 from remediator.disclosed import disclosed_plan
 from remediator.errors import cut
@@ -30,29 +30,29 @@ class Part:
     is_required: bool = True
 
 
-class _Answer(BaseModel):
+class Answer(BaseModel):
     model_config = ConfigDict(from_attributes=True, frozen=True)
 
 
-class Problem(_Answer):
+class Problem(Answer):
     """Why a request failed."""
 
     error: str
 
 
-class PartStatus(_Answer):
+class PartStatus(Answer):
     name: str
     ready: bool = Field(validation_alias="is_ready")
     required: bool = Field(validation_alias="is_required")
     detail: str
 
 
-class Readiness(_Answer):
+class Readiness(Answer):
     ready: bool
     parts: Sequence[PartStatus]
 
 
-class Incident(_Answer):
+class Incident(Answer):
     """One line of the list. `outcome` is the state of its newest remediation, `reason` why it is that."""
 
     id: int
@@ -72,11 +72,11 @@ class Incident(_Answer):
         return cls(ref=f"inc-{row.id}", **fields)
 
 
-class Incidents(_Answer):
+class Incidents(Answer):
     incidents: Sequence[Incident]
 
 
-class Attempt(_Answer):
+class Attempt(Answer):
     """One attempt of one rule on one target, with what it found and the requests it planned, without secrets."""
 
     id: int
@@ -99,7 +99,7 @@ class Attempt(_Answer):
     due_at: datetime
 
 
-class LogEntry(_Answer):
+class LogEntry(Answer):
     """One record of the audit log."""
 
     seq: int
@@ -109,7 +109,7 @@ class LogEntry(_Answer):
     body: Mapping[str, Json]
 
 
-class IncidentDetail(_Answer):
+class IncidentDetail(Answer):
     incident: Incident
     remediations: Sequence[Attempt]
     records: Sequence[LogEntry] = Field(description="Everything that happened, oldest first.")
@@ -135,38 +135,7 @@ def _attempt(item: Remediation, diagnosis: Json) -> Attempt:
     )
 
 
-class Pause(_Answer):
-    """The kill switch. While it is engaged nothing is written to the cluster; alerts are still kept and diagnosed."""
-
-    engaged: bool
-    comment: str
-    by: str
-    at: datetime
-    until: datetime | None = Field(description="When it releases itself; null: when a person says so.")
-
-
-class PauseRequest(BaseModel):
-    """Engage or release the kill switch; the comment is kept in the audit log."""
-
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
-
-    engaged: bool
-    comment: str = Field(min_length=1, max_length=1000, pattern=r"\S", description="Why. Required.")
-    by: str = Field(min_length=1, max_length=200, pattern=r"\S", description="Who.")
-    until: AwareDatetime | None = Field(
-        default=None, strict=False, description="When it releases itself (RFC 3339 with zone); only when engaging."
-    )
-
-    @model_validator(mode="after")
-    def _is_consistent(self) -> Self:
-        if self.until is not None and not self.engaged:
-            raise ValueError("until is only for engaging")
-        if "\x00" in self.comment + self.by:
-            raise ValueError("the character NUL cannot be stored")
-        return self
-
-
-class BuildInfo(_Answer):
+class BuildInfo(Answer):
     version: str
     python: str
     platform: str
@@ -180,3 +149,9 @@ def answer(value: BaseModel | Mapping[str, Any], *, status: int = 200) -> web.Re
 
 def problem(status: int, error: str) -> web.Response:
     return answer(Problem(error=cut(error, max_length=2000)), status=status)
+
+
+def unauthorized() -> web.Response:
+    refusal = problem(401, "unauthorized")
+    refusal.headers[hdrs.WWW_AUTHENTICATE] = 'Bearer realm="remediator"'
+    return refusal

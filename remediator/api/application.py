@@ -13,6 +13,8 @@ from aiohttp.typedefs import Handler, Middleware
 from opentelemetry.trace import SpanKind
 
 from remediator.api.answers import problem
+from remediator.api.budgets import BudgetRoutes
+from remediator.api.control import ControlRoutes
 from remediator.api.deployments import DeploymentRoutes
 from remediator.api.openapi import document
 from remediator.api.operating import OperatingRoutes
@@ -37,6 +39,8 @@ def build_application(
     receiver_routes: Sequence[web.RouteDef],
     *,
     operating: OperatingRoutes,
+    control: ControlRoutes,
+    budgets: BudgetRoutes,
     incidents: IncidentRoutes,
     deployments: DeploymentRoutes,
     telemetry: Telemetry,
@@ -54,6 +58,8 @@ def build_application(
         [
             *receiver_routes,
             *operating.routes(),
+            *control.routes(),
+            *budgets.routes(),
             *incidents.routes(),
             *deployments.routes(),
             web.get("/openapi.json", openapi),

@@ -12,9 +12,9 @@ from datetime import datetime
 from typing import Any, Self
 
 from aiohttp import web
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from remediator.api.answers import answer, problem
+from remediator.api.answers import Answer, answer, problem
 from remediator.clock import Clock
 from remediator.errors import RemediatorError, cut
 from remediator.prometheus.base import Metrics
@@ -28,11 +28,7 @@ MEASURE_SECONDS = 8.0
 """How long all measures of now may take; our own command waits ten seconds for the answer."""
 
 
-class _Answer(BaseModel):
-    model_config = ConfigDict(from_attributes=True, frozen=True)
-
-
-class Deployment(_Answer):
+class Deployment(Answer):
     """One rollout of a Deployment."""
 
     cluster: str
@@ -72,12 +68,12 @@ class Deployment(_Answer):
         )
 
 
-class Deployments(_Answer):
+class Deployments(Answer):
     deployments: Sequence[Deployment]
     problem: str = Field(description="Why rollouts are not looked at now; empty: they are.")
 
 
-class Measured(_Answer):
+class Measured(Answer):
     """One number before the rollout and now; null is unknown, never zero."""
 
     name: str
@@ -86,7 +82,7 @@ class Measured(_Answer):
     now: float | None
 
 
-class DeploymentDetail(_Answer):
+class DeploymentDetail(Answer):
     deployment: Deployment
     measures: Sequence[Measured]
     measures_problem: str = Field(description="Why the numbers of now are unknown; empty: they were asked for.")

@@ -12,21 +12,28 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from remediator.api.answers import IncidentDetail, Incidents, Pause, PauseRequest, Problem, Readiness
+from remediator.api.answers import IncidentDetail, Incidents, Problem, Readiness
+from remediator.api.budgets import Budgets
+from remediator.api.control import PauseRequest, PauseStatus, ResetDone, ResetRequest, Status
 from remediator.api.deployments import DeploymentDetail, Deployments
 
 TEXT = "text/plain"
 JSON = "application/json"
 _MODELS: tuple[type[BaseModel], ...] = (
+    Budgets,
     DeploymentDetail,
     Deployments,
     IncidentDetail,
     Incidents,
-    Pause,
     PauseRequest,
+    PauseStatus,
     Problem,
     Readiness,
+    ResetDone,
+    ResetRequest,
+    Status,
 )
+_REQUESTS: Mapping[str, type[BaseModel]] = {"/api/v1/pause": PauseRequest, "/api/v1/reset": ResetRequest}
 _ALERTS = "Alertmanager's webhook (version 4). Answered with 200 once every alert is stored."
 _RELOAD = "Load the rules again. Off unless web_enable_lifecycle is set."
 
@@ -41,10 +48,15 @@ _PATHS: Mapping[str, Mapping[str, tuple[str, type[BaseModel] | None, tuple[int, 
     "/api/v1/deployments/{namespace}/{name}": {
         "get": ("One Deployment: its rollouts, the baseline and now.", DeploymentDetail, (404, 503), False)
     },
+    "/api/v1/budgets": {"get": ("Budgets: used, by which remediation, next slot.", Budgets, (400, 503), False)},
     "/api/v1/pause": {
-        "get": ("The kill switch.", Pause, (503,), False),
-        "post": ("Engage or release the kill switch.", Pause, (400, 401, 415, 503), True),
+        "get": ("The kill switch and the pauses.", PauseStatus, (503,), False),
+        "post": ("Engage or release the kill switch or a pause.", PauseStatus, (400, 401, 404, 415, 503), True),
     },
+    "/api/v1/reset": {
+        "post": ("Close a circuit breaker, or release a target.", ResetDone, (400, 401, 415, 503), True)
+    },
+    "/api/v1/status": {"get": ("What holds now, and why.", Status, (503,), False)},
     "/api/v1/status/buildinfo": {"get": ("Version and platform.", None, (), False)},
     "/api/v1/status/config": {"get": ("Settings in force.", None, (), False)},
     "/api/v1/status/flags": {"get": ("Settings in force by flag.", None, (), False)},
@@ -63,7 +75,7 @@ _AS_TEXT = ("/-/healthy", "/metrics")
 def document(version: str) -> dict[str, Any]:
     """The whole description; `version` is the service's."""
     _, definitions = models_json_schema(
-        [(model, "validation" if model is PauseRequest else "serialization") for model in _MODELS],
+        [(model, "validation" if model in _REQUESTS.values() else "serialization") for model in _MODELS],
         ref_template="#/components/schemas/{model}",
     )
     return {
@@ -91,13 +103,15 @@ def _operation(
     operation: dict[str, Any] = {"summary": summary, "responses": responses}
     if needs_token:
         operation["security"] = [{"bearer": []}, {}]
-    if path == "/api/v1/pause" and method == "post":
-        operation["requestBody"] = {"required": True, "content": {JSON: {"schema": _reference(PauseRequest)}}}
+    if path in _REQUESTS and method == "post":
+        operation["requestBody"] = {"required": True, "content": {JSON: {"schema": _reference(_REQUESTS[path])}}}
     if path == "/api/v1/incidents":
         operation["parameters"] = [
             {"name": "limit", "in": "query", "schema": {"type": "integer", "minimum": 1, "maximum": 1000}},
             {"name": "open", "in": "query", "schema": {"type": "boolean"}},
         ]
+    if path == "/api/v1/budgets":
+        operation["parameters"] = [{"name": "shadow", "in": "query", "schema": {"type": "boolean"}}]
     if path == "/api/v1/deployments":
         operation["parameters"] = [
             {"name": "limit", "in": "query", "schema": {"type": "integer", "minimum": 1, "maximum": 5000}},

@@ -1,4 +1,4 @@
-"""What operators and Prometheus ask of the process: health, readiness, reload, metrics, status, pause.
+"""What operators and Prometheus ask of the process: health, readiness, reload, metrics, status.
 
 Beside the way of an alert. `application.py` adds the routes. Paths and words are Prometheus' and Alertmanager's own
 where they have them (prometheus/prometheus `docs/management_api.md`).
@@ -12,13 +12,11 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import structlog
 from aiohttp import hdrs, web
-from pydantic import ValidationError
 
-from remediator.api.answers import BuildInfo, Part, PartStatus, Pause, PauseRequest, Readiness, answer, problem
-from remediator.clock import Clock
+from remediator.api.answers import BuildInfo, Part, PartStatus, Readiness, answer, problem, unauthorized
 from remediator.errors import ConfigError
 from remediator.settings import Settings
-from remediator.store.base import KillSwitch, Store, StoreUnavailable
+from remediator.store.base import StoreUnavailable
 from remediator.store.reading import IncidentReader
 from remediator.telemetry import Telemetry
 
@@ -29,26 +27,25 @@ _log = structlog.get_logger(__name__)
 
 
 class OperatingRoutes:
-    """Handlers over the parts that `app.py` wires. `readiness` and `reload` are its own; reload raises ConfigError."""
+    """Handlers over the parts that `app.py` wires. `is_stopped` (the kill switch), `readiness` and `reload` are
+    its own; `reload` raises ConfigError."""
 
     def __init__(
         self,
-        store: Store,
         reader: IncidentReader,
         *,
         settings: Settings,
         telemetry: Telemetry,
-        clock: Clock,
+        is_stopped: Callable[[], Awaitable[bool]],
         readiness: Callable[[], Awaitable[Sequence[Part]]],
         reload: Callable[[], Awaitable[None]],
         is_allowed: Callable[[str | None], bool],
         version: str,
     ) -> None:
-        self._store = store
         self._reader = reader
         self._settings = settings
         self._telemetry = telemetry
-        self._clock = clock
+        self._is_stopped = is_stopped
         self._readiness = readiness
         self._reload = reload
         self._is_allowed = is_allowed
@@ -64,8 +61,6 @@ class OperatingRoutes:
             web.get("/api/v1/status/buildinfo", self.build_info),
             web.get("/api/v1/status/config", self.config),
             web.get("/api/v1/status/flags", self.flags),
-            web.get("/api/v1/pause", self.show_pause),
-            web.post("/api/v1/pause", self.set_pause),
         ]
 
     async def healthy(self, _: web.Request) -> web.Response:
@@ -93,7 +88,7 @@ class OperatingRoutes:
         if not self._settings.web_enable_lifecycle:
             return problem(403, "reloading over HTTP is off (web_enable_lifecycle); SIGHUP reloads as well")
         if not self._is_allowed(request.headers.get(hdrs.AUTHORIZATION)):
-            return _unauthorized()
+            return unauthorized()
         try:
             await self._reload()
         except ConfigError as error:
@@ -105,7 +100,7 @@ class OperatingRoutes:
         try:
             async with asyncio.timeout(GAUGES_TIMEOUT_SECONDS):
                 self._telemetry.queued(await self._reader.queue_depth())
-                self._telemetry.paused(self._is_engaged(await self._store.kill_switch()))
+                self._telemetry.paused(await self._is_stopped())
         except (StoreUnavailable, TimeoutError) as error:
             _log.warning("gauges not refreshed", problem=str(error) or type(error).__name__)
         content_type, text = self._telemetry.exposition(request.headers.get(hdrs.ACCEPT, ""))
@@ -124,38 +119,6 @@ class OperatingRoutes:
         shown = self._settings.shown()
         return answer({"status": "success", "data": {name.replace("_", "-"): _flag(v) for name, v in shown.items()}})
 
-    async def show_pause(self, _: web.Request) -> web.Response:
-        return self._pause(await self._store.kill_switch())
-
-    async def set_pause(self, request: web.Request) -> web.Response:
-        """Engage or release the kill switch."""
-        if not self._is_allowed(request.headers.get(hdrs.AUTHORIZATION)):
-            return _unauthorized()
-        if request.content_type != "application/json":
-            return problem(415, "Content-Type must be application/json")
-        try:
-            wanted = PauseRequest.model_validate_json(await request.read())
-        except ValidationError as error:
-            first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-            return problem(400, ": ".join([*(str(part) for part in first["loc"]), first["msg"]]))
-        now = self._clock.now()
-        if wanted.until is not None and wanted.until <= now:
-            return problem(400, "until: must be in the future")
-        switch = KillSwitch(
-            engaged=wanted.engaged, comment=wanted.comment, by=wanted.by, at=now, until=wanted.until
-        )
-        await self._store.set_kill_switch(switch)
-        self._telemetry.paused(switch.engaged)
-        _log.warning("kill switch set", engaged=switch.engaged, by=switch.by, comment=switch.comment)
-        return self._pause(switch)
-
-    def _pause(self, switch: KillSwitch) -> web.Response:
-        shown = Pause.model_validate(switch).model_copy(update={"engaged": self._is_engaged(switch)})
-        return answer(shown)
-
-    def _is_engaged(self, switch: KillSwitch) -> bool:
-        return switch.engaged and (switch.until is None or switch.until > self._clock.now())
-
 
 def _line(part: Part) -> str:
     word = "ready" if part.is_ready else "not ready" if part.is_required else "not ready (not required)"
@@ -166,9 +129,3 @@ def _flag(value: object) -> str:
     if isinstance(value, list):
         return ",".join(str(item) for item in value)
     return "" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def _unauthorized() -> web.Response:
-    refusal = problem(401, "unauthorized")
-    refusal.headers[hdrs.WWW_AUTHENTICATE] = 'Bearer realm="remediator"'
-    return refusal

@@ -181,6 +181,126 @@ def show_deployment(
     raise typer.Exit(run(url, deployment, output))
 
 
+CommentOption = Annotated[str, typer.Option("--comment", help="Why. Required, and kept.")]
+ByOption = Annotated[str | None, typer.Option("--by", help="Who. Default: the user of this machine.")]
+TokenOption = Annotated[
+    str | None, typer.Option("--token-file", envvar="REMEDIATOR_TOKEN_FILE", help="File with the bearer token.")
+]
+RuleOption = Annotated[str | None, typer.Option("--rule", help="Only what this rule does.")]
+NamespaceOption = Annotated[str | None, typer.Option("--namespace", "-n", help="Only what is in this namespace.")]
+TargetOption = Annotated[str | None, typer.Option("--target", help="Only this one: namespace/kind/name.")]
+
+
+@app.command()
+def status(url: UrlOption = DEFAULT_URL, output: OutputOption = Output.SIMPLE) -> None:
+    """Say whether anything is written now, and what holds it back.
+
+    Example: remediator status
+    """
+    from remediator.cli.control import status as run
+
+    raise typer.Exit(run(url, output))
+
+
+@app.command()
+def budgets(
+    url: UrlOption = DEFAULT_URL,
+    shadow: Annotated[bool, typer.Option("--shadow", help="As silent mode would have used them.")] = False,
+    output: OutputOption = Output.SIMPLE,
+) -> None:
+    """Show each budget: used, by which remediation, next slot.
+
+    Example: remediator budgets --shadow
+    """
+    from remediator.cli.control import budgets as run
+
+    raise typer.Exit(run(url, output, shadow=shadow))
+
+
+@app.command()
+def pause(
+    comment: CommentOption,
+    rule: RuleOption = None,
+    namespace: NamespaceOption = None,
+    target: TargetOption = None,
+    lasts: Annotated[str | None, typer.Option("--for", help="For how long, like 1h. Default: until resumed.")] = None,
+    by: ByOption = None,
+    url: UrlOption = DEFAULT_URL,
+    token_file: TokenOption = None,
+    output: OutputOption = Output.SIMPLE,
+) -> None:
+    """Stop all writes (the kill switch), or those of one rule, namespace or target. Diagnostics go on.
+
+    Example: remediator pause --namespace shop --for 2h --comment 'migration of the database'
+    """
+    from remediator.cli.control import pause as run
+
+    subject = _subject(rule, namespace, target)
+    raise typer.Exit(
+        run(url, output, comment=comment, subject=subject, lasts=lasts, by=by, token_file=token_file)
+    )
+
+
+@app.command()
+def resume(
+    comment: CommentOption,
+    rule: RuleOption = None,
+    namespace: NamespaceOption = None,
+    target: TargetOption = None,
+    by: ByOption = None,
+    url: UrlOption = DEFAULT_URL,
+    token_file: TokenOption = None,
+    output: OutputOption = Output.SIMPLE,
+) -> None:
+    """Release the kill switch, or the pause of one rule, namespace or target.
+
+    Example: remediator resume --comment 'the storm is over'
+    """
+    from remediator.cli.control import pause as run
+
+    subject = _subject(rule, namespace, target)
+    raise typer.Exit(
+        run(url, output, comment=comment, engaged=False, subject=subject, by=by, token_file=token_file)
+    )
+
+
+@app.command()
+def reset(
+    comment: CommentOption,
+    rule: Annotated[str | None, typer.Option("--rule", help="The circuit breaker of this rule.")] = None,
+    cluster: Annotated[str | None, typer.Option("--cluster", help="The circuit breaker of this cluster.")] = None,
+    target: Annotated[
+        str | None, typer.Option("--target", help="The attempts on this one: cluster/namespace/Kind/name.")
+    ] = None,
+    by: ByOption = None,
+    url: UrlOption = DEFAULT_URL,
+    token_file: TokenOption = None,
+    output: OutputOption = Output.SIMPLE,
+) -> None:
+    """Close a circuit breaker, or release a target, after a look at why it did not help.
+
+    Example: remediator reset --rule crash-loop --comment 'the probe was wrong, fixed in 1.6'
+    """
+    from remediator.cli.control import reset as run
+
+    given = {"rule": rule, "cluster": cluster, "target": target}
+    named = [(what, subject) for what, subject in given.items() if subject is not None]
+    if len(named) != 1:
+        raise typer.BadParameter("give exactly one of --rule, --cluster and --target")
+    [(what, subject)] = named
+    raise typer.Exit(
+        run(url, output, what=what, subject=subject, comment=comment, by=by, token_file=token_file)
+    )
+
+
+def _subject(rule: str | None, namespace: str | None, target: str | None) -> dict[str, str]:
+    given = {"rule": rule, "namespace": namespace, "target": target}
+    named = {what: subject for what, subject in given.items() if subject is not None}
+    if len(named) > 1:
+        raise typer.BadParameter("give at most one of --rule, --namespace and --target")
+    return named
+
+
 @app.command()
 def version(output: OutputOption = Output.SIMPLE) -> None:
     """Print the version.

@@ -5,13 +5,14 @@ Called by `incidents.py` and `deployments.py`. Only the standard library is impo
 
 from __future__ import annotations
 
+import getpass
 import http.client
 import json
 import os
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from remediator.errors import ConfigError, RemediatorError, TransientError, cut
@@ -21,16 +22,25 @@ TIMEOUT_SECONDS = 10.0
 GOOD, FAILED, MISUSED = 0, 1, 2
 
 
-def print_answer(url: str | None, path: str, output: str, lines: Callable[[Any], Iterable[str]]) -> int:
-    """Get `path` and print it as JSON, or as `lines` makes of it. Returns the exit code.
+def print_answer(
+    url: str | None,
+    path: str,
+    output: str,
+    lines: Callable[[Any], Iterable[str]],
+    *,
+    post: Mapping[str, Any] | None = None,
+    token_file: str | None = None,
+) -> int:
+    """Get `path`, or post to it, and print the answer as JSON, or as `lines` makes of it. Returns the exit code.
 
-    `url` None: `REMEDIATOR_URL`, else this machine.
+    `url` None: `REMEDIATOR_URL`, else this machine. `token_file` None: `REMEDIATOR_TOKEN_FILE`, else no token.
     """
     if output not in ("simple", "json"):
         print(f"error: output {output!r}: expected simple or json", file=sys.stderr)
         return MISUSED
     try:
-        found = _get(url or os.environ.get("REMEDIATOR_URL") or DEFAULT_URL, path)
+        token = _token(token_file or os.environ.get("REMEDIATOR_TOKEN_FILE"))
+        found = _ask(url or os.environ.get("REMEDIATOR_URL") or DEFAULT_URL, path, post, token)
         if output == "json":
             print(json.dumps(found, indent=2))
         else:
@@ -45,14 +55,37 @@ def print_answer(url: str | None, path: str, output: str, lines: Callable[[Any],
     return GOOD
 
 
-def _get(url: str, path: str) -> Any:
-    """The JSON at `path`. Raises ConfigError for misuse, TransientError when there is no usable answer."""
+def who() -> str:
+    """Whose command this is, where nobody says: the user of this machine."""
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):
+        return "unknown"
+
+
+def _token(path: str | None) -> str | None:
+    if path is None:
+        return None
+    try:
+        with open(path, encoding="ascii") as file:
+            return file.read().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"cannot read the token file {path}: {error}") from error
+
+
+def _ask(url: str, path: str, post: Mapping[str, Any] | None, token: str | None) -> Any:
+    """The JSON of the answer. Raises ConfigError for misuse, TransientError when there is no usable answer."""
     if not url.startswith(("http://", "https://")):
         raise ConfigError(f"{url!r} is not the address of a remediator: expected http://host:port")
     # No proxy: the environment's is for the way out, and its answer would be taken for the service's.
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
-        with opener.open(url.rstrip("/") + path, timeout=TIMEOUT_SECONDS) as answer:
+        headers = {"Content-Type": "application/json"} if post is not None else {}
+        if token is not None:
+            headers["Authorization"] = f"Bearer {token}"
+        body = None if post is None else json.dumps(post).encode()
+        request = urllib.request.Request(url.rstrip("/") + path, data=body, headers=headers)
+        with opener.open(request, timeout=TIMEOUT_SECONDS) as answer:
             return json.load(answer)
     except urllib.error.HTTPError as error:
         text = _error_of(error.read(65536), fallback=f"{url} answered {error.code}")

@@ -16,6 +16,7 @@ from remediator.guards.kill_switch import KillSwitchGuard
 from remediator.guards.limits import LimitsGuard
 from remediator.guards.mode import ModeGuard
 from remediator.guards.opt_out import OptOutGuard
+from remediator.guards.pause import PauseGuard
 from remediator.guards.severity import SeverityGuard
 from remediator.guards.shared_cause import SharedCauseGuard
 from remediator.guards.still_firing import StillFiringGuard
@@ -24,6 +25,7 @@ from remediator.guards.target_state import TargetStateGuard
 
 GUARDS: tuple[Guard, ...] = (
     KillSwitchGuard(),
+    PauseGuard(),
     ModeGuard(),
     OptOutGuard(),
     BreakerGuard(),

@@ -10,6 +10,7 @@ from typing import Protocol
 from pydantic import BaseModel, ConfigDict
 
 from remediator.guards.faults import Faults
+from remediator.guards.stop import SwitchInCluster
 from remediator.kube.base import Cluster
 from remediator.kube.ownership import Wishes, wishes_of
 from remediator.kube.workload import Workload
@@ -30,6 +31,7 @@ class View:
 
     `rule`, `rule_digest` and `limits` are the rule's name, its text's, and its own bounds on how often it may
     act; `faults` count our failed calls; `severity` is the one that holds, `severity_allows` what may be done at it.
+    `switch` is the kill switch in the cluster, None: there is none.
     """
 
     plan: Plan
@@ -46,6 +48,7 @@ class View:
     cluster: Cluster
     store: Store
     faults: Sequence[Faults] = ()
+    switch: SwitchInCluster | None = None
 
     @property
     def wishes(self) -> Sequence[Wishes]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -49,12 +50,16 @@ class BudgetsGuard:
 
     async def check(self, view: View, parameters: BaseModel) -> Verdict:
         assert isinstance(parameters, Parameters)
-        of_action = parameters.action or (ROLLBACK if view.plan.action == "rollback" else ACTION)
-        of_namespace = parameters.namespace or (Limit(await self._share(view), HOUR),)
-        limits = {Scope.ACTION: of_action, Scope.NAMESPACE: of_namespace, Scope.CLUSTER: parameters.cluster}
-        return await spend(self.name, view, [Budget(scope, one) for scope in limits for one in limits[scope]])
-
-    async def _share(self, view: View) -> int:
         target = view.plan.target
         workloads = await view.store.workload_count(cluster=target.cluster, namespace=target.namespace)
-        return max(1, workloads // SHARE)
+        return await spend(self.name, view, budgets_of(parameters, view.plan.action, workloads))
+
+
+def budgets_of(parameters: Parameters, action: str, workloads: int) -> Sequence[Budget]:
+    """The budgets of one action in a namespace of so many workloads."""
+    limits = {
+        Scope.ACTION: parameters.action or (ROLLBACK if action == "rollback" else ACTION),
+        Scope.NAMESPACE: parameters.namespace or (Limit(max(1, workloads // SHARE), HOUR),),
+        Scope.CLUSTER: parameters.cluster,
+    }
+    return [Budget(scope, one) for scope in limits for one in limits[scope]]

@@ -6,8 +6,8 @@ from datetime import timedelta
 
 from pydantic import BaseModel
 
-from remediator.clock import rfc3339
 from remediator.guards.base import NoParameters, View
+from remediator.guards.stop import stopped_by_switch
 from remediator.model import Decision, Reason, Verdict
 
 LOOK_AGAIN = timedelta(minutes=1)
@@ -18,14 +18,8 @@ class KillSwitchGuard:
     parameters = NoParameters
 
     async def check(self, view: View, parameters: BaseModel) -> Verdict:
-        switch = await view.store.kill_switch()
-        if not switch.engaged or (switch.until is not None and switch.until <= view.now):
+        stop = await stopped_by_switch(view.store, view.switch, now=view.now)
+        if stop is None:
             return Verdict(self.name, Decision.ALLOW, Reason.NONE, "released")
-        until = f" until {rfc3339(switch.until)}" if switch.until else ""
-        return Verdict(
-            self.name,
-            Decision.HOLD,
-            Reason.KILL_SWITCH,
-            f"engaged by {switch.by} at {rfc3339(switch.at)}{until}: {switch.comment}",
-            until=switch.until or view.now + LOOK_AGAIN,
-        )
+        until = min(stop.until or view.now + LOOK_AGAIN, view.now + LOOK_AGAIN)
+        return Verdict(self.name, Decision.HOLD, stop.reason, stop.detail, until=until)

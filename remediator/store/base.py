@@ -29,6 +29,7 @@ from remediator.model import (
 )
 from remediator.store.budgets_base import Ledger
 from remediator.store.gates_base import Gates
+from remediator.store.pauses_base import Pauses
 
 
 class StoreUnavailable(TransientError):
@@ -121,7 +122,7 @@ class KillSwitch:
     until: datetime | None
 
 
-class Store(Ledger, Gates, Protocol):
+class Store(Ledger, Gates, Pauses, Protocol):
     """The service's memory. Every method raises StoreUnavailable when the database cannot answer."""
 
     async def accept(self, alerts: Sequence[Alert], *, at: datetime) -> Accepted:

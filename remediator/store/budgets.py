@@ -102,6 +102,12 @@ def past_actions(
     )
 
 
+def spending_namespaces(connection: sa.Connection, *, cluster: str, since: datetime) -> Sequence[str]:
+    wanted = (_COUNTS, debits.c.cluster == cluster, debits.c.at > to_micros(since))
+    names = sa.select(debits.c.namespace).distinct().where(*wanted).order_by(debits.c.namespace)
+    return list(connection.execute(names).scalars())
+
+
 def last_shadow_at(connection: sa.Connection, target_key: str) -> datetime | None:
     """When an action on the target was last recommended, and nothing but the mode kept it from being done."""
     newest = sa.select(sa.func.max(debits.c.at)).where(debits.c.target_key == target_key, ~_IS_REAL)

@@ -130,6 +130,9 @@ class Ledger(Protocol):
     ) -> tuple[PastAction, ...]:
         """What was really begun in the cluster (by one rule) and not taken back, newest first."""
 
+    async def spending_namespaces(self, *, cluster: str, since: datetime) -> Sequence[str]:
+        """Where something was done, or would have been, in order."""
+
     async def last_reset(self, what: Forgiven, subject: str) -> Reset | None: ...
 
     async def reset(self, reset: Reset) -> None:

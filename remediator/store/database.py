@@ -16,12 +16,13 @@ import sqlalchemy as sa
 from remediator.clock import Clock
 from remediator.model import AffectedPod, Alert, Bound, IncidentId, Json, Remediation, State, Target
 from remediator.store import budgets as ledger
-from remediator.store import gates, incidents, intake, queue, switches
+from remediator.store import gates, incidents, intake, pauses, queue, switches
 from remediator.store.base import Accepted, Change, CommittedRecord, KillSwitch, Record, TemplateEvent
 from remediator.store.budgets_base import Forgiven, PastAction, Reset, Spender, Use
 from remediator.store.episodes import prepare
 from remediator.store.gates_base import SeenGate
 from remediator.store.migrate import migrate
+from remediator.store.pauses_base import Pause, PauseOf
 from remediator.store.reading import IncidentRow, IncidentView
 from remediator.store.rollouts import RolloutTable
 from remediator.store.rows import record_from, to_json, to_micros
@@ -120,6 +121,9 @@ class Database:
             lambda t: ledger.past_actions(t.connection, cluster=cluster, since=since, rule=rule, limit=limit)
         )
 
+    async def spending_namespaces(self, *, cluster: str, since: datetime) -> Sequence[str]:
+        return await self._writer.read(lambda t: ledger.spending_namespaces(t.connection, cluster=cluster, since=since))
+
     async def last_reset(self, what: Forgiven, subject: str) -> Reset | None:
         return await self._writer.read(lambda t: ledger.last_reset(t.connection, what, subject))
 
@@ -156,6 +160,15 @@ class Database:
 
     async def set_kill_switch(self, switch: KillSwitch) -> None:
         await self._writer.write(lambda transaction: switches.set_kill_switch(transaction, switch))
+
+    async def pauses(self) -> Sequence[Pause]:
+        return await self._writer.read(lambda t: pauses.read(t.connection))
+
+    async def set_pause(self, pause: Pause) -> None:
+        await self._writer.write(lambda transaction: pauses.put(transaction, pause))
+
+    async def lift_pause(self, what: PauseOf, subject: str, *, by: str, comment: str, at: datetime) -> bool:
+        return await self._writer.write(lambda t: pauses.lift(t, what, subject, by=by, comment=comment, at=at))
 
     async def note(self, notes: Sequence[Record], *, at: datetime) -> None:
         await self._writer.write(lambda transaction: switches.note(transaction, notes, at=at))

@@ -164,6 +164,17 @@ affected = sa.Table(
 )
 sa.Index("ix_affected_at", affected.c.cluster, affected.c.at)
 
+pauses = sa.Table(
+    "pauses",
+    metadata,
+    sa.Column("what", sa.Text, primary_key=True),
+    sa.Column("subject", sa.Text, primary_key=True),
+    sa.Column("by", sa.Text, nullable=False),
+    sa.Column("comment", sa.Text, nullable=False),
+    sa.Column("at", Instant, nullable=False),
+    sa.Column("until", Instant),
+)
+
 kill_switch = sa.Table(
     "kill_switch",
     metadata,

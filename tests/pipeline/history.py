@@ -10,6 +10,7 @@ from remediator.actions.rollback import Rollback
 from remediator.actions.rollback.parameters import Parameters
 from remediator.model import AffectedPod, AlertStatus, Outcome, Plan, State, Target
 from remediator.store.base import Change, Record
+from remediator.store.pauses_base import Pause, PauseOf
 from tests.pipeline.world import World, node
 from tests.workloads import alert, case
 
@@ -70,6 +71,11 @@ async def on_one_node(one: World) -> None:
     """Pods of two other Deployments fail on the node where ours fails."""
     for number in range(2):
         await _looked_at(one, number, (AffectedPod(f"test/shop/Deployment/other-{number}", "p", "node-1", "", ""),))
+    await one.receive()
+
+
+async def shop_paused(one: World) -> None:
+    await one.database.set_pause(Pause(PauseOf.NAMESPACE, "shop", "me", "a migration", one.clock.now(), None))
     await one.receive()
 
 

@@ -20,7 +20,7 @@ from remediator.prometheus.base import PrometheusUnavailable, Sample
 from remediator.rules.schema import RuleSet, rule_set
 from remediator.store.base import KillSwitch
 from tests.clocks import FakeClock
-from tests.pipeline.history import acted_before, comes_and_goes, nodes_lost, on_one_node, others_alert
+from tests.pipeline.history import acted_before, comes_and_goes, nodes_lost, on_one_node, others_alert, shop_paused
 from tests.pipeline.test_ordered_rollback import Db
 from tests.pipeline.world import DEPLOYMENT, FakeMetrics, World, pod, rule, world
 from tests.workloads import NOW, alert, replica_set, template
@@ -447,6 +447,7 @@ WAYS: dict[Reason, tuple[Way, dict[str, Any]]] = {
     Reason.ATTEMPTS_USED: (acted_before(Outcome.FAILED, Outcome.FAILED, of="other", on="checkout"), {}),
     Reason.BREAKER_OPEN: (acted_before(Outcome.FAILED, Outcome.UNKNOWN), {}),
     Reason.RULE_CHANGED: (acted_before(None, digest=CRASH_LOOP.digest), {"rules": rule_set([CRASH_LOOP])}),
+    Reason.PAUSED_BY_PERSON: (shop_paused, {}),
     Reason.STORM: (others_alert(4), {}),
     Reason.SHARED_CAUSE: (on_one_node, {}),
     Reason.CLUSTER_UNHEALTHY: (nodes_lost, {}),

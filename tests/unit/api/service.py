@@ -13,17 +13,23 @@ from opentelemetry.sdk.trace.export import SpanExporter
 
 from remediator.api.answers import Part
 from remediator.api.application import build_application
+from remediator.api.budgets import BudgetRoutes
+from remediator.api.control import ControlRoutes
 from remediator.api.deployments import DeploymentRoutes
 from remediator.api.operating import OperatingRoutes
 from remediator.api.reading import IncidentRoutes
 from remediator.api.server import HttpServer
 from remediator.errors import ConfigError
+from remediator.guards.stop import Stop, stopped_by_switch
 from remediator.prometheus.base import Metrics
+from remediator.rules.load import load_rules
+from remediator.rules.shipped import shipped_rules
 from remediator.settings import Settings
 from remediator.store.database import Database, open_database
 from remediator.telemetry import Telemetry
 
 TOKEN = "Bearer operator"
+RULES = load_rules(shipped_rules())
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 
 
@@ -85,12 +91,25 @@ async def running(
             raise service.reload_failure
         service.reloads += 1
 
-    operating = OperatingRoutes(
+    async def stop() -> Stop | None:
+        return await stopped_by_switch(store, None, now=clock.now())
+
+    async def is_stopped() -> bool:
+        return await stop() is not None
+
+    control = ControlRoutes(
         store,
+        store,
+        clock=clock,
+        stop=stop,
+        is_allowed=lambda header: header == TOKEN,
+        paused=telemetry.paused,
+    )
+    operating = OperatingRoutes(
         store,
         settings=settings,
         telemetry=telemetry,
-        clock=clock,
+        is_stopped=is_stopped,
         readiness=readiness,
         reload=reload,
         is_allowed=lambda header: header == TOKEN,
@@ -99,6 +118,8 @@ async def running(
     application = build_application(
         (),
         operating=operating,
+        control=control,
+        budgets=BudgetRoutes(store, cluster="lab", rules=lambda: RULES, clock=clock),
         incidents=IncidentRoutes(store),
         deployments=DeploymentRoutes(store.rollouts, metrics=metrics, clock=clock, problem=lambda: ""),
         telemetry=telemetry,

@@ -11,7 +11,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from pydantic import TypeAdapter
 
 from remediator.api import server
-from remediator.api.answers import PauseRequest
+from remediator.api.control import PauseRequest
 from remediator.api.openapi import document
 from remediator.errors import ConfigError
 from remediator.receive.server import PATHS

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from datetime import timedelta
-from typing import Any
 
 import pytest
 
@@ -110,63 +108,3 @@ async def test_shows_the_settings_without_their_secrets() -> None:
 
 async def test_says_its_version(service: Service) -> None:
     assert (await service.get("/api/v1/status/buildinfo"))[1]["data"]["version"] == "1.2.3"
-
-
-async def test_pause_engages_shows_and_releases(service: Service) -> None:
-    until = (NOW + timedelta(hours=1)).isoformat()
-    wanted = {"engaged": True, "comment": "migration", "by": "ada", "until": until}
-    status, told = await service.ask("POST", "/api/v1/pause", json=wanted, headers=SIGNED)
-    assert status == 200
-    assert (await service.get("/api/v1/pause"))[1] == told
-    assert told == {
-        "engaged": True,
-        "comment": "migration",
-        "by": "ada",
-        "at": "2026-11-23T12:00:00Z",
-        "until": "2026-11-23T13:00:00Z",
-    }
-    assert "remediator_paused 1.0" in (await service.text("/metrics"))[1]
-    released = {"engaged": False, "comment": "done", "by": "ada"}
-    assert (await service.ask("POST", "/api/v1/pause", json=released, headers=SIGNED))[1]["engaged"] is False
-
-
-async def test_a_pause_that_ran_out_is_shown_as_released(service: Service) -> None:
-    until = (NOW + timedelta(hours=1)).isoformat()
-    wanted = {"engaged": True, "comment": "migration", "by": "ada", "until": until}
-    await service.ask("POST", "/api/v1/pause", json=wanted, headers=SIGNED)
-    service.clock.instant = NOW + timedelta(hours=2)
-    assert (await service.get("/api/v1/pause"))[1]["engaged"] is False
-
-
-@pytest.mark.parametrize(
-    ("wanted", "error"),
-    [
-        ({"engaged": True, "by": "ada"}, "comment: Field required"),
-        ({"engaged": True, "comment": "", "by": "ada"}, "comment"),
-        ({"engaged": True, "comment": "  ", "by": "ada"}, "comment"),
-        ({"engaged": True, "comment": "x"}, "by: Field required"),
-        ({"engaged": "yes", "comment": "x", "by": "ada"}, "engaged"),
-        ({"engaged": True, "comment": "x", "by": "a\x00"}, "NUL"),
-        ({"engaged": True, "comment": "x", "by": "ada", "until": "2026-11-23T11:00:00Z"}, "in the future"),
-        ({"engaged": True, "comment": "x", "by": "ada", "until": "2026-11-24T11:00:00"}, "until"),
-        ({"engaged": False, "comment": "x", "by": "ada", "until": "2026-11-24T11:00:00Z"}, "only for engaging"),
-        ({"engaged": True, "comment": "x", "by": "ada", "for": "1h"}, "for: Extra"),
-    ],
-)
-async def test_refuses_a_pause_that_is_not_clear(service: Service, wanted: dict[str, Any], error: str) -> None:
-    status, told = await service.ask("POST", "/api/v1/pause", json=wanted, headers=SIGNED)
-    assert status == 400
-    assert error in told["error"]
-    assert (await service.get("/api/v1/pause"))[1]["engaged"] is False
-
-
-async def test_pause_needs_the_token(service: Service) -> None:
-    wanted = {"engaged": True, "comment": "x", "by": "ada"}
-    status, told = await service.ask("POST", "/api/v1/pause", json=wanted)
-    assert (status, told) == (401, {"error": "unauthorized"})
-
-
-async def test_pause_is_not_for_forms(service: Service) -> None:
-    """A page of another site can post a form without being asked for leave."""
-    status, _ = await service.ask("POST", "/api/v1/pause", data={"engaged": "true"}, headers=SIGNED)
-    assert status == 415

@@ -16,6 +16,7 @@ from remediator.guards.base import View
 from remediator.guards.budgets import BudgetsGuard
 from remediator.guards.check import check
 from remediator.guards.faults import Faults
+from remediator.guards.stop import SwitchInCluster
 from remediator.kube.base import Conflict, Forbidden
 from remediator.model import (
     AffectedPod,
@@ -33,6 +34,7 @@ from remediator.model import (
 from remediator.rules.schema import PARAMETERS_OF_GUARDS
 from remediator.store.base import KillSwitch
 from remediator.store.budgets_base import Debit, Forgiven, PastAction, Reset, Spender, Use
+from remediator.store.pauses_base import Pause, PauseOf
 from remediator.units import Limit
 from tests.clocks import FakeClock
 from tests.fakes import FakeCluster
@@ -53,6 +55,7 @@ class FakeStore:
         self.past: list[PastAction] = []
         self.forgiven: dict[tuple[Forgiven, str], Reset] = {}
         self.workloads = 0
+        self.paused: list[Pause] = []
         self.alerting = 1
         self.changes: list[datetime] = [NOW]
         self.affected: list[AffectedPod] = []
@@ -87,6 +90,9 @@ class FakeStore:
 
     async def gate_seen_at(self, key: str, *, cluster: str) -> datetime | None:
         return self.gates.get(key)
+
+    async def pauses(self) -> Sequence[Pause]:
+        return self.paused
 
     async def workload_count(self, *, cluster: str, namespace: str | None = None) -> int:
         return self.workloads
@@ -217,6 +223,17 @@ def past(*outcomes: Outcome | None, target: str = "other", **changes: Any) -> Fa
 
 
 GOOD, BAD, UNKNOWN = Outcome.VERIFIED, Outcome.FAILED, Outcome.UNKNOWN
+def switch(**data: str) -> SwitchInCluster:
+    item = {"kind": "ConfigMap", "metadata": {"namespace": "r", "name": "switch"}, "data": data}
+    return SwitchInCluster("r", "switch", FakeCluster(item))
+
+
+def unreadable_switch() -> SwitchInCluster:
+    cluster = FakeCluster()
+    cluster.errors["/api/v1/namespaces/r/configmaps/switch"] = Forbidden("no")
+    return SwitchInCluster("r", "switch", cluster)
+
+
 ENGAGED = KillSwitch(True, "stop", "me", NOW, None)
 NOES: list[tuple[str, str, Decision, Reason, dict[str, Any]]] = [
     ("engaged", "kill-switch", Decision.HOLD, Reason.KILL_SWITCH, {"store": store(switch=ENGAGED)}),
@@ -226,6 +243,31 @@ NOES: list[tuple[str, str, Decision, Reason, dict[str, Any]]] = [
         Decision.HOLD,
         Reason.KILL_SWITCH,
         {"store": store(switch=replace(ENGAGED, until=NOW + timedelta(minutes=1)))},
+    ),
+    *(
+        (f"ConfigMap {name}", "kill-switch", Decision.HOLD, Reason.KILL_SWITCH, {"switch": one})
+        for name, one in {
+            "engaged": switch(engaged="true", comment="stop", by="me"),
+            "with a typo": switch(engaged="fasle"),
+            "without the word": switch(comment="stop"),
+            "until later": switch(engaged="true", until="2026-11-23T12:30:00Z"),
+            "until whenever": switch(engaged="true", until="tomorrow"),
+            "not readable": unreadable_switch(),
+        }.items()
+    ),
+    *(
+        (
+            f"paused: {what}",
+            "pause",
+            Decision.HOLD,
+            Reason.PAUSED_BY_PERSON,
+            {"store": store(paused=[Pause(what, subject, "me", "work", NOW, None)])},
+        )
+        for what, subject in (
+            (PauseOf.RULE, "crash-loop"),
+            (PauseOf.NAMESPACE, "shop"),
+            (PauseOf.TARGET, "shop/deployment/checkout"),
+        )
     ),
     ("silent settings", "mode", Decision.RECOMMEND, Reason.MODE_SILENT, {"modes": (Mode.SILENT, Mode.ACTIVE)}),
     ("silent rule", "mode", Decision.RECOMMEND, Reason.MODE_SILENT, {"modes": (Mode.ACTIVE, Mode.SILENT)}),
@@ -501,7 +543,32 @@ async def test_a_common_cause_is_named_for_all_that_share_it(name: str) -> None:
     assert (gate.reason, guard) == (reason, ruling.deciding.guard)
 
 
+@pytest.mark.parametrize(
+    "one",
+    [
+        switch(engaged="false"),
+        switch(engaged="true", until="2026-11-23T11:59:59Z"),
+        SwitchInCluster("r", "switch", FakeCluster()),
+    ],
+    ids=["released", "ran out", "not there"],
+)
+async def test_a_switch_in_the_cluster_that_is_not_engaged_stops_nobody(one: SwitchInCluster) -> None:
+    assert (await check(view(switch=one), GUARDS, parameters)).is_allowed
+
+
 WELL: list[tuple[str, str, FakeStore]] = [
+    (
+        "other things paused, and one that ran out",
+        "pause",
+        store(
+            paused=[
+                Pause(PauseOf.RULE, "other", "me", "x", NOW, None),
+                Pause(PauseOf.NAMESPACE, "crash-loop", "me", "x", NOW, None),
+                Pause(PauseOf.TARGET, "shop/deployment/cart", "me", "x", NOW, None),
+                Pause(PauseOf.NAMESPACE, "shop", "me", "x", NOW - timedelta(hours=1), NOW),
+            ]
+        ),
+    ),
     ("four targets", "storm", store(alerting=4)),
     ("four of many", "storm", store(alerting=4, workloads=500)),
     ("two of few", "storm", store(alerting=2, workloads=4)),

@@ -1,0 +1,232 @@
+"""What people set over HTTP: the kill switch, pauses, and what the ledger of actions forgives. And what holds now.
+
+Beside the way of an alert. `application.py` adds the routes; `cli/control.py` is the client people use. Every POST
+needs who and why, and leaves a record.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Annotated, Self, TypeVar
+
+import structlog
+from aiohttp import hdrs, web
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from remediator.api.answers import Answer, answer, problem, unauthorized
+from remediator.clock import Clock
+from remediator.guards.stop import Stop
+from remediator.store.base import KillSwitch, Store
+from remediator.store.budgets_base import Forgiven, Reset
+from remediator.store.pauses_base import Pause, PauseOf
+from remediator.store.reading import IncidentReader
+
+_log = structlog.get_logger(__name__)
+
+
+def _storable(text: str) -> str:
+    if "\x00" in text:
+        raise ValueError("the character NUL cannot be stored")
+    return text
+
+
+Comment = Annotated[str, Field(min_length=1, max_length=1000, pattern=r"\S"), AfterValidator(_storable)]
+By = Annotated[str, Field(min_length=1, max_length=200, pattern=r"\S"), AfterValidator(_storable)]
+Subject = Annotated[str, Field(min_length=1, max_length=600, pattern=r"\S"), AfterValidator(_storable)]
+
+
+class _Request(BaseModel):
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+    comment: Comment = Field(description="Why. Required.")
+    by: By = Field(description="Who.")
+
+
+T = TypeVar("T", bound=_Request)
+
+
+class PauseRequest(_Request):
+    """Engage or release the kill switch, or the pause of one rule, namespace or target."""
+
+    engaged: bool
+    rule: Subject | None = Field(default=None, description="Only what this rule does.")
+    namespace: Subject | None = Field(default=None, description="Only what is in this namespace.")
+    target: Subject | None = Field(default=None, description="Only this one: namespace/kind/name.")
+    until: AwareDatetime | None = Field(
+        default=None, strict=False, description="When it releases itself (RFC 3339 with zone); only when engaging."
+    )
+
+    @model_validator(mode="after")
+    def _is_consistent(self) -> Self:
+        if self.until is not None and not self.engaged:
+            raise ValueError("until is only for engaging")
+        if sum(subject is not None for subject in (self.rule, self.namespace, self.target)) > 1:
+            raise ValueError("give at most one of rule, namespace and target")
+        return self
+
+    @property
+    def subject(self) -> tuple[PauseOf, str] | None:
+        """What it is of; None: everything."""
+        named = ((PauseOf.RULE, self.rule), (PauseOf.NAMESPACE, self.namespace), (PauseOf.TARGET, self.target))
+        return next(((what, subject) for what, subject in named if subject is not None), None)
+
+
+class ResetRequest(_Request):
+    """Let the counting of what did not help begin anew: a circuit breaker's, or a target's attempts."""
+
+    what: Forgiven = Field(strict=False, description="rule, cluster or target.")
+    subject: Subject = Field(description="Name of the rule or cluster, or the target: cluster/namespace/Kind/name.")
+
+
+class PauseEntry(Answer):
+    """The pause of one rule, namespace or target."""
+
+    what: str
+    subject: str
+    comment: str
+    by: str
+    at: datetime
+    until: datetime | None
+
+
+class PauseStatus(Answer):
+    """The kill switch, and the pauses beside it. While it is engaged nothing is written to the cluster; alerts are
+    still kept and diagnosed."""
+
+    engaged: bool
+    comment: str
+    by: str
+    at: datetime
+    until: datetime | None = Field(description="When it releases itself; null: when a person says so.")
+    pauses: Sequence[PauseEntry]
+
+
+class GateEntry(Answer):
+    """A common cause that keeps many from acting."""
+
+    cluster: str
+    key: str
+    reason: str
+    detail: str
+    since: datetime
+    seen_at: datetime
+    until: datetime
+
+
+class Status(Answer):
+    """What holds now, and why."""
+
+    stopped: str = Field(description="Why nothing is written at all; empty: nothing stops it.")
+    pauses: Sequence[PauseEntry]
+    gates: Sequence[GateEntry]
+    queue: Mapping[str, int] = Field(description="State -> remediations in it, for states that are not final.")
+
+
+class ResetDone(Answer):
+    what: str
+    subject: str
+    by: str
+    comment: str
+    at: datetime
+
+
+class ControlRoutes:
+    """Handlers over the store. `stop` asks for the kill switch wherever it is; `paused` sets its gauge."""
+
+    def __init__(
+        self,
+        store: Store,
+        reader: IncidentReader,
+        *,
+        clock: Clock,
+        stop: Callable[[], Awaitable[Stop | None]],
+        is_allowed: Callable[[str | None], bool],
+        paused: Callable[[bool], None],
+    ) -> None:
+        self._store = store
+        self._reader = reader
+        self._clock = clock
+        self._stop = stop
+        self._is_allowed = is_allowed
+        self._paused = paused
+
+    def routes(self) -> list[web.RouteDef]:
+        return [
+            web.get("/api/v1/pause", self.show_pause),
+            web.post("/api/v1/pause", self.set_pause),
+            web.post("/api/v1/reset", self.reset),
+            web.get("/api/v1/status", self.status),
+        ]
+
+    async def show_pause(self, _: web.Request) -> web.Response:
+        return await self._pause()
+
+    async def set_pause(self, request: web.Request) -> web.Response:
+        """Engage or release the kill switch, or one pause."""
+        wanted = await self._read(request, PauseRequest)
+        if isinstance(wanted, web.Response):
+            return wanted
+        now = self._clock.now()
+        if wanted.until is not None and wanted.until <= now:
+            return problem(400, "until: must be in the future")
+        if (named := wanted.subject) is None:
+            switch = KillSwitch(wanted.engaged, wanted.comment, wanted.by, now, wanted.until)
+            await self._store.set_kill_switch(switch)
+            self._paused(switch.engaged)
+        elif wanted.engaged:
+            await self._store.set_pause(Pause(*named, wanted.by, wanted.comment, now, wanted.until))
+        elif not await self._store.lift_pause(*named, by=wanted.by, comment=wanted.comment, at=now):
+            return problem(404, f"{named[0]} {named[1]} is not paused")
+        what = "everything" if named is None else f"{named[0]} {named[1]}"
+        _log.warning("pause set", what=what, engaged=wanted.engaged, by=wanted.by, comment=wanted.comment)
+        return await self._pause()
+
+    async def reset(self, request: web.Request) -> web.Response:
+        """Close a circuit breaker, or release a target, as a person who has looked at it."""
+        wanted = await self._read(request, ResetRequest)
+        if isinstance(wanted, web.Response):
+            return wanted
+        done = Reset(wanted.what, wanted.subject, wanted.by, wanted.comment, self._clock.now())
+        await self._store.reset(done)
+        _log.warning("reset", what=done.what.value, subject=done.subject, by=done.by, comment=done.comment)
+        return answer(ResetDone.model_validate(done))
+
+    async def status(self, _: web.Request) -> web.Response:
+        now = self._clock.now()
+        stop = await self._stop()
+        shown = Status(
+            stopped="" if stop is None else stop.detail,
+            pauses=await self._entries(now),
+            gates=[GateEntry.model_validate(gate) for gate in await self._store.gates(at=now)],
+            queue=await self._reader.queue_depth(),
+        )
+        return answer(shown)
+
+    async def _read(self, request: web.Request, model: type[T]) -> T | web.Response:
+        if not self._is_allowed(request.headers.get(hdrs.AUTHORIZATION)):
+            return unauthorized()
+        if request.content_type != "application/json":
+            return problem(415, "Content-Type must be application/json")
+        try:
+            return model.model_validate_json(await request.read())
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+            return problem(400, ": ".join([*(str(part) for part in first["loc"]), first["msg"]]))
+
+    async def _pause(self) -> web.Response:
+        now = self._clock.now()
+        switch = await self._store.kill_switch()
+        shown = PauseStatus(
+            engaged=switch.engaged and (switch.until is None or switch.until > now),
+            comment=switch.comment,
+            by=switch.by,
+            at=switch.at,
+            until=switch.until,
+            pauses=await self._entries(now),
+        )
+        return answer(shown)
+
+    async def _entries(self, now: datetime) -> Sequence[PauseEntry]:
+        set_now = await self._store.pauses()
+        return [PauseEntry.model_validate(one) for one in set_now if one.until is None or one.until > now]
