@@ -19,6 +19,8 @@ from pathlib import Path
 import structlog
 from aiohttp import web
 
+from remediator.alertmanager.base import Alertmanager
+from remediator.alertmanager.client import AlertmanagerApi
 from remediator.api.answers import Part
 from remediator.api.application import build_application
 from remediator.api.budgets import BudgetRoutes
@@ -33,7 +35,7 @@ from remediator.guards.faults import CountedCluster, CountedMetrics, Faults
 from remediator.guards.stop import Stop, SwitchInCluster, stopped_by_switch
 from remediator.kube.base import Cluster
 from remediator.kube.client import connect
-from remediator.model import Alert, Remediation
+from remediator.model import Alert, Mode, Remediation
 from remediator.pipeline import Parts, admit
 from remediator.prometheus.base import Metrics
 from remediator.prometheus.client import PrometheusMetrics
@@ -110,6 +112,7 @@ class Service:
         database: Database,
         cluster: Cluster,
         metrics: Metrics | None,
+        alertmanager: Alertmanager | None = None,
         table: RuleTable,
         tokens: BearerTokens,
     ) -> None:
@@ -130,6 +133,7 @@ class Service:
             metrics=None if metrics is None else CountedMetrics(metrics, prometheus),
             clock=clock,
             faults=(api_server, prometheus),
+            alertmanager=alertmanager,
             switch=SwitchInCluster(*place, cluster) if (place := settings.switch_in_cluster()) else None,
             rules=lambda: table.current,
             mode=settings.mode,
@@ -176,6 +180,8 @@ class Service:
             rules=len(self._table.current.rules),
             version=VERSION,
         )
+        if self._settings.mode is Mode.ACTIVE and not self._settings.alertmanager_urls:
+            self._log.warning("silences that come after a delivery are not seen", missing="alertmanager_urls")
 
     def stop(self) -> None:
         """Begin to stop: no more alerts are accepted, nothing more is claimed."""
@@ -358,6 +364,10 @@ async def open_service(settings: Settings, *, clock: Clock) -> AsyncIterator[Ser
                 ca_file=settings.prometheus_ca_file,
             )
             stack.push_async_callback(metrics.close)
+        alertmanager: AlertmanagerApi | None = None
+        if settings.alertmanager_urls:
+            alertmanager = AlertmanagerApi(settings.alertmanager_urls, token_file=settings.alertmanager_token_file)
+            stack.push_async_callback(alertmanager.close)
         database = await open_database(settings.storage_url, clock=clock)
         stack.push_async_callback(database.close)
         service = Service(
@@ -367,6 +377,7 @@ async def open_service(settings: Settings, *, clock: Clock) -> AsyncIterator[Ser
             database=database,
             cluster=cluster,
             metrics=metrics,
+            alertmanager=alertmanager,
             table=table,
             tokens=tokens,
         )

@@ -317,6 +317,8 @@ class Reason(StrEnum):
     RULE_CHANGED = "rule-changed"
     NEEDS_APPROVAL = "needs-approval"
     ALERT_RESOLVED = "alert-resolved"
+    ALERT_SILENCED = "alert-silenced"
+    ALERT_NOT_FIRING = "alert-not-firing"
     TRUNCATED = "alerts-truncated"
     DRY_RUN_REFUSED = "dry-run-refused"
     NOT_PROVABLE = "dry-run-not-provable"

@@ -15,6 +15,7 @@ from datetime import timedelta
 
 from remediator.actions.base import SCALABLE_KINDS, Case, NamesWorkloads
 from remediator.actions.write import Written, act, read_back, read_back_undo, undo
+from remediator.alertmanager.base import Alertmanager
 from remediator.checks.verify import Verification, verify
 from remediator.clock import Clock
 from remediator.diagnose.affected import affected_pods
@@ -22,9 +23,10 @@ from remediator.diagnose.base import Named, Scene
 from remediator.diagnose.diagnose import Diagnosis, diagnose
 from remediator.errors import PermanentError
 from remediator.guards import GUARDS
-from remediator.guards.base import View
+from remediator.guards.base import NoParameters, View
 from remediator.guards.check import check
 from remediator.guards.faults import Faults
+from remediator.guards.still_firing import StillFiringGuard
 from remediator.guards.stop import Stop, SwitchInCluster, stop_of
 from remediator.journal import Journal
 from remediator.kube.base import Cluster
@@ -33,6 +35,7 @@ from remediator.kube.workload import Workload, read_workload
 from remediator.model import (
     Alert,
     Answer,
+    Decision,
     Mode,
     Outcome,
     Plan,
@@ -81,6 +84,7 @@ class Parts:
     rollouts: RolloutStore | None = None
     faults: Sequence[Faults] = ()
     switch: SwitchInCluster | None = None
+    alertmanager: Alertmanager | None = None
     decide_within: timedelta = timedelta(hours=1)
     look_every: timedelta = timedelta(seconds=5)
 
@@ -140,10 +144,10 @@ async def remediate(journal: Journal, parts: Parts) -> None:
         if not ruling.is_allowed:
             return await journal.not_allowed(ruling, view.mode)
 
-        # 7 act: the intent is durable, and debited, before a request goes out
+        # 7 act: the intent is durable, and debited, before a request goes out; what forbids it is looked at once more
         if not await journal.intend(ruling):
             return None
-        if (stop := await stopped(journal, parts)) is not None:
+        if (stop := await stopped(journal, parts) or await no_longer_true(view)) is not None:
             return await journal.stopped(stop)
         await act_on(journal, parts, await act(journal.plan, journal.step, cluster=cluster, clock=clock))
 
@@ -251,6 +255,12 @@ async def stopped(journal: Journal, parts: Parts) -> Stop | None:
     return await stop_of(parts.store, parts.switch, rule=rule, target=target, now=parts.clock.now())
 
 
+async def no_longer_true(view: View) -> Stop | None:
+    """Why the alert is no reason to act any more, None: it is. The guards before the intent may have taken a minute."""
+    verdict = await StillFiringGuard().check(view, NoParameters())
+    return None if verdict.decision is Decision.ALLOW else Stop(verdict.reason, verdict.detail, verdict.until)
+
+
 async def as_watched(target: Target, workload: Workload, parts: Parts) -> Workload:
     """The picture with what the deployment watch knows of its age: the best signal of a recent rollout."""
     if parts.rollouts is None or target.kind != "Deployment":
@@ -324,4 +334,6 @@ def view_of(plan: Plan, rule: Rule, severity: int, scene: Scene, parts: Parts) -
         store=parts.store,
         faults=parts.faults,
         switch=parts.switch,
+        metrics=parts.metrics,
+        alertmanager=parts.alertmanager,
     )

@@ -25,7 +25,7 @@ from remediator.model import Mode
 SERVICE_ACCOUNT_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 KILL_SWITCH_NAME = "remediator-kill-switch"
 _USERINFO = re.compile(r"(?<=://)([^/@:]*):?[^/@]*@")
-_LISTS = ("rules", "web_token_files", "protected_namespaces")
+_LISTS = ("rules", "alertmanager_urls", "web_token_files", "protected_namespaces")
 
 Strings = Annotated[tuple[str, ...], NoDecode]
 Paths = Annotated[tuple[Path, ...], NoDecode]
@@ -79,6 +79,12 @@ class Settings(BaseSettings):
         pattern=r"^https?://",
         description="Base URL of Prometheus. None: what needs metrics is unknown, and does not act.",
     )
+    alertmanager_urls: Strings = Field(
+        (),
+        description="Base URLs of all replicas of Alertmanager, asked before each write whether the alert is still "
+        "there and nobody silenced it. Empty: only what it delivered is known.",
+    )
+    alertmanager_token_file: Path | None = Field(None, description="File with a bearer token for Alertmanager.")
     prometheus_token_file: Path | None = Field(None, description="File with a bearer token for Prometheus.")
     prometheus_ca_file: Path | None = Field(None, description="CA bundle (PEM) for Prometheus. None: the system's.")
     otlp_endpoint: str | None = Field(

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
 from typing import Any
 
 from remediator.cli.reading import MISUSED, clean, columns, print_answer, to_seconds, who
+from remediator.clock import SystemClock, rfc3339
 from remediator.units import parse_duration
 
 
@@ -41,7 +41,7 @@ def pause(
     body: dict[str, Any] = {"engaged": engaged, "comment": comment, "by": by or who(), **(subject or {})}
     if lasts is not None:
         try:
-            body["until"] = (datetime.now(UTC) + parse_duration(lasts)).isoformat()
+            body["until"] = rfc3339(SystemClock().now() + parse_duration(lasts))
         except ValueError as error:
             print(f"error: --for: {error}", file=sys.stderr)
             return MISUSED

@@ -46,6 +46,9 @@ def serve(
     tokens: Annotated[list[Path] | None, typer.Option("--web.token-file", help="Bearer token file; repeat.")] = None,
     storage: Annotated[str | None, typer.Option("--storage.url", help="Database URL.")] = None,
     prometheus: Annotated[str | None, typer.Option("--prometheus.url", help="Base URL of Prometheus.")] = None,
+    alertmanager: Annotated[
+        list[str] | None, typer.Option("--alertmanager.url", help="Base URL of an Alertmanager; repeat for replicas.")
+    ] = None,
     kubeconfig: Annotated[Path | None, typer.Option("--kubeconfig", help="Kubeconfig file.")] = None,
     context: Annotated[str | None, typer.Option("--context", help="Context of the kubeconfig.")] = None,
     events: Annotated[bool | None, typer.Option("--events/--no-events", help="Write Kubernetes Events.")] = None,
@@ -66,6 +69,7 @@ def serve(
         "web_token_files": tuple(tokens) if tokens else None,
         "storage_url": storage,
         "prometheus_url": prometheus,
+        "alertmanager_urls": tuple(alertmanager) if alertmanager else None,
         "kubeconfig": kubeconfig,
         "kube_context": context,
         "events": events,

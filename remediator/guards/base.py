@@ -9,12 +9,14 @@ from typing import Protocol
 
 from pydantic import BaseModel, ConfigDict
 
+from remediator.alertmanager.base import Alertmanager
 from remediator.guards.faults import Faults
 from remediator.guards.stop import SwitchInCluster
 from remediator.kube.base import Cluster
 from remediator.kube.ownership import Wishes, wishes_of
 from remediator.kube.workload import Workload
 from remediator.model import Alert, Mode, Plan, Verdict, most_cautious
+from remediator.prometheus.base import Metrics
 from remediator.store.base import Store
 from remediator.units import Limit
 
@@ -49,6 +51,8 @@ class View:
     store: Store
     faults: Sequence[Faults] = ()
     switch: SwitchInCluster | None = None
+    metrics: Metrics | None = None
+    alertmanager: Alertmanager | None = None
 
     @property
     def wishes(self) -> Sequence[Wishes]:

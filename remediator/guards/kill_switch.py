@@ -10,7 +10,7 @@ from remediator.guards.base import NoParameters, View
 from remediator.guards.stop import stopped_by_switch
 from remediator.model import Decision, Reason, Verdict
 
-LOOK_AGAIN = timedelta(minutes=1)
+LOOK_AGAIN = timedelta(seconds=30)
 
 
 class KillSwitchGuard:

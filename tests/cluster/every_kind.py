@@ -102,6 +102,7 @@ async def read_everything(cluster: KubernetesCluster, namespace: str) -> dict[st
         found[label] = await resolve(firing(**labels), spec, cluster=cluster, protected_namespaces=frozenset())
     resolved = found["pod"]
     assert isinstance(resolved, Resolved), resolved
+    await cluster.list("/api/v1/nodes")  # the cluster gates
     clock = SystemClock()
     workload = await read_workload(resolved.target, cluster, clock)
     assert workload is not None

@@ -16,11 +16,14 @@ import pytest
 
 from remediator.clock import rfc3339
 from tests.cluster import audit
+from tests.cluster.conftest import StartPrometheus
 from tests.cluster.controlplane import ControlPlane
 from tests.cluster.credentials import ACTIVE
 from tests.cluster.lossy import Fate, LossyProxy
+from tests.cluster.monitoring import Exporter, Prometheus, prometheus_config
 from tests.cluster.service import RunningService, rules_with
 from tests.cluster.steps import App
+from tests.cluster.test_way_of_one_alert import CRASH_LOOPING, alert_rules, crashing_pods, sample
 from tests.cluster.waiting import wait_for
 from tests.unit.receive.bodies import body, element
 
@@ -32,17 +35,28 @@ Start = Callable[[Fate], tuple[LossyProxy, RunningService]]
 
 
 @pytest.fixture
-def app(control_plane: ControlPlane, namespace: str) -> App:
-    """A good release, then one that crashes."""
+def app(control_plane: ControlPlane, namespace: str, exporter: Exporter, prometheus: Prometheus) -> App:
+    """A good release, then one that crashes; Prometheus knows."""
     shop = App(control_plane, namespace)
     shop.deploy(GOOD)
     shop.release(BAD)
+    [pod, *_] = wait_for(lambda: crashing_pods(control_plane, namespace), timeout_seconds=30, what="a crashing pod")
+    sample(exporter, pod)
+    wait_for(lambda: prometheus.query(CRASH_LOOPING), timeout_seconds=20, what="Prometheus knows of it")
     return shop
 
 
 @pytest.fixture
-def start(control_plane: ControlPlane, permissions: None, tmp_path: Path) -> Iterator[Start]:
-    """The service in active mode behind a proxy that loses its write; without Prometheus, pods are the proof."""
+def prometheus(exporter: Exporter, start_prometheus: StartPrometheus, tmp_path: Path) -> Prometheus:
+    """It runs the alert's rule, so that the alert can be seen to be true still."""
+    return start_prometheus(prometheus_config(targets=[exporter.target], rule_files=[alert_rules(tmp_path)]))
+
+
+@pytest.fixture
+def start(
+    control_plane: ControlPlane, permissions: None, exporter: Exporter, prometheus: Prometheus, tmp_path: Path
+) -> Iterator[Start]:
+    """The service in active mode behind a proxy that loses its write; pods are the proof."""
     with ExitStack() as stack:
 
         def started(fate: Fate) -> tuple[LossyProxy, RunningService]:
@@ -53,7 +67,12 @@ def start(control_plane: ControlPlane, permissions: None, tmp_path: Path) -> Ite
                 tmp_path / "rules", expect=["rollout-complete", "pods-ready"], within="60s", stable_for="1s"
             )
             kubeconfig = proxy.kubeconfig(tmp_path, token=control_plane.token(ACTIVE))
-            flags = ("--mode=active", f"--config.file={settings}", f"--kubeconfig={kubeconfig}")
+            flags = (
+                "--mode=active",
+                f"--config.file={settings}",
+                f"--kubeconfig={kubeconfig}",
+                f"--prometheus.url={prometheus.url}",
+            )
             service = RunningService(control_plane, tmp_path / "service", user=ACTIVE, flags=flags, rules=rules)
             return proxy, stack.enter_context(service)
 

@@ -95,7 +95,7 @@ def table(
                 control_plane,
                 folder / "service",
                 user=ACTIVE,
-                flags=("--mode=active", f"--prometheus.url={prometheus.url}"),
+                flags=("--mode=active", f"--prometheus.url={prometheus.url}", f"--alertmanager.url={alertmanager.url}"),
                 rules=active_table(folder / "rules", within="90s", stable_for="3s"),
             )
         )

@@ -112,7 +112,12 @@ def crashing(control_plane: ControlPlane, namespace: str, permissions: None) -> 
 def serve(control_plane: ControlPlane, monitored: Monitored, folder: Path, *, user: str, mode: str) -> RunningService:
     """The service with the shipped table, whose verification takes seconds here instead of minutes."""
     rules = rules_with(folder / "rules", within="90s", stable_for="3s")
-    flags = (f"--mode={mode}", "--log.level=debug", f"--prometheus.url={monitored.prometheus.url}")
+    flags = (
+        f"--mode={mode}",
+        "--log.level=debug",
+        f"--prometheus.url={monitored.prometheus.url}",
+        f"--alertmanager.url={monitored.alertmanager.url}",
+    )
     return RunningService(control_plane, folder / "service", user=user, flags=flags, rules=rules)
 
 
@@ -150,6 +155,34 @@ def test_a_crashing_release_is_rolled_back_and_verified(
     notes = control_plane.kubectl("get", "events", "-n", namespace).stdout
     assert "RolledBack" in notes
     assert "Verified" in notes
+
+
+def test_a_silence_that_comes_after_the_delivery_holds_it_until_it_ends(
+    control_plane: ControlPlane, namespace: str, crashing: dict[str, Any], monitored: Monitored, tmp_path: Path
+) -> None:
+    """Paused while the alert comes; silenced; resumed: nothing is written. The silence ends, and it acts."""
+    with serve(control_plane, monitored, tmp_path, user=ACTIVE, mode="active") as service:
+
+        def held_by(reason: str) -> bool:
+            return any((i["outcome"], i["reason"]) == ("held", reason) for i in service.incidents())
+
+        assert service.cli("pause", "--namespace", namespace, "--comment", "first look").returncode == 0
+        monitored.alertmanager.reload(alertmanager_config(f"{service.url}/api/v1/alerts"))
+        sample(monitored.exporter, crashing)
+        wait_for(lambda: held_by("paused-by-person"), timeout_seconds=60, what="it is held by the pause")
+        silence = monitored.alertmanager.silence({"namespace": namespace})
+        assert service.cli("resume", "--namespace", namespace, "--comment", "silenced now").returncode == 0
+        wait_for(lambda: held_by("alert-silenced"), timeout_seconds=60, what="it is held by the silence")
+        before = [event for event in control_plane.writes(ACTIVE, namespace) if not is_event(event)]
+        monitored.alertmanager.expire(silence)
+        wait_for(lambda: is_gone(control_plane, crashing), timeout_seconds=60, what="the bad pod is gone")
+        monitored.exporter.clear()
+
+    assert before == []
+
+
+def is_event(write: dict[str, Any]) -> bool:
+    return bool(write["objectRef"]["resource"] == "events")
 
 
 def test_silent_mode_recommends_the_same_plan_and_writes_nothing(

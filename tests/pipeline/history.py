@@ -8,7 +8,8 @@ from datetime import timedelta
 
 from remediator.actions.rollback import Rollback
 from remediator.actions.rollback.parameters import Parameters
-from remediator.model import AffectedPod, AlertStatus, Outcome, Plan, State, Target
+from remediator.alertmanager.base import Listed
+from remediator.model import AffectedPod, Alert, AlertStatus, Outcome, Plan, State, Target
 from remediator.store.base import Change, Record
 from remediator.store.pauses_base import Pause, PauseOf
 from tests.pipeline.world import World, node
@@ -76,6 +77,32 @@ async def on_one_node(one: World) -> None:
 
 async def shop_paused(one: World) -> None:
     await one.database.set_pause(Pause(PauseOf.NAMESPACE, "shop", "me", "a migration", one.clock.now(), None))
+    await one.receive()
+
+
+class Lists:
+    """An Alertmanager that says this of every alert; `asked` counts the questions."""
+
+    def __init__(self, listed: Listed | None, *, then: Listed | None = None, after: int = 10**9) -> None:
+        self._listed = listed
+        self._then = then
+        self._after = after
+        self.asked = 0
+
+    async def look_up(self, alert: Alert) -> Listed | None:
+        self.asked += 1
+        return self._listed if self.asked <= self._after else self._then
+
+    async def close(self) -> None: ...
+
+
+async def silenced(one: World) -> None:
+    one.alertmanager = Lists(Listed(("silence 5e6a",)))
+    await one.receive()
+
+
+async def not_listed(one: World) -> None:
+    one.alertmanager = Lists(None)
     await one.receive()
 
 

@@ -20,7 +20,16 @@ from remediator.prometheus.base import PrometheusUnavailable, Sample
 from remediator.rules.schema import RuleSet, rule_set
 from remediator.store.base import KillSwitch
 from tests.clocks import FakeClock
-from tests.pipeline.history import acted_before, comes_and_goes, nodes_lost, on_one_node, others_alert, shop_paused
+from tests.pipeline.history import (
+    acted_before,
+    comes_and_goes,
+    nodes_lost,
+    not_listed,
+    on_one_node,
+    others_alert,
+    shop_paused,
+    silenced,
+)
 from tests.pipeline.test_ordered_rollback import Db
 from tests.pipeline.world import DEPLOYMENT, FakeMetrics, World, pod, rule, world
 from tests.workloads import NOW, alert, replica_set, template
@@ -448,6 +457,8 @@ WAYS: dict[Reason, tuple[Way, dict[str, Any]]] = {
     Reason.BREAKER_OPEN: (acted_before(Outcome.FAILED, Outcome.UNKNOWN), {}),
     Reason.RULE_CHANGED: (acted_before(None, digest=CRASH_LOOP.digest), {"rules": rule_set([CRASH_LOOP])}),
     Reason.PAUSED_BY_PERSON: (shop_paused, {}),
+    Reason.ALERT_SILENCED: (silenced, {}),
+    Reason.ALERT_NOT_FIRING: (not_listed, {}),
     Reason.STORM: (others_alert(4), {}),
     Reason.SHARED_CAUSE: (on_one_node, {}),
     Reason.CLUSTER_UNHEALTHY: (nodes_lost, {}),

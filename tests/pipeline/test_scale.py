@@ -13,6 +13,7 @@ import pytest
 from remediator.clock import rfc3339
 from remediator.kube.base import Conflict, ReplyLost, path_of
 from remediator.model import Json, Request, State
+from remediator.prometheus.base import Sample
 from remediator.rules.schema import rule_set
 from remediator.simulate.answers import Refused
 from remediator.simulate.patching import patched
@@ -101,6 +102,7 @@ RULES = rule_set(
     ]
 )
 ALERT = alert(labels={"alertname": "Saturated", "namespace": "shop", "deployment": "checkout"})
+FIRING = Sample({"namespace": "shop", "deployment": "checkout"}, 1.0)
 
 
 @asynccontextmanager
@@ -109,7 +111,8 @@ async def world() -> AsyncIterator[tuple[World, Busy]]:
     busy = Busy(clock)
     database = await open_database("sqlite:///:memory:", clock=clock)
     try:
-        one = World(clock, busy, FakeMetrics(busy, clock), database, rules=RULES)  # type: ignore[arg-type]  # it is a cluster
+        metrics = FakeMetrics(busy, clock, extra=[FIRING])  # type: ignore[arg-type]  # it is a cluster
+        one = World(clock, busy, metrics, database, rules=RULES)  # type: ignore[arg-type]
         await one.receive(ALERT)
         yield one, busy
     finally:

@@ -14,6 +14,7 @@ import pytest
 from remediator.clock import rfc3339
 from remediator.kube.base import Conflict, Forbidden, path_of
 from remediator.model import AlertStatus, Json, Request, State
+from remediator.prometheus.base import Sample
 from remediator.rules.schema import rule_set
 from remediator.simulate.answers import Refused
 from remediator.simulate.patching import patched
@@ -140,6 +141,7 @@ RULES = rule_set(
     ]
 )
 ALERT = alert(labels={"alertname": "AllPending", "namespace": "shop", "deployment": "checkout"})
+FIRING = Sample({"namespace": "shop", "deployment": "checkout"}, 1.0)
 
 
 @asynccontextmanager
@@ -149,7 +151,8 @@ async def full(**changes: Any) -> AsyncIterator[tuple[World, Full]]:
     database = await open_database("sqlite:///:memory:", clock=clock)
     try:
         shop = Shop(clock)
-        one = World(clock, shop, FakeMetrics(shop, clock), database, rules=RULES, cluster=cluster, **changes)
+        metrics = FakeMetrics(shop, clock, extra=[FIRING])
+        one = World(clock, shop, metrics, database, rules=RULES, cluster=cluster, **changes)
         await one.receive(ALERT)
         yield one, cluster
     finally:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
+from remediator.alertmanager.base import Alertmanager
 from remediator.clock import rfc3339
 from remediator.guards.faults import Faults
 from remediator.journal import Journal
@@ -220,6 +221,7 @@ class World:
     store: Store | None = None
     cluster: Cluster | None = None
     faults: Sequence[Faults] = ()
+    alertmanager: Alertmanager | None = None
 
     @property
     def parts(self) -> Parts:
@@ -231,6 +233,7 @@ class World:
             rules=lambda: self.rules,
             mode=self.mode,
             faults=self.faults,
+            alertmanager=self.alertmanager,
             protected_namespaces=frozenset({"kube-system"}),
         )
 

@@ -11,6 +11,7 @@ import pytest
 
 from remediator.actions.rollback import Rollback
 from remediator.actions.rollback.parameters import Parameters
+from remediator.alertmanager.base import Listed
 from remediator.guards import GUARDS
 from remediator.guards.base import View
 from remediator.guards.budgets import BudgetsGuard
@@ -18,6 +19,7 @@ from remediator.guards.check import check
 from remediator.guards.faults import Faults
 from remediator.guards.stop import SwitchInCluster
 from remediator.kube.base import Conflict, Forbidden
+from remediator.kube.workload import Workload
 from remediator.model import (
     AffectedPod,
     AtOnce,
@@ -31,6 +33,7 @@ from remediator.model import (
     Scope,
     Target,
 )
+from remediator.prometheus.base import AlertingRule, Sample
 from remediator.rules.schema import PARAMETERS_OF_GUARDS
 from remediator.store.base import KillSwitch
 from remediator.store.budgets_base import Debit, Forgiven, PastAction, Reset, Spender, Use
@@ -38,7 +41,8 @@ from remediator.store.pauses_base import Pause, PauseOf
 from remediator.units import Limit
 from tests.clocks import FakeClock
 from tests.fakes import FakeCluster
-from tests.workloads import NOW, TARGET, alert, case, workload
+from tests.workloads import NOW, TARGET, alert, case
+from tests.workloads import workload as bare_workload
 
 PATH = "/apis/apps/v1/namespaces/shop/deployments/checkout"
 
@@ -107,6 +111,37 @@ class FakeStore:
         return [Debit(RemediationId(1), at) for at in times if at > now - budget.limit.per]
 
 
+def workload(**changes: Any) -> Workload:
+    """The workload of the story with the pod that the alert is about."""
+    pod = {"metadata": {"namespace": "shop", "name": "checkout-3-a"}, "spec": {}, "status": {}}
+    return bare_workload(**{"pods": (pod,), **changes})
+
+
+class CrashMetrics:
+    """A Prometheus that runs the alert's rule; its expression holds for these series."""
+
+    def __init__(self, *series: dict[str, str], age: float = 0, health: str = "ok", is_known: bool = True) -> None:
+        self._series = series or ({"namespace": "shop", "pod": "checkout-3-a"},)
+        self._rule = AlertingRule(alert().name, "crashes", {}, health, 30.0, NOW - timedelta(seconds=age))
+        self._is_known = is_known
+
+    async def query(self, expression: str, *, at: datetime | None = None) -> Sequence[Sample]:
+        return [Sample(labels, 1.0) for labels in self._series if labels]
+
+    async def alerting_rules(self, alertname: str) -> Sequence[AlertingRule]:
+        return [self._rule] if self._is_known else []
+
+
+class Lists:
+    """An Alertmanager with this to say of every alert."""
+
+    def __init__(self, listed: Listed | None) -> None:
+        self._listed = listed
+
+    async def look_up(self, alert: Any) -> Listed | None:
+        return self._listed
+
+
 def view(**changes: Any) -> View:
     """A plan that every guard allows, in active mode; `changes` replace parts of what they see."""
     plan = Rollback().plan(case(), Parameters())
@@ -128,6 +163,8 @@ def view(**changes: Any) -> View:
         "now": NOW,
         "cluster": cluster,
         "store": FakeStore(),
+        "metrics": CrashMetrics(),
+        "alertmanager": Lists(Listed(())),
     }
     return View(**{**facts, **changes})
 
@@ -342,6 +379,26 @@ NOES: list[tuple[str, str, Decision, Reason, dict[str, Any]]] = [
         {"store": store(changes=[NOW - timedelta(minutes=minute) for minute in (29, 20, 10)])},
     ),
     ("resolved", "still-firing", Decision.REFUSE, Reason.ALERT_RESOLVED, {"store": store(resolved=True)}),
+    (
+        "silenced",
+        "still-firing",
+        Decision.HOLD,
+        Reason.ALERT_SILENCED,
+        {"alertmanager": Lists(Listed(("silence 5e6a",)))},
+    ),
+    ("not listed", "still-firing", Decision.HOLD, Reason.ALERT_NOT_FIRING, {"alertmanager": Lists(None)}),
+    ("no longer true", "still-firing", Decision.HOLD, Reason.ALERT_NOT_FIRING, {"metrics": CrashMetrics({})}),
+    (
+        "true of others only",
+        "still-firing",
+        Decision.HOLD,
+        Reason.ALERT_NOT_FIRING,
+        {"metrics": CrashMetrics({"namespace": "pay", "pod": "a"}, {"namespace": "shop", "pod": "other"})},
+    ),
+    ("no Prometheus", "still-firing", Decision.REFUSE, Reason.FACT_MISSING, {"metrics": None}),
+    ("no such rule", "still-firing", Decision.REFUSE, Reason.FACT_MISSING, {"metrics": CrashMetrics(is_known=False)}),
+    ("a sick rule", "still-firing", Decision.REFUSE, Reason.FACT_MISSING, {"metrics": CrashMetrics(health="err")}),
+    ("a stale rule", "still-firing", Decision.REFUSE, Reason.FACT_MISSING, {"metrics": CrashMetrics(age=91)}),
     ("truncated", "still-firing", Decision.RECOMMEND, Reason.TRUNCATED, {"alert": alert(truncated=2)}),
     (
         "too early",

@@ -1,0 +1,99 @@
+"""Alertmanager's API v2 over HTTP, of all replicas of one cluster of them.
+
+Alerts are not gossiped between replicas and silences are, so an alert that one replica has is there, and one that any
+replica calls suppressed is muted. Source: prometheus/alertmanager `api/v2/openapi.yaml`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import aiohttp
+
+from remediator.alertmanager.base import AlertmanagerUnavailable, Listed
+from remediator.errors import ConfigError, cut
+from remediator.model import Alert, Json
+from remediator.prometheus.base import label_value
+
+TIMEOUT_SECONDS = 5.0
+MAX_BYTES = 16 * 1024 * 1024
+FILTERED_BY = ("alertname", "namespace")
+"""Labels that narrow the list; the fingerprint decides."""
+
+
+class AlertmanagerApi:
+    """Every replica in `urls` is asked. `token_file` holds a bearer token, read again for each question."""
+
+    def __init__(self, urls: Sequence[str], *, token_file: Path | None = None) -> None:
+        """Raises ConfigError for an address that is none."""
+        for url in urls:
+            if not url.startswith(("http://", "https://")):
+                raise ConfigError(f"not a URL of an Alertmanager: {cut(url)!r}; write http://host:port")
+        self._urls = [url.rstrip("/") for url in urls]
+        self._token_file = token_file
+        self._session: aiohttp.ClientSession | None = None
+
+    async def look_up(self, alert: Alert) -> Listed | None:
+        answers = await asyncio.gather(*(self._ask(url, alert) for url in self._urls), return_exceptions=True)
+        found = [one for one in answers if isinstance(one, list)]
+        for error in answers:
+            if isinstance(error, BaseException) and not isinstance(error, AlertmanagerUnavailable):
+                raise error
+        if not found:
+            raise AlertmanagerUnavailable("; ".join(str(error) for error in answers))
+        same = [item for items in found for item in items if item.get("fingerprint") == alert.fingerprint]
+        if not same:
+            return None
+        return Listed(tuple(dict.fromkeys(name for item in same for name in _muted_by(item))))
+
+    async def close(self) -> None:
+        if self._session is not None:
+            await self._session.close()
+
+    async def _ask(self, url: str, alert: Alert) -> list[Json]:
+        filters = [
+            ("filter", f"{name}={label_value(alert.labels[name])}") for name in FILTERED_BY if name in alert.labels
+        ]
+        try:
+            async with asyncio.timeout(TIMEOUT_SECONDS):
+                headers = await asyncio.to_thread(self._headers)
+                session = self._open()
+                async with session.get(f"{url}/api/v2/alerts", params=filters, headers=headers) as answer:
+                    body = await answer.content.read(MAX_BYTES)
+                    if answer.status != 200:
+                        raise AlertmanagerUnavailable(f"Alertmanager {_place(url)} answered {answer.status}")
+                    if not answer.content.at_eof():
+                        raise AlertmanagerUnavailable(f"Alertmanager {_place(url)} answered with more than 16 MiB")
+                    items = json.loads(body)
+        except (TimeoutError, aiohttp.ClientError, OSError, ValueError) as error:
+            why = cut(str(error)) or type(error).__name__
+            raise AlertmanagerUnavailable(f"Alertmanager {_place(url)}: {why}") from error
+        if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
+            raise AlertmanagerUnavailable(f"Alertmanager {_place(url)} does not answer as its API says")
+        return items
+
+    def _open(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            self._session = aiohttp.ClientSession(trust_env=True)
+        return self._session
+
+    def _headers(self) -> dict[str, str]:
+        if self._token_file is None:
+            return {}
+        return {"Authorization": f"Bearer {self._token_file.read_text(encoding='ascii').strip()}"}
+
+
+def _muted_by(item: Json) -> list[str]:
+    status = item.get("status") or {}
+    if status.get("state") != "suppressed":
+        return []
+    words = (("silencedBy", "silence"), ("inhibitedBy", "inhibited by"), ("mutedBy", "mute time"))
+    named = [f"{word} {cut(str(one), max_length=80)}" for key, word in words for one in status.get(key) or ()]
+    return named or ["suppressed"]
+
+
+def _place(url: str) -> str:
+    return url.rpartition("@")[2] if "@" in url else url

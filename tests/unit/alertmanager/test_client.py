@@ -1,0 +1,95 @@
+"""The client against what a real Alertmanager answered: listed, muted and why; and every way not to answer."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from remediator.alertmanager.base import AlertmanagerUnavailable, Listed
+from remediator.alertmanager.client import AlertmanagerApi
+from remediator.errors import ConfigError
+from tests.unit.scripted_server import DROP, HANG, Answer, ScriptedServer
+from tests.workloads import alert
+
+LIST = json.loads((Path(__file__).parents[2] / "data" / "payloads" / "api-v2-alerts.json").read_text())
+ACTIVE, SILENCED, INHIBITED = "b858091acc0265a6", "ba70311ee0546673", "e6ccfbba7309150c"
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[ScriptedServer]:
+    one = ScriptedServer()
+    await one.start()
+    one.answers(Answer(body=LIST))
+    yield one
+    await one.stop()
+
+
+async def looked_up(fingerprint: str, *urls: str, token: Path | None = None) -> Listed | None:
+    client = AlertmanagerApi(urls, token_file=token)
+    try:
+        return await client.look_up(alert(fingerprint=fingerprint))
+    finally:
+        await client.close()
+
+
+@pytest.mark.parametrize(
+    ("fingerprint", "listed"),
+    [
+        (ACTIVE, Listed(())),
+        (SILENCED, Listed(("silence 6a815f74-c5f8-491a-85a5-4b75af75d9c9",))),
+        (INHIBITED, Listed(("inhibited by 4b56b2b678ba6979",))),
+        ("0" * 16, None),
+    ],
+)
+async def test_what_it_says_of_an_alert(server: ScriptedServer, fingerprint: str, listed: Listed | None) -> None:
+    assert await looked_up(fingerprint, server.url) == listed
+
+
+async def test_asks_with_escaped_matchers_and_the_token(server: ScriptedServer, tmp_path: Path) -> None:
+    token = tmp_path / "token"
+    token.write_text("abc\n")
+    client = AlertmanagerApi([f"{server.url}/am/"], token_file=token)
+    await client.look_up(alert(labels={"alertname": 'a"} or b', "namespace": "shop"}))
+    await client.close()
+    [asked] = server.asked
+    assert (asked.method, asked.path, asked.headers["Authorization"]) == ("GET", "/am/api/v2/alerts", "Bearer abc")
+    assert asked.query["filter"] == 'alertname="a\\"} or b"'
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [HANG, DROP, Answer(500), Answer(401), Answer(body=b"not json"), Answer(body={}), Answer(body=["x"])],
+    ids=["hang", "drop", "500", "401", "no json", "no list", "no objects"],
+)
+async def test_no_usable_answer_is_no_answer(
+    server: ScriptedServer, answer: Answer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("remediator.alertmanager.client.TIMEOUT_SECONDS", 0.3)
+    server.answers(answer)
+    with pytest.raises(AlertmanagerUnavailable, match=r"127\.0\.0\.1"):
+        await looked_up(ACTIVE, server.url)
+
+
+async def test_one_replica_that_answers_is_enough_and_one_that_mutes_too(server: ScriptedServer) -> None:
+    other = ScriptedServer()
+    await other.start()
+    try:
+        other.answers(Answer(body=[]))
+        assert await looked_up(ACTIVE, other.url, server.url) == Listed(())
+        other.answers(Answer(500))
+        assert await looked_up(ACTIVE, server.url, other.url) == Listed(())
+        muted = [item for item in LIST if item["fingerprint"] == SILENCED]
+        other.answers(Answer(body=[{**muted[0], "fingerprint": ACTIVE}]))
+        found = await looked_up(ACTIVE, server.url, other.url)
+        assert found is not None
+        assert found.muted_by
+    finally:
+        await other.stop()
+
+
+def test_refuses_what_is_no_address() -> None:
+    with pytest.raises(ConfigError, match="alertmanager:9093"):
+        AlertmanagerApi(["alertmanager:9093"])
