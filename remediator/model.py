@@ -300,6 +300,7 @@ class Reason(StrEnum):
     # guard
     KILL_SWITCH = "kill-switch"
     PAUSED_BY_PERSON = "paused-by-person"
+    FREEZE_WINDOW = "freeze-window"
     MODE_OFF = "mode-off"
     MODE_SILENT = "mode-silent"
     MODE_INVALID = "mode-annotation-invalid"

@@ -333,6 +333,7 @@ def view_of(plan: Plan, rule: Rule, severity: int, scene: Scene, parts: Parts) -
         cluster=scene.cluster,
         store=parts.store,
         faults=parts.faults,
+        freezes=parts.rules().freezes,
         switch=parts.switch,
         metrics=parts.metrics,
         alertmanager=parts.alertmanager,

@@ -12,6 +12,7 @@ from remediator.guards.concurrency import ConcurrencyGuard
 from remediator.guards.cooldown import CooldownGuard
 from remediator.guards.dry_run import DryRunGuard
 from remediator.guards.flap import FlapGuard
+from remediator.guards.freeze import FreezeGuard
 from remediator.guards.kill_switch import KillSwitchGuard
 from remediator.guards.limits import LimitsGuard
 from remediator.guards.mode import ModeGuard
@@ -27,6 +28,7 @@ GUARDS: tuple[Guard, ...] = (
     KillSwitchGuard(),
     PauseGuard(),
     ModeGuard(),
+    FreezeGuard(),
     OptOutGuard(),
     BreakerGuard(),
     StormGuard(),

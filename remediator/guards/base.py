@@ -27,6 +27,18 @@ class NoParameters(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+class Freezing(Protocol):
+    """A freeze window, as `freeze.py` has it."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def namespaces(self) -> tuple[str, ...]: ...
+
+    def until(self, now: datetime) -> datetime | None: ...
+
+
 @dataclass(frozen=True, slots=True)
 class View:
     """What a guard may read. `modes` are the modes asked for by settings and rule; annotations are in `workload`.
@@ -50,6 +62,7 @@ class View:
     cluster: Cluster
     store: Store
     faults: Sequence[Faults] = ()
+    freezes: Sequence[Freezing] = ()
     switch: SwitchInCluster | None = None
     metrics: Metrics | None = None
     alertmanager: Alertmanager | None = None

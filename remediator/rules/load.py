@@ -11,6 +11,7 @@ from pathlib import Path as FilePath
 
 from pydantic import ValidationError
 
+from remediator.guards.freeze import Freeze
 from remediator.model import Json
 from remediator.rules.document import Path, Source, read_source
 from remediator.rules.lint import Placed, lint_order, lint_rule
@@ -33,6 +34,7 @@ class _Reading:
     severities_in: str = ""
     severity_labels: Mapping[str, int] = field(default_factory=dict)
     severity_labels_in: str = ""
+    freezes: list[Freeze] = field(default_factory=list)
     names: dict[str, str] = field(default_factory=dict)
     patterns: dict[str, LogPatternRow] = field(default_factory=dict)
     pattern_names: dict[str, str] = field(default_factory=dict)
@@ -67,6 +69,7 @@ def load_rules(*paths: FilePath) -> RuleSet:
         severity_labels=reading.severity_labels,
         places=places,
         log_patterns=reading.patterns.values(),
+        freezes=reading.freezes,
     )
 
 
@@ -107,6 +110,7 @@ def _add_document(reading: _Reading, source: Source) -> None:
         _add_severities(reading, source, document.severities)
         _add_severity_labels(reading, source, document.severity_labels)
         _add_patterns(reading, source, document.log_patterns)
+        reading.freezes.extend(document.freezes)
     if not isinstance(rules, list):
         source.complain(source.spot(("rules",)), f"expected a list of rules, got {shown(rules)}")
         return

@@ -36,6 +36,7 @@ from remediator.diagnose.base import Dependency
 from remediator.diagnose.patterns import LogPattern
 from remediator.diagnose.queries import unknown_placeholder
 from remediator.guards import GUARDS
+from remediator.guards.freeze import Freeze
 from remediator.model import Json, Mode
 from remediator.rules.conditions import CONDITIONS
 from remediator.rules.matcher import Matcher, parse_matchers
@@ -322,6 +323,7 @@ class Document(Strict):
     log_patterns: tuple[LogPatternRow, ...] = Field(
         (), max_length=200, description="What crashed containers write last, beside the patterns that are shipped."
     )
+    freezes: tuple[Freeze, ...] = Field((), max_length=200, description="Times in which nothing is changed.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -350,6 +352,7 @@ class RuleSet:
     """The rules whose matchers do not list alertnames."""
     log_patterns: tuple[LogPattern, ...] = ()
     """For `diagnose`: those that are shipped and those of the files."""
+    freezes: tuple[Freeze, ...] = ()
 
     def place(self, rule: str, path: Path = ()) -> str:
         """`file:line:column` of a part of a rule, or of the nearest part around it that was written."""
@@ -376,6 +379,7 @@ def rule_set(
     severity_labels: Mapping[str, int] | None = None,
     places: Mapping[str, Mapping[Path, Place]] | None = None,
     log_patterns: Iterable[LogPatternRow] = (),
+    freezes: Iterable[Freeze] = (),
 ) -> RuleSet:
     """The table of these rules, indexed for matching."""
     ordered = tuple(rules)
@@ -383,6 +387,7 @@ def rule_set(
     names = [alertnames(rule) for rule in ordered]
     listed = {name for some in names if some is not None for name in some}
     patterns = tuple(log_patterns)
+    windows = tuple(freezes)
     return RuleSet(
         rules=ordered,
         severities=policy,
@@ -391,12 +396,14 @@ def rule_set(
                 "rules": [rule.digest for rule in ordered],
                 "severities": policy.as_json(),
                 "log_patterns": [pattern.model_dump(mode="json") for pattern in patterns],
+                "freezes": [window.model_dump(mode="json") for window in windows],
             }
         ),
         places=places or {},
         by_alertname=_grouped(ordered, names, listed),
         by_any_alertname=tuple(rule for rule, some in zip(ordered, names, strict=True) if some is None),
         log_patterns=tuple(pattern.compiled() for pattern in patterns),
+        freezes=windows,
     )
 
 

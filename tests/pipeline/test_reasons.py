@@ -12,6 +12,7 @@ import pytest
 
 from remediator.clock import rfc3339
 from remediator.errors import PermanentError
+from remediator.guards.freeze import Freeze
 from remediator.journal import Journal
 from remediator.kube.base import Conflict, DisruptionBudget, Forbidden, ReplyLost, Unreachable
 from remediator.kube.rollout import REVISION
@@ -459,6 +460,7 @@ WAYS: dict[Reason, tuple[Way, dict[str, Any]]] = {
     Reason.PAUSED_BY_PERSON: (shop_paused, {}),
     Reason.ALERT_SILENCED: (silenced, {}),
     Reason.ALERT_NOT_FIRING: (not_listed, {}),
+    Reason.FREEZE_WINDOW: (as_it_is, {"rules": rule_set([CRASH_LOOP], freezes=[Freeze(name="always")])}),
     Reason.STORM: (others_alert(4), {}),
     Reason.SHARED_CAUSE: (on_one_node, {}),
     Reason.CLUSTER_UNHEALTHY: (nodes_lost, {}),

@@ -17,6 +17,7 @@ from remediator.guards.base import View
 from remediator.guards.budgets import BudgetsGuard
 from remediator.guards.check import check
 from remediator.guards.faults import Faults
+from remediator.guards.freeze import Freeze
 from remediator.guards.stop import SwitchInCluster
 from remediator.kube.base import Conflict, Forbidden
 from remediator.kube.workload import Workload
@@ -305,6 +306,17 @@ NOES: list[tuple[str, str, Decision, Reason, dict[str, Any]]] = [
             (PauseOf.NAMESPACE, "shop"),
             (PauseOf.TARGET, "shop/deployment/checkout"),
         )
+    ),
+    *(
+        (name, "freeze", Decision.HOLD, Reason.FREEZE_WINDOW, {"freezes": [Freeze.model_validate(window)]})
+        for name, window in {
+            "every night": {"name": "night", "from": "11:00", "to": "13:00"},
+            "all day": {"name": "Monday", "days": ["mon"]},
+            "over midnight": {"name": "night", "days": ["sun"], "from": "22:00", "to": "12:01"},
+            "in its own zone": {"name": "morning", "time_zone": "Asia/Tokyo", "from": "20:00", "to": "22:00"},
+            "these dates": {"name": "year's end", "dates": ["2026-11-20/2026-11-23"]},
+            "this namespace": {"name": "sale", "namespaces": ["pay", "shop"]},
+        }.items()
     ),
     ("silent settings", "mode", Decision.RECOMMEND, Reason.MODE_SILENT, {"modes": (Mode.SILENT, Mode.ACTIVE)}),
     ("silent rule", "mode", Decision.RECOMMEND, Reason.MODE_SILENT, {"modes": (Mode.ACTIVE, Mode.SILENT)}),
