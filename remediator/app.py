@@ -290,6 +290,7 @@ class Service:
                 stop=self._stop,
                 is_allowed=self._tokens.is_allowed,
                 paused=self._telemetry.paused,
+                wake=self._worker.wake,
             ),
             incidents=IncidentRoutes(self.database),
             deployments=DeploymentRoutes(

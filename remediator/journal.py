@@ -41,6 +41,7 @@ from remediator.redact import redact_object
 from remediator.rules.match import NoMatch
 from remediator.rules.plan import Planned
 from remediator.rules.schema import Rule
+from remediator.store.approvals_base import Approval, plan_hash
 from remediator.store.base import Change, Record, Store, TemplateEvent
 from remediator.store.budgets_base import BudgetUsed, Use
 from remediator.target.labels import NoTarget
@@ -116,6 +117,10 @@ class Journal:
         detail = f"no decision to act within its time; last: {reason}"
         await self._advance(State.EXPIRED, "decision.expired", _no(reason, detail))
 
+    async def denied(self, said: Approval) -> None:
+        body = {**_no(Reason.APPROVAL_DENIED, f"denied by {said.by}: {said.comment}"), "plan_hash": said.plan_hash}
+        await self._advance(State.CANCELLED, "decision.cancelled", body)
+
     async def no_rule(self, miss: NoMatch) -> None:
         nearest = f"; nearest rule {miss.nearest}: {miss.why}" if miss.nearest else ""
         body = {**_no(Reason.NO_RULE, f"no rule matches{nearest}"), "nearest": miss.nearest}
@@ -182,7 +187,9 @@ class Journal:
                 await self._advance(State.HELD, "decision.held", body, _with(change, due_at=until))
             case Decision.ASK:
                 until = self._clock.now() + APPROVAL_WITHIN
-                body["until"] = rfc3339(until)
+                body |= {"until": rfc3339(until), "plan_hash": plan_hash(plan)}
+                body["costs"] = [str(budget) for budget in ruling.budgets]
+                body["requests"] = [disclosed_request(step.request, salt=plan.salt) for step in plan.steps]
                 change = _with(change, due_at=until)
                 await self._advance(State.AWAITING_APPROVAL, "decision.awaiting-approval", body, change)
             case Decision.RECOMMEND:
@@ -205,13 +212,13 @@ class Journal:
                 body["detail"] = f"would {plan.summary}, but {verdict.guard}: {verdict.detail}"
                 await self._advance(State.RECOMMENDED, "decision.recommended", body, change)
 
-    async def intend(self, ruling: Ruling) -> bool:
+    async def intend(self, ruling: Ruling, mode: Mode) -> bool:
         """Commit the exact first request before it is sent, and debit what it costs. False: someone else took the last
         slot of a budget since the guards looked; it is held until there is room."""
         body = {"verdicts": _verdicts(ruling), "detail": self.plan.summary, "generation": self.plan.generation}
         request = self.plan.steps[0].request
         try:
-            await self._intend(State.ACTING, "action.intent", 0, body, request, budgets=ruling.budgets)
+            await self._intend(State.ACTING, "action.intent", 0, body, request, budgets=ruling.budgets, mode=mode)
         except BudgetUsed as error:
             await self._no_room(error.use)
             return False
@@ -231,13 +238,14 @@ class Journal:
         request: Request,
         *,
         budgets: tuple[Bound, ...] = (),
+        mode: Mode | None = None,
     ) -> None:
         steps = {"step": number + 1, "of": len(self.plan.steps)}
         is_again = to is self.state and number == self.step
         progress = {**self._memory(), "step": number}
         tries = self.remediation.tries + 1 if is_again else None
         change = Change(
-            mode=Mode.ACTIVE,
+            mode=mode,
             acted_at=self._clock.now(),
             progress=progress,
             tries=tries,

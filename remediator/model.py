@@ -317,6 +317,7 @@ class Reason(StrEnum):
     FLAPPING = "flapping"
     RULE_CHANGED = "rule-changed"
     NEEDS_APPROVAL = "needs-approval"
+    APPROVAL_DENIED = "approval-denied"
     ALERT_RESOLVED = "alert-resolved"
     ALERT_SILENCED = "alert-silenced"
     ALERT_NOT_FIRING = "alert-not-firing"

@@ -49,6 +49,7 @@ from remediator.rules.match import NoMatch, match
 from remediator.rules.plan import make_plan
 from remediator.rules.schema import Rule, RuleSet
 from remediator.sinks.base import Sink
+from remediator.store.approvals_base import Approval
 from remediator.store.base import Accepted, Store, TemplateEvent
 from remediator.store.reading import IncidentReader
 from remediator.store.rollouts_base import RolloutStore
@@ -139,13 +140,13 @@ async def remediate(journal: Journal, parts: Parts) -> None:
             return None
 
         # 6 guard
-        view = view_of(planned.answer, rule, severity, scene, parts)
+        view = view_of(planned.answer, rule, severity, scene, parts, await parts.store.approval(journal.remediation.id))
         ruling = await check(view, GUARDS, rule.guard_parameters)
         if not ruling.is_allowed:
             return await journal.not_allowed(ruling, view.mode)
 
         # 7 act: the intent is durable, and debited, before a request goes out; what forbids it is looked at once more
-        if not await journal.intend(ruling):
+        if not await journal.intend(ruling, view.mode):
             return None
         if (stop := await stopped(journal, parts) or await no_longer_true(view)) is not None:
             return await journal.stopped(stop)
@@ -237,13 +238,19 @@ async def publish(sink: Sink, *, reader: IncidentReader, store: Store, limit: in
 
 
 async def is_over(journal: Journal, parts: Parts) -> bool:
-    """Whether there is nothing left to decide: resolved meanwhile, or no decision within its time."""
+    """Whether there is nothing left to decide: resolved meanwhile, denied, or no decision within its time."""
     remediation = journal.remediation
     if await parts.store.is_resolved(remediation.fingerprint, remediation.alert.starts_at):
         await journal.resolved_before_acting()
         return True
-    is_late = parts.clock.now() - remediation.created_at > parts.decide_within
-    if remediation.state is State.AWAITING_APPROVAL or is_late:
+    if remediation.state is State.AWAITING_APPROVAL:
+        said = await parts.store.approval(remediation.id)
+        if said is not None and not said.is_granted:
+            await journal.denied(said)
+        elif said is None:
+            await journal.expired()
+        return said is None or not said.is_granted
+    if parts.clock.now() - remediation.created_at > parts.decide_within:
         await journal.expired()
         return True
     return False
@@ -316,7 +323,9 @@ def case_of(
     )
 
 
-def view_of(plan: Plan, rule: Rule, severity: int, scene: Scene, parts: Parts) -> View:
+def view_of(
+    plan: Plan, rule: Rule, severity: int, scene: Scene, parts: Parts, approval: Approval | None
+) -> View:
     """What the guards look at."""
     return View(
         plan=plan,
@@ -333,6 +342,7 @@ def view_of(plan: Plan, rule: Rule, severity: int, scene: Scene, parts: Parts) -
         cluster=scene.cluster,
         store=parts.store,
         faults=parts.faults,
+        approval=approval,
         freezes=parts.rules().freezes,
         switch=parts.switch,
         metrics=parts.metrics,

@@ -6,6 +6,7 @@ needs who and why, and leaves a record.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, Self, TypeVar
@@ -17,6 +18,8 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 from remediator.api.answers import Answer, answer, problem, unauthorized
 from remediator.clock import Clock
 from remediator.guards.stop import Stop
+from remediator.model import Json, RemediationId
+from remediator.store.approvals_base import Approval, Awaiting, NotAwaited
 from remediator.store.base import KillSwitch, Store
 from remediator.store.budgets_base import Forgiven, Reset
 from remediator.store.pauses_base import Pause, PauseOf
@@ -79,6 +82,60 @@ class ResetRequest(_Request):
     subject: Subject = Field(description="Name of the rule or cluster, or the target: cluster/namespace/Kind/name.")
 
 
+class ApprovalRequest(_Request):
+    """Approve or deny one plan, as it was shown."""
+
+    plan_hash: str = Field(pattern=r"^[0-9a-f]{64}$", description="Of the plan that the person saw.")
+
+
+class ApprovalEntry(Answer):
+    """What waits for a person: the exact change, the dry run, what it costs, and until when."""
+
+    id: int
+    ref: str = Field(description="How people write it: R-<id>.")
+    target: str
+    rule: str
+    action: str
+    summary: str
+    before: Json
+    after: Json
+    dry_run: str = Field(description="What the API server said of the exact requests.")
+    costs: Sequence[str] = Field(description="The budgets that it takes a slot of.")
+    until: datetime
+    plan_hash: str
+
+    @classmethod
+    def of(cls, one: Awaiting) -> Self:
+        plan = one.request.get("plan") or {}
+        verdicts = one.request.get("verdicts") or ()
+        return cls(
+            id=one.remediation,
+            ref=f"R-{one.remediation}",
+            target=one.target,
+            rule=one.rule,
+            action=str(one.request.get("action", "")),
+            summary=str(plan.get("summary", "")),
+            before=plan.get("before"),
+            after=plan.get("after"),
+            dry_run=next((v["detail"] for v in verdicts if v["guard"] == "dry-run"), "not tried"),
+            costs=list(one.request.get("costs") or ()),
+            until=one.until,
+            plan_hash=str(one.request.get("plan_hash", "")),
+        )
+
+
+class ApprovalsAwaited(Answer):
+    approvals: Sequence[ApprovalEntry]
+
+
+class ApprovalDone(Answer):
+    ref: str
+    granted: bool
+    by: str
+    comment: str
+    at: datetime
+
+
 class PauseEntry(Answer):
     """The pause of one rule, namespace or target."""
 
@@ -132,7 +189,8 @@ class ResetDone(Answer):
 
 
 class ControlRoutes:
-    """Handlers over the store. `stop` asks for the kill switch wherever it is; `paused` sets its gauge."""
+    """Handlers over the store. `stop` asks for the kill switch wherever it is; `paused` sets its gauge;
+    `wake` says that there is something to be done."""
 
     def __init__(
         self,
@@ -143,6 +201,7 @@ class ControlRoutes:
         stop: Callable[[], Awaitable[Stop | None]],
         is_allowed: Callable[[str | None], bool],
         paused: Callable[[bool], None],
+        wake: Callable[[], None],
     ) -> None:
         self._store = store
         self._reader = reader
@@ -150,6 +209,7 @@ class ControlRoutes:
         self._stop = stop
         self._is_allowed = is_allowed
         self._paused = paused
+        self._wake = wake
 
     def routes(self) -> list[web.RouteDef]:
         return [
@@ -157,6 +217,9 @@ class ControlRoutes:
             web.post("/api/v1/pause", self.set_pause),
             web.post("/api/v1/reset", self.reset),
             web.get("/api/v1/status", self.status),
+            web.get("/api/v1/approvals", self.approvals),
+            web.post("/api/v1/approvals/{id}/approve", self.approve),
+            web.post("/api/v1/approvals/{id}/deny", self.deny),
         ]
 
     async def show_pause(self, _: web.Request) -> web.Response:
@@ -202,6 +265,34 @@ class ControlRoutes:
             queue=await self._reader.queue_depth(),
         )
         return answer(shown)
+
+    async def approvals(self, _: web.Request) -> web.Response:
+        """What waits for a person."""
+        found = await self._store.awaiting()
+        return answer(ApprovalsAwaited(approvals=[ApprovalEntry.of(one) for one in found]))
+
+    async def approve(self, request: web.Request) -> web.Response:
+        return await self._answered(request, is_granted=True)
+
+    async def deny(self, request: web.Request) -> web.Response:
+        return await self._answered(request, is_granted=False)
+
+    async def _answered(self, request: web.Request, *, is_granted: bool) -> web.Response:
+        wanted = await self._read(request, ApprovalRequest)
+        if isinstance(wanted, web.Response):
+            return wanted
+        if not re.fullmatch(r"(R-)?[0-9]{1,15}", text := request.match_info["id"]):
+            return problem(400, f"{text!r} is no remediation: expected a number or R-<number>")
+        number, now = RemediationId(int(text.removeprefix("R-"))), self._clock.now()
+        said = Approval(number, wanted.plan_hash, is_granted, wanted.by, wanted.comment, now)
+        try:
+            await self._store.answer(said)
+        except NotAwaited as error:
+            return problem(409, str(error))
+        self._wake()
+        word = "approved" if is_granted else "denied"
+        _log.warning(word, remediation=number, by=said.by, comment=said.comment)
+        return answer(ApprovalDone(ref=f"R-{number}", granted=is_granted, by=said.by, comment=said.comment, at=now))
 
     async def _read(self, request: web.Request, model: type[T]) -> T | web.Response:
         if not self._is_allowed(request.headers.get(hdrs.AUTHORIZATION)):

@@ -14,12 +14,24 @@ from pydantic.json_schema import models_json_schema
 
 from remediator.api.answers import IncidentDetail, Incidents, Problem, Readiness
 from remediator.api.budgets import Budgets
-from remediator.api.control import PauseRequest, PauseStatus, ResetDone, ResetRequest, Status
+from remediator.api.control import (
+    ApprovalDone,
+    ApprovalRequest,
+    ApprovalsAwaited,
+    PauseRequest,
+    PauseStatus,
+    ResetDone,
+    ResetRequest,
+    Status,
+)
 from remediator.api.deployments import DeploymentDetail, Deployments
 
 TEXT = "text/plain"
 JSON = "application/json"
 _MODELS: tuple[type[BaseModel], ...] = (
+    ApprovalDone,
+    ApprovalRequest,
+    ApprovalsAwaited,
     Budgets,
     DeploymentDetail,
     Deployments,
@@ -33,7 +45,12 @@ _MODELS: tuple[type[BaseModel], ...] = (
     ResetRequest,
     Status,
 )
-_REQUESTS: Mapping[str, type[BaseModel]] = {"/api/v1/pause": PauseRequest, "/api/v1/reset": ResetRequest}
+_REQUESTS: Mapping[str, type[BaseModel]] = {
+    "/api/v1/approvals/{id}/approve": ApprovalRequest,
+    "/api/v1/approvals/{id}/deny": ApprovalRequest,
+    "/api/v1/pause": PauseRequest,
+    "/api/v1/reset": ResetRequest,
+}
 _ALERTS = "Alertmanager's webhook (version 4). Answered with 200 once every alert is stored."
 _RELOAD = "Load the rules again. Off unless web_enable_lifecycle is set."
 
@@ -48,6 +65,11 @@ _PATHS: Mapping[str, Mapping[str, tuple[str, type[BaseModel] | None, tuple[int, 
     "/api/v1/deployments/{namespace}/{name}": {
         "get": ("One Deployment: its rollouts, the baseline and now.", DeploymentDetail, (404, 503), False)
     },
+    "/api/v1/approvals": {"get": ("What waits for a person.", ApprovalsAwaited, (503,), False)},
+    "/api/v1/approvals/{id}/approve": {
+        "post": ("Approve a plan as it was shown.", ApprovalDone, (400, 401, 409, 415, 503), True)
+    },
+    "/api/v1/approvals/{id}/deny": {"post": ("Deny a plan.", ApprovalDone, (400, 401, 409, 415, 503), True)},
     "/api/v1/budgets": {"get": ("Budgets: used, by which remediation, next slot.", Budgets, (400, 503), False)},
     "/api/v1/pause": {
         "get": ("The kill switch and the pauses.", PauseStatus, (503,), False),

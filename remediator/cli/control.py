@@ -6,11 +6,14 @@ Called by the command line's wiring, which passes the flags on and exits with wh
 
 from __future__ import annotations
 
+import difflib
+import json
 import sys
+import urllib.parse
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from remediator.cli.reading import MISUSED, clean, columns, print_answer, to_seconds, who
+from remediator.cli.reading import FAILED, MISUSED, clean, columns, print_answer, to_seconds, who
 from remediator.clock import SystemClock, rfc3339
 from remediator.units import parse_duration
 
@@ -61,6 +64,60 @@ def reset(
     """Let the counting of what did not help begin anew."""
     body = {"what": what, "subject": subject, "comment": comment, "by": by or who()}
     return print_answer(url, "/api/v1/reset", output, _reset, post=body, token_file=token_file)
+
+
+def approvals(url: str | None, output: str) -> int:
+    """Print what waits for a person: the exact change, the dry run, what it costs, until when."""
+    return print_answer(url, "/api/v1/approvals", output, _approvals)
+
+
+def approve(
+    url: str | None,
+    output: str,
+    *,
+    remediation: str,
+    comment: str,
+    is_granted: bool,
+    plan_hash: str | None = None,
+    by: str | None = None,
+    token_file: str | None = None,
+) -> int:
+    """Approve or deny the plan of one remediation. `plan_hash` None: of the plan that waits now, printed first."""
+    if plan_hash is None:
+        waiting: dict[str, Any] = {}
+
+        def found(answer: Mapping[str, Any]) -> Iterator[str]:
+            named = [one for one in answer["approvals"] if remediation in (one["ref"], str(one["id"]))]
+            waiting.update(named[0] if named else {})
+            yield from _approvals({"approvals": named}) if output == "simple" else ()
+
+        if code := print_answer(url, "/api/v1/approvals", "simple", found):
+            return code
+        if not waiting:
+            print(f"error: {clean(remediation)} does not wait for an approval", file=sys.stderr)
+            return FAILED
+        plan_hash = str(waiting["plan_hash"])
+    word = "approve" if is_granted else "deny"
+    path = f"/api/v1/approvals/{urllib.parse.quote(remediation, safe='')}/{word}"
+    body = {"comment": comment, "by": by or who(), "plan_hash": plan_hash}
+    return print_answer(url, path, output, _answered, post=body, token_file=token_file)
+
+
+def _answered(found: Mapping[str, Any]) -> Iterator[str]:
+    yield f"{found['ref']} {'approved' if found['granted'] else 'denied'} by {clean(found['by'])}"
+
+
+def _approvals(found: Mapping[str, Any]) -> Iterator[str]:
+    if not found["approvals"]:
+        yield "nothing waits for an approval"
+    for one in found["approvals"]:
+        yield f"{one['ref']}  {clean(one['summary'])}  (rule {clean(one['rule'])})"
+        before, after = (json.dumps(one[side], indent=2, sort_keys=True).splitlines() for side in ("before", "after"))
+        for line in difflib.unified_diff(before, after, "before", "after", lineterm="", n=2):
+            yield f"  {clean(line)}"
+        yield f"  dry run  {clean(one['dry_run'])}"
+        yield f"  costs    {', '.join(clean(cost) for cost in one['costs']) or 'nothing'}"
+        yield f"  until    {to_seconds(one['until'])}"
 
 
 def _status(found: Mapping[str, Any]) -> Iterator[str]:

@@ -297,6 +297,63 @@ def reset(
     )
 
 
+@app.command()
+def approvals(url: UrlOption = DEFAULT_URL, output: OutputOption = Output.SIMPLE) -> None:
+    """List what waits for a person: the exact change, the dry run, what it costs and until when.
+
+    Example: remediator approvals
+    """
+    from remediator.cli.control import approvals as run
+
+    raise typer.Exit(run(url, output))
+
+
+RemediationArgument = Annotated[str, typer.Argument(metavar="ID", help="Number of the remediation, as 7 or R-7.")]
+HashOption = Annotated[
+    str | None, typer.Option("--plan-hash", help="Of the plan that was looked at. Default: the one that waits now.")
+]
+
+
+@app.command()
+def approve(
+    remediation: RemediationArgument,
+    comment: CommentOption,
+    plan_hash: HashOption = None,
+    by: ByOption = None,
+    url: UrlOption = DEFAULT_URL,
+    token_file: TokenOption = None,
+    output: OutputOption = Output.SIMPLE,
+) -> None:
+    """Approve one plan, as it is shown. A plan that changed since needs a new approval.
+
+    Example: remediator approve R-7 --comment 'agreed with the shop team'
+    """
+    from remediator.cli.control import approve as run
+
+    given: dict[str, Any] = {"comment": comment, "plan_hash": plan_hash, "by": by, "token_file": token_file}
+    raise typer.Exit(run(url, output, remediation=remediation, is_granted=True, **given))
+
+
+@app.command()
+def deny(
+    remediation: RemediationArgument,
+    comment: CommentOption,
+    plan_hash: HashOption = None,
+    by: ByOption = None,
+    url: UrlOption = DEFAULT_URL,
+    token_file: TokenOption = None,
+    output: OutputOption = Output.SIMPLE,
+) -> None:
+    """Deny one plan; it is not asked for again for this alert.
+
+    Example: remediator deny R-7 --comment 'we fix it forward'
+    """
+    from remediator.cli.control import approve as run
+
+    given: dict[str, Any] = {"comment": comment, "plan_hash": plan_hash, "by": by, "token_file": token_file}
+    raise typer.Exit(run(url, output, remediation=remediation, is_granted=False, **given))
+
+
 def _subject(rule: str | None, namespace: str | None, target: str | None) -> dict[str, str]:
     given = {"rule": rule, "namespace": namespace, "target": target}
     named = {what: subject for what, subject in given.items() if subject is not None}

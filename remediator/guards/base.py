@@ -17,6 +17,7 @@ from remediator.kube.ownership import Wishes, wishes_of
 from remediator.kube.workload import Workload
 from remediator.model import Alert, Mode, Plan, Verdict, most_cautious
 from remediator.prometheus.base import Metrics
+from remediator.store.approvals_base import Approval
 from remediator.store.base import Store
 from remediator.units import Limit
 
@@ -45,6 +46,7 @@ class View:
 
     `rule`, `rule_digest` and `limits` are the rule's name, its text's, and its own bounds on how often it may
     act; `faults` count our failed calls; `severity` is the one that holds, `severity_allows` what may be done at it.
+    `approval` is what a person said to a plan of it;
     `switch` is the kill switch in the cluster, None: there is none.
     """
 
@@ -62,6 +64,7 @@ class View:
     cluster: Cluster
     store: Store
     faults: Sequence[Faults] = ()
+    approval: Approval | None = None
     freezes: Sequence[Freezing] = ()
     switch: SwitchInCluster | None = None
     metrics: Metrics | None = None

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from pydantic import BaseModel
 
+from remediator.clock import rfc3339
 from remediator.guards.base import NoParameters, View
 from remediator.model import Decision, Mode, Reason, Verdict
+from remediator.store.approvals_base import plan_hash
+
+APPROVED_FOR = timedelta(minutes=15)
 
 
 class ModeGuard:
@@ -26,6 +32,19 @@ class ModeGuard:
             case Mode.SILENT:
                 return Verdict(self.name, Decision.RECOMMEND, Reason.MODE_SILENT, detail)
             case Mode.APPROVE:
-                return Verdict(self.name, Decision.ASK, Reason.NEEDS_APPROVAL, detail)
+                return self._approved(view, detail)
             case Mode.ACTIVE:
                 return Verdict(self.name, Decision.ALLOW, Reason.NONE, detail)
+
+    def _approved(self, view: View, detail: str) -> Verdict:
+        """An approval is of one plan, on the object as it was then, and for a quarter of an hour."""
+        given = view.approval
+        if given is None or not given.is_granted:
+            return Verdict(self.name, Decision.ASK, Reason.NEEDS_APPROVAL, detail)
+        if given.plan_hash != plan_hash(view.plan):
+            void = f"{given.by} approved another plan at {rfc3339(given.at)}, which is void now"
+            return Verdict(self.name, Decision.ASK, Reason.NEEDS_APPROVAL, void)
+        if view.now > given.at + APPROVED_FOR:
+            late = f"the approval of {given.by} at {rfc3339(given.at)} is too old"
+            return Verdict(self.name, Decision.ASK, Reason.NEEDS_APPROVAL, late)
+        return Verdict(self.name, Decision.ALLOW, Reason.NONE, f"approved by {given.by}: {given.comment}")

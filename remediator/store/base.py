@@ -27,6 +27,7 @@ from remediator.model import (
     State,
     Target,
 )
+from remediator.store.approvals_base import Approvals
 from remediator.store.budgets_base import Ledger
 from remediator.store.gates_base import Gates
 from remediator.store.pauses_base import Pauses
@@ -122,7 +123,7 @@ class KillSwitch:
     until: datetime | None
 
 
-class Store(Ledger, Gates, Pauses, Protocol):
+class Store(Ledger, Gates, Pauses, Approvals, Protocol):
     """The service's memory. Every method raises StoreUnavailable when the database cannot answer."""
 
     async def accept(self, alerts: Sequence[Alert], *, at: datetime) -> Accepted:

@@ -14,9 +14,10 @@ from functools import partial
 import sqlalchemy as sa
 
 from remediator.clock import Clock
-from remediator.model import AffectedPod, Alert, Bound, IncidentId, Json, Remediation, State, Target
+from remediator.model import AffectedPod, Alert, Bound, IncidentId, Json, Remediation, RemediationId, State, Target
+from remediator.store import approvals, gates, incidents, intake, pauses, queue, switches
 from remediator.store import budgets as ledger
-from remediator.store import gates, incidents, intake, pauses, queue, switches
+from remediator.store.approvals_base import Approval, Awaiting
 from remediator.store.base import Accepted, Change, CommittedRecord, KillSwitch, Record, TemplateEvent
 from remediator.store.budgets_base import Forgiven, PastAction, Reset, Spender, Use
 from remediator.store.episodes import prepare
@@ -169,6 +170,15 @@ class Database:
 
     async def lift_pause(self, what: PauseOf, subject: str, *, by: str, comment: str, at: datetime) -> bool:
         return await self._writer.write(lambda t: pauses.lift(t, what, subject, by=by, comment=comment, at=at))
+
+    async def awaiting(self) -> Sequence[Awaiting]:
+        return await self._writer.read(lambda t: approvals.awaiting(t.connection))
+
+    async def approval(self, remediation: RemediationId) -> Approval | None:
+        return await self._writer.read(lambda t: approvals.read(t.connection, remediation))
+
+    async def answer(self, approval: Approval) -> None:
+        await self._writer.write(lambda transaction: approvals.put(transaction, approval))
 
     async def note(self, notes: Sequence[Record], *, at: datetime) -> None:
         await self._writer.write(lambda transaction: switches.note(transaction, notes, at=at))

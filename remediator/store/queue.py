@@ -15,7 +15,7 @@ import sqlalchemy as sa
 
 from remediator.audit.record import canonical_json
 from remediator.model import TERMINAL, TRANSITIONS, IncidentId, Remediation, State
-from remediator.store import budgets, gates
+from remediator.store import approvals, budgets, gates
 from remediator.store.base import Change, LostClaim, Record
 from remediator.store.budgets_base import Spender
 from remediator.store.incidents import close_if_done, join
@@ -114,6 +114,8 @@ def advance(transaction: Transaction, step: Step) -> Remediation:
     target = change.target or remediation.target
     if change.affected is not None and target is not None:
         gates.set_affected(transaction.connection, target, change.affected, at=step.at)
+    if step.to is State.AWAITING_APPROVAL:
+        approvals.forget(transaction.connection, remediation.id)
     for gate in change.gates:
         gates.enter(transaction, gate, cluster="" if target is None else target.cluster, at=step.at)
     incident_id = _incident(transaction, step)

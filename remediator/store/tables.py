@@ -175,6 +175,17 @@ pauses = sa.Table(
     sa.Column("until", Instant),
 )
 
+approvals = sa.Table(
+    "approvals",
+    metadata,
+    sa.Column("remediation_id", Id, primary_key=True, autoincrement=False),
+    sa.Column("plan_hash", sa.Text, nullable=False),
+    sa.Column("is_granted", sa.Boolean, nullable=False),
+    sa.Column("by", sa.Text, nullable=False),
+    sa.Column("comment", sa.Text, nullable=False),
+    sa.Column("at", Instant, nullable=False),
+)
+
 kill_switch = sa.Table(
     "kill_switch",
     metadata,

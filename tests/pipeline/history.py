@@ -10,6 +10,7 @@ from remediator.actions.rollback import Rollback
 from remediator.actions.rollback.parameters import Parameters
 from remediator.alertmanager.base import Listed
 from remediator.model import AffectedPod, Alert, AlertStatus, Outcome, Plan, State, Target
+from remediator.store.approvals_base import Approval
 from remediator.store.base import Change, Record
 from remediator.store.pauses_base import Pause, PauseOf
 from tests.pipeline.world import World, node
@@ -104,6 +105,15 @@ async def silenced(one: World) -> None:
 async def not_listed(one: World) -> None:
     one.alertmanager = Lists(None)
     await one.receive()
+
+
+async def denied(one: World) -> None:
+    """A person says no to the plan that waits for one."""
+    await one.receive()
+    await one.one_pass()
+    [waiting] = await one.database.awaiting()
+    plan_hash = waiting.request["plan_hash"]
+    await one.database.answer(Approval(waiting.remediation, plan_hash, False, "ada", "no", one.clock.now()))
 
 
 async def nodes_lost(one: World) -> None:

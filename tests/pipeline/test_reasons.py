@@ -24,6 +24,7 @@ from tests.clocks import FakeClock
 from tests.pipeline.history import (
     acted_before,
     comes_and_goes,
+    denied,
     nodes_lost,
     not_listed,
     on_one_node,
@@ -461,6 +462,7 @@ WAYS: dict[Reason, tuple[Way, dict[str, Any]]] = {
     Reason.ALERT_SILENCED: (silenced, {}),
     Reason.ALERT_NOT_FIRING: (not_listed, {}),
     Reason.FREEZE_WINDOW: (as_it_is, {"rules": rule_set([CRASH_LOOP], freezes=[Freeze(name="always")])}),
+    Reason.APPROVAL_DENIED: (denied, {"mode": Mode.APPROVE}),
     Reason.STORM: (others_alert(4), {}),
     Reason.SHARED_CAUSE: (on_one_node, {}),
     Reason.CLUSTER_UNHEALTHY: (nodes_lost, {}),

@@ -104,6 +104,7 @@ async def running(
         stop=stop,
         is_allowed=lambda header: header == TOKEN,
         paused=telemetry.paused,
+        wake=lambda: None,
     )
     operating = OperatingRoutes(
         store,

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from remediator.cli import control
-from remediator.model import Budget, Gate, Mode, Reason, Scope, State
-from remediator.store.base import Change
+from remediator.model import Budget, Gate, Mode, Reason, RemediationId, Scope, State
+from remediator.store.base import Change, Record
 from remediator.store.budgets_base import Forgiven, Reset
 from remediator.units import Limit
 from tests.unit.api.service import NOW, TOKEN, Service, running
@@ -232,3 +232,75 @@ async def test_the_shadow_shows_what_silent_mode_would_have_used(service: Servic
     assert used["false"] == 0
     assert used["true"] > 0
     assert (await service.get("/api/v1/budgets?shadow=maybe"))[0] == 400
+
+
+async def waiting_for_ada(service: Service) -> None:
+    [remediation] = await queued(service.store, firing(1))
+    planned = await brought_to(service.store, remediation, State.PLANNED, on=target())
+    body = {
+        "target": str(target()),
+        "action": "rollback",
+        "plan": {"summary": "roll back it", "before": {"image": "a:2"}, "after": {"image": "a:1"}},
+        "verdicts": [{"guard": "dry-run", "detail": "would be accepted"}],
+        "costs": ["cluster 10 per 1h"],
+        "plan_hash": "ab" * 32,
+    }
+    record = Record("decision.awaiting-approval", body)
+    change = Change(rule="crash-loop", plan=plan(target()), due_at=NOW + timedelta(minutes=15))
+    await service.store.advance(planned, to=State.AWAITING_APPROVAL, record=record, at=NOW, change=change)
+
+
+async def test_a_person_sees_the_change_and_approves_that_one(
+    service: Service, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    await waiting_for_ada(service)
+    token = tmp_path / "token"
+    token.write_text(TOKEN.removeprefix("Bearer "))
+    assert (await commands(service, capsys, control.approvals)).splitlines() == [
+        "R-1  roll back it  (rule crash-loop)",
+        "  --- before",
+        "  +++ after",
+        "  @@ -1,3 +1,3 @@",
+        "   {",
+        '  -  "image": "a:2"',
+        '  +  "image": "a:1"',
+        "   }",
+        "  dry run  would be accepted",
+        "  costs    cluster 10 per 1h",
+        "  until    2026-11-23T12:15:00Z",
+    ]
+
+    def approve(url: str, output: str) -> int:
+        return control.approve(
+            url, output, remediation="R-1", comment="yes", is_granted=True, by="ada", token_file=str(token)
+        )
+
+    assert (await commands(service, capsys, approve)).splitlines()[-1] == "R-1 approved by ada"
+    said = await service.store.approval(RemediationId(1))
+    assert said is not None
+    assert (said.is_granted, said.by, said.comment, said.plan_hash) == (True, "ada", "yes", "ab" * 32)
+    url = f"http://127.0.0.1:{service.port}"
+    again = await asyncio.to_thread(
+        control.approve, url, "simple", remediation="R-1", comment="no", is_granted=False, token_file=str(token)
+    )
+    assert again == 1
+    assert "does not wait" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("path", "changes", "status"),
+    [
+        ("R-1/approve", {}, 200),
+        ("1/deny", {}, 200),
+        ("R-1/approve", {"plan_hash": "cd" * 32}, 409),
+        ("R-2/approve", {}, 409),
+        ("x/approve", {}, 400),
+        ("R-1/approve", {"plan_hash": "ab"}, 400),
+        ("R-1/approve", {"comment": ""}, 400),
+    ],
+)
+async def test_an_answer_over_http(service: Service, path: str, changes: dict[str, str], status: int) -> None:
+    await waiting_for_ada(service)
+    body = {"comment": "x", "by": "ada", "plan_hash": "ab" * 32, **changes}
+    assert (await service.ask("POST", f"/api/v1/approvals/{path}", json=body))[0] == 401
+    assert (await service.ask("POST", f"/api/v1/approvals/{path}", json=body, headers=SIGNED))[0] == status
