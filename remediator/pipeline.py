@@ -40,9 +40,11 @@ from remediator.model import (
     Outcome,
     Plan,
     Proof,
+    Reason,
     Remediation,
     State,
     Target,
+    most_cautious,
 )
 from remediator.prometheus.base import Metrics
 from remediator.rules.match import NoMatch, match
@@ -257,7 +259,12 @@ async def is_over(journal: Journal, parts: Parts) -> bool:
 
 
 async def stopped(journal: Journal, parts: Parts) -> Stop | None:
-    """Why nothing may be written now, None: it may. A store that cannot say raises, and then nothing is written."""
+    """Why nothing may be written now, None: it may. A store that cannot say raises, and then nothing is written.
+
+    A process in silent mode writes nothing, also not the inverse of what an active one before it did.
+    """
+    if most_cautious(parts.mode, Mode.SILENT) is parts.mode:
+        return Stop(Reason.MODE_SILENT, f"the mode is {parts.mode}")
     rule, target = journal.rule, journal.plan.target
     return await stop_of(parts.store, parts.switch, rule=rule, target=target, now=parts.clock.now())
 

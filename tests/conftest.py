@@ -16,6 +16,10 @@ from tests.cluster.waiting import wait_for
 NAMESPACE_LABELS = {"app.kubernetes.io/part-of": "remediator-tests"}
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--long", action="store_true", help="Run the long profiles: the state machine 2,000 times.")
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """pytest-asyncio asks for the current loop before its first test and never closes the one made for the answer."""
     loop = asyncio.new_event_loop()
