@@ -150,7 +150,7 @@ async def remediate(journal: Journal, parts: Parts) -> None:
         # 7 act: the intent is durable, and debited, before a request goes out; what forbids it is looked at once more
         if not await journal.intend(ruling, view.mode):
             return None
-        if (stop := await stopped(journal, parts) or await no_longer_true(view)) is not None:
+        if (stop := await no_longer_true(view) or await stopped(journal, parts)) is not None:
             return await journal.stopped(stop)
         await act_on(journal, parts, await act(journal.plan, journal.step, cluster=cluster, clock=clock))
 
