@@ -45,7 +45,7 @@ class BreakerGuard:
             if (why := _opens(known, parameters)) is not None:
                 option = f"--{what} {subject}"
                 detail = f"open for {what} {subject}: {why}; remediator reset {option} --comment ..."
-                return Verdict(self.name, Decision.RECOMMEND, Reason.BREAKER_OPEN, detail)
+                return Verdict(self.name, Decision.REFUSE, Reason.BREAKER_OPEN, detail)
             failed = sum(one.outcome is not Outcome.VERIFIED for one in known)
             said.append(f"{what}: {failed} of the last {len(known)} did not help")
         return Verdict(self.name, Decision.ALLOW, Reason.NONE, "closed; " + ", ".join(said))

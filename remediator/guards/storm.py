@@ -1,6 +1,7 @@
 """The storm gate: when many targets alert at once it is not one workload's problem, and nothing is done to any.
 
-The whole cluster is recommend-only until it has been calm for a while; people are told once.
+The whole cluster is recommend-only until it has been calm for a while; people are told once. A refusal ends the
+attempt: thousands that wait would all be decided again and again while the storm lasts.
 """
 
 from __future__ import annotations
@@ -49,9 +50,9 @@ class StormGuard:
         if alerting >= most:
             detail = f"{counted}, {most} are a storm: this is not one workload's problem"
             gate = Gate(KEY, Reason.STORM, detail, CALM)
-            return Verdict(self.name, Decision.RECOMMEND, Reason.STORM, detail, gate=gate)
+            return Verdict(self.name, Decision.REFUSE, Reason.STORM, detail, gate=gate)
         last = await view.store.gate_seen_at(KEY, cluster=cluster)
         if last is not None and view.now < last + CALM:
             detail = f"{counted}; the storm was over at {rfc3339(last)}, calm enough at {rfc3339(last + CALM)}"
-            return Verdict(self.name, Decision.RECOMMEND, Reason.STORM, detail)
+            return Verdict(self.name, Decision.REFUSE, Reason.STORM, detail)
         return Verdict(self.name, Decision.ALLOW, Reason.NONE, f"{counted}, {most} would be a storm")

@@ -455,7 +455,7 @@ WAYS: dict[Reason, tuple[Way, dict[str, Any]]] = {
         table(limits=["1 per 1h"], guards={"cooldown": {"period": "1m"}}),
     ),
     Reason.TOO_MANY_AT_ONCE: (acted_before(None), {}),
-    Reason.ATTEMPTS_USED: (acted_before(Outcome.FAILED, Outcome.FAILED, of="other", on="checkout"), {}),
+    Reason.ATTEMPTS_USED: (acted_before(Outcome.FAILED, Outcome.FAILED, Outcome.VERIFIED, on="checkout"), {}),
     Reason.BREAKER_OPEN: (acted_before(Outcome.FAILED, Outcome.UNKNOWN), {}),
     Reason.RULE_CHANGED: (acted_before(None, digest=CRASH_LOOP.digest), {"rules": rule_set([CRASH_LOOP])}),
     Reason.PAUSED_BY_PERSON: (shop_paused, {}),

@@ -1,22 +1,25 @@
-"""Several `Shop`s as one cluster: two Deployments in each of three namespaces, each with a story of its own."""
+"""Several `Shop`s as one cluster, each with a story of its own: two Deployments in each of three namespaces or more."""
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from remediator.clock import Clock
 from remediator.kube.base import Logs, NotFound
 from remediator.model import Json, Request
 from remediator.prometheus.base import AlertingRule, PrometheusUnavailable, Sample
-from tests.clocks import FakeClock
 from tests.fakes import FakeCluster, matches_labels
-from tests.pipeline.world import EXPRESSION, FakeMetrics, Shop, node
+from tests.pipeline.world import EXPRESSION, Shop, node
 
 PLACES = tuple((namespace, name) for namespace in ("nsa", "nsb", "nsc") for name in ("appx", "appy"))
 Place = tuple[str, str]
+OBJECT = re.compile(r".*/namespaces/(?P<namespace>[^/]+)/[a-z]+/(?P<name>[a-z0-9]+)")
+COLLECTION = re.compile(r".*/namespaces/(?P<namespace>[^/]+)/")
 
 
 @dataclass
@@ -25,6 +28,7 @@ class Lot:
 
     place: Place
     shop: Shop
+    node: str
     life: int = 0
 
     def inward(self, text: str) -> str:
@@ -34,7 +38,7 @@ class Lot:
     def outward(self, value: Any) -> Any:
         namespace, name = self.place
         text = json.dumps(value).replace("shop", namespace).replace("checkout", name)
-        text = text.replace("node-1", f"node-{PLACES.index(self.place) % 4}")
+        text = text.replace("node-1", self.node)
         return json.loads(text.replace('"d-1"', f'"d-1.{self.life}"'))
 
 
@@ -43,28 +47,37 @@ class Town:
 
     name = "test"
 
-    def __init__(self, clock: FakeClock, on_write: Callable[[Place, Request], None]) -> None:
+    def __init__(
+        self, clock: Clock, on_write: Callable[[Place, Request], None], *, places: Sequence[Place] = PLACES
+    ) -> None:
+        """Namespaces and names are of letters and digits only, and none is a part of another."""
         self._clock = clock
         self._on_write = on_write
         self._common = FakeCluster(*(node(f"node-{number}") for number in range(4)))
-        self.lots = {place: Lot(place, Shop(clock)) for place in PLACES}
+        self.lots = {place: Lot(place, Shop(clock), f"node-{n % 4}") for n, place in enumerate(places)}
+        self._in_namespace: dict[str, list[Place]] = {}
+        for place in places:
+            self._in_namespace.setdefault(place[0], []).append(place)
 
     def recreate(self, place: Place) -> None:
         """Deleted and applied again, at the release that crashes."""
-        self.lots[place] = Lot(place, Shop(self._clock), self.lots[place].life + 1)
+        before = self.lots[place]
+        self.lots[place] = Lot(place, Shop(self._clock), before.node, before.life + 1)
 
     def node_ready(self, number: int, *, ready: bool) -> None:
         self._common.add(node(f"node-{number}", ready=ready))
 
     def lot_of(self, path: str) -> Lot | None:
-        return next((lot for (namespace, name), lot in self.lots.items() if namespace in path and name in path), None)
+        found = OBJECT.match(path)
+        return None if found is None else self.lots.get((found["namespace"], found["name"]))
 
     async def get(self, path: str) -> Json:
         if (lot := self.lot_of(path)) is not None:
             return lot.outward(await lot.shop.get(lot.inward(path)))
-        for place, lot in self.lots.items():
-            if path == f"/api/v1/namespaces/{place[0]}":
-                return lot.outward(await lot.shop.get("/api/v1/namespaces/shop"))
+        namespace = path.removeprefix("/api/v1/namespaces/")
+        if namespace in self._in_namespace:
+            lot = self.lots[self._in_namespace[namespace][0]]
+            return lot.outward(await lot.shop.get("/api/v1/namespaces/shop"))
         return await self._common.get(path)
 
     async def list(
@@ -77,14 +90,14 @@ class Town:
         limit: int | None = None,
     ) -> Sequence[Json]:
         found: list[Json] = []
-        for (namespace, _), lot in self.lots.items():
-            if namespace in path:
-                items = await lot.shop.list(
-                    lot.inward(path), field_selector=lot.inward(field_selector), metadata_only=metadata_only
-                )
-                found += [lot.outward(item) for item in items]
-        if "/namespaces/" not in path:
+        if (inside := COLLECTION.match(path)) is None:
             found += await self._common.list(path, metadata_only=metadata_only)
+        for place in self._in_namespace.get(inside["namespace"], ()) if inside else ():
+            lot = self.lots[place]
+            items = await lot.shop.list(
+                lot.inward(path), field_selector=lot.inward(field_selector), metadata_only=metadata_only
+            )
+            found += [lot.outward(item) for item in items]
         kept = [one for one in found if matches_labels(label_selector, one["metadata"].get("labels") or {})]
         return kept[:limit]
 
@@ -109,18 +122,20 @@ class Town:
 class TownMetrics:
     """A Prometheus that sees what crashes in all lots."""
 
-    def __init__(self, town: Town, clock: FakeClock) -> None:
+    def __init__(self, town: Town, clock: Clock) -> None:
         self._town = town
         self._clock = clock
         self.down = False
 
     async def query(self, expression: str, *, at: datetime | None = None) -> Sequence[Sample]:
         self._check()
-        samples = []
-        for lot in self._town.lots.values():
-            for one in await FakeMetrics(lot.shop, self._clock).query(expression):
-                samples.append(Sample(lot.outward(dict(one.labels)), one.value))
-        return samples
+        if expression != EXPRESSION:
+            return []
+        return [
+            Sample({"namespace": namespace, "pod": f"{name}-{pod.removeprefix('checkout-')}"}, 1.0)
+            for (namespace, name), lot in self._town.lots.items()
+            for pod in lot.shop.crashing()
+        ]
 
     async def alerting_rules(self, alertname: str) -> Sequence[AlertingRule]:
         self._check()

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from remediator.alertmanager.base import Alertmanager
-from remediator.clock import rfc3339
+from remediator.clock import Clock, rfc3339
 from remediator.guards.faults import Faults
 from remediator.journal import Journal
 from remediator.kube.base import Cluster, Conflict
@@ -77,7 +77,7 @@ def node(name: str, *, ready: bool = True) -> Json:
 class Shop(FakeCluster):
     """`shop/checkout` at a release that crashes. A patch is done at once; `heals` says whether the old one helps."""
 
-    def __init__(self, clock: FakeClock) -> None:
+    def __init__(self, clock: Clock) -> None:
         super().__init__(name="test")
         self._clock = clock
         self.heals = True
@@ -103,6 +103,13 @@ class Shop(FakeCluster):
     @property
     def image(self) -> str:
         return str(self.live["spec"]["template"]["spec"]["containers"][0]["image"])
+
+    def crashing(self) -> list[str]:
+        """The names of the pods that are not ready."""
+        pods = [path.rpartition("/")[2] for path in self._objects if "/pods/" in path]
+        return [
+            name for name in pods if not self.peek("Pod", "shop", name)["status"]["containerStatuses"][0]["ready"]
+        ]
 
     def writes(self) -> list[Request]:
         """Real writes that were sent to the Deployment, done or not."""
@@ -166,13 +173,7 @@ class FakeMetrics:
             raise self.failure
         if expression != EXPRESSION:
             return []
-        pods = [path.rpartition("/")[2] for path in self.shop._objects if "/pods/" in path]
-        crashing = [
-            name
-            for name in pods
-            if not self.shop.peek("Pod", "shop", name)["status"]["containerStatuses"][0]["ready"]
-        ]
-        return [Sample({"namespace": "shop", "pod": name}, 1.0) for name in crashing] + self.extra
+        return [Sample({"namespace": "shop", "pod": name}, 1.0) for name in self.shop.crashing()] + self.extra
 
     async def alerting_rules(self, alertname: str) -> Sequence[AlertingRule]:
         if self.failure is not None:
