@@ -212,7 +212,10 @@ async def undo_on(journal: Journal, parts: Parts, written: Written) -> None:
 
 async def look(journal: Journal, parts: Parts) -> Verification:
     """One look at what is to prove success."""
-    remediation = journal.remediation
+    remediation, target = journal.remediation, journal.plan.target
+    new_alerts = await parts.store.alerts_since(
+        target.key, since=journal.acted_at, rules=dependents_of(target, parts.rules()), besides=remediation.alert.name
+    )
     return await verify(
         journal.plan,
         remediation.alert,
@@ -222,7 +225,18 @@ async def look(journal: Journal, parts: Parts) -> Verification:
         metrics=parts.metrics,
         memory=remediation.progress,
         gives_back=journal.state is State.TEMPORARY,
+        new_alerts=new_alerts,
     )
+
+
+def dependents_of(target: Target, rules: RuleSet) -> Sequence[str]:
+    """The rules whose targets say that they need this one."""
+    names = {(target.kind, target.name), ("Service", target.name)}
+    return [
+        rule.name
+        for rule in rules.rules
+        if any((one.kind, one.object) in names and one.namespace in (None, target.namespace) for one in rule.depends_on)
+    ]
 
 
 async def publish(sink: Sink, *, reader: IncidentReader, store: Store, limit: int = 100) -> int:

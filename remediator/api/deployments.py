@@ -18,8 +18,8 @@ from remediator.api.answers import Answer, answer, problem
 from remediator.clock import Clock
 from remediator.errors import RemediatorError, cut
 from remediator.prometheus.base import Metrics
+from remediator.prometheus.measures import MEASURES, measure, window_now
 from remediator.store.rollouts_base import Rollout, RolloutStore
-from remediator.watch.baseline import MEASURES, measure, window_now
 
 DEFAULT_LIMIT = 500
 MAX_LIMIT = 5000

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -37,6 +37,7 @@ class Scene:
     """What a check may read. `metrics` is None where no Prometheus is configured.
 
     `gives_back`: it helped long ago, and the question is whether what was changed for a time can be given back.
+    `new_alerts` are the names of others that began since the action on the target, or on what depends on it, and fire.
     """
 
     plan: Plan
@@ -47,6 +48,7 @@ class Scene:
     metrics: Metrics | None
     memory: Mapping[str, Json]
     gives_back: bool = False
+    new_alerts: Sequence[str] = ()
 
 
 class Check(Protocol):

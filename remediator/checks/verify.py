@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from remediator.checks import CHECKS
+from remediator.checks import ALWAYS, CHECKS
 from remediator.checks.base import Look, Result, Scene
 from remediator.errors import RemediatorError, cut
 from remediator.kube.base import Cluster
@@ -36,19 +36,22 @@ async def verify(
     metrics: Metrics | None,
     memory: Mapping[str, Json],
     gives_back: bool = False,
+    new_alerts: Sequence[str] = (),
 ) -> Verification:
-    """Look once with every check the plan expects.
+    """Look once with every check the plan expects, and those that are always looked at.
 
     All passed: verified. Any failed: failed. Otherwise, once `proof.within` is over: unknown if any check had no
     answer, failed if anything does not hold. What holds but has not been watched for long enough, as after a restart of
     ours, is watched on: it soon passes or no longer holds. A check that raises has no answer; it never passes.
     """
     results: dict[str, Result] = {}
-    for name in plan.proof.expect:
-        scene = Scene(plan, alert, acted_at, now, cluster, metrics, memory.get(name, {}), gives_back)
+    expected = [CHECKS[name] for name in plan.proof.expect]
+    for check in [*expected, *(ALWAYS if expected else ())]:
+        name = check.name
+        scene = Scene(plan, alert, acted_at, now, cluster, metrics, memory.get(name, {}), gives_back, new_alerts)
         try:
             async with asyncio.timeout(CHECK_TIMEOUT_SECONDS):
-                results[name] = await CHECKS[name].look(scene)
+                results[name] = await check.look(scene)
         except TimeoutError:
             results[name] = Result(Look.UNKNOWN, f"no answer within {CHECK_TIMEOUT_SECONDS:.0f} s")
         except RemediatorError as error:

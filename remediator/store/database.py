@@ -139,6 +139,13 @@ class Database:
     async def alerting_targets(self, *, cluster: str, since: datetime) -> int:
         return await self._writer.read(lambda t: gates.alerting_targets(t.connection, cluster=cluster, since=since))
 
+    async def alerts_since(
+        self, target_key: str, *, since: datetime, rules: Sequence[str], besides: str
+    ) -> Sequence[str]:
+        return await self._writer.read(
+            lambda t: gates.alerts_since(t.connection, target_key, since=since, rules=rules, besides=besides)
+        )
+
     async def alert_changes(self, fingerprint: str, *, since: datetime) -> Sequence[datetime]:
         return await self._writer.read(lambda t: gates.alert_changes(t.connection, fingerprint, since=since))
 

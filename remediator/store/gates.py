@@ -5,6 +5,7 @@ Called by `database.py` and, inside a step's transaction, by `queue.py`.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from datetime import datetime
 
@@ -58,6 +59,24 @@ def alerting_targets(connection: sa.Connection, *, cluster: str, since: datetime
         remediations.c.target_key.startswith(f"{cluster}/", autoescape=True),
     )
     return int(connection.execute(came).scalar_one())
+
+
+def alerts_since(
+    connection: sa.Connection, target_key: str, *, since: datetime, rules: Sequence[str], besides: str
+) -> Sequence[str]:
+    here = remediations.c.target_key == target_key
+    cluster = target_key.partition("/")[0]
+    dependent = sa.and_(
+        remediations.c.rule.in_(rules), remediations.c.target_key.startswith(f"{cluster}/", autoescape=True)
+    )
+    found = connection.execute(
+        sa.select(alerts.c.labels)
+        .join(remediations, remediations.c.alert_id == alerts.c.id)
+        .where(alerts.c.status == "firing", alerts.c.starts_at > to_micros(since), sa.or_(here, dependent))
+        .limit(200)
+    )
+    names = [json.loads(row.labels).get("alertname", "") for row in found]
+    return [name for name in names if name != besides]
 
 
 def alert_changes(connection: sa.Connection, fingerprint: str, *, since: datetime) -> Sequence[datetime]:

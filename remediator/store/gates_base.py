@@ -29,6 +29,12 @@ class Gates(Protocol):
     async def alerting_targets(self, *, cluster: str, since: datetime) -> int:
         """How many different targets have an alert that came after `since`."""
 
+    async def alerts_since(
+        self, target_key: str, *, since: datetime, rules: Sequence[str], besides: str
+    ) -> Sequence[str]:
+        """Names of alerts that began after `since` and fire, on the target or under one of these rules in its cluster;
+        without those named `besides`."""
+
     async def alert_changes(self, fingerprint: str, *, since: datetime) -> Sequence[datetime]:
         """When the alert changed between firing and resolved, oldest first."""
 

@@ -19,9 +19,9 @@ from remediator.errors import RemediatorError, TransientError, cut
 from remediator.kube.base import Cluster, Forbidden, controller_of, path_of
 from remediator.model import Json
 from remediator.prometheus.base import Metrics
+from remediator.prometheus.measures import measure
 from remediator.store.base import Record
 from remediator.store.rollouts_base import Known, Look, Rollout, RolloutState, RolloutStore
-from remediator.watch.baseline import measure
 from remediator.watch.decide import Glance, Step, begin, follow, glance_at, gone, is_doubtful, is_new
 from remediator.watch.picture import NO_HISTORY, History, Picture, history_of, picture_of
 

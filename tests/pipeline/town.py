@@ -14,7 +14,7 @@ from remediator.kube.base import Logs, NotFound
 from remediator.model import Json, Request
 from remediator.prometheus.base import AlertingRule, PrometheusUnavailable, Sample
 from tests.fakes import FakeCluster, matches_labels
-from tests.pipeline.world import EXPRESSION, Shop, node
+from tests.pipeline.world import EXPRESSION, Shop, crashing, node
 
 PLACES = tuple((namespace, name) for namespace in ("nsa", "nsb", "nsc") for name in ("appx", "appy"))
 Place = tuple[str, str]
@@ -134,7 +134,7 @@ class TownMetrics:
         return [
             Sample({"namespace": namespace, "pod": f"{name}-{pod.removeprefix('checkout-')}"}, 1.0)
             for (namespace, name), lot in self._town.lots.items()
-            for pod in lot.shop.crashing()
+            for pod in crashing(lot.shop)
         ]
 
     async def alerting_rules(self, alertname: str) -> Sequence[AlertingRule]:

@@ -74,6 +74,14 @@ def node(name: str, *, ready: bool = True) -> Json:
     return {"kind": "Node", "metadata": {"name": name}, "status": {"conditions": conditions}}
 
 
+def crashing(cluster: FakeCluster) -> list[str]:
+    """The names of the pods that are not ready."""
+    pods = [path.rpartition("/")[2] for path in cluster._objects if "/pods/" in path]
+    return [
+        name for name in pods if not cluster.peek("Pod", "shop", name)["status"]["containerStatuses"][0]["ready"]
+    ]
+
+
 class Shop(FakeCluster):
     """`shop/checkout` at a release that crashes. A patch is done at once; `heals` says whether the old one helps."""
 
@@ -103,13 +111,6 @@ class Shop(FakeCluster):
     @property
     def image(self) -> str:
         return str(self.live["spec"]["template"]["spec"]["containers"][0]["image"])
-
-    def crashing(self) -> list[str]:
-        """The names of the pods that are not ready."""
-        pods = [path.rpartition("/")[2] for path in self._objects if "/pods/" in path]
-        return [
-            name for name in pods if not self.peek("Pod", "shop", name)["status"]["containerStatuses"][0]["ready"]
-        ]
 
     def writes(self) -> list[Request]:
         """Real writes that were sent to the Deployment, done or not."""
@@ -173,7 +174,7 @@ class FakeMetrics:
             raise self.failure
         if expression != EXPRESSION:
             return []
-        return [Sample({"namespace": "shop", "pod": name}, 1.0) for name in self.shop.crashing()] + self.extra
+        return [Sample({"namespace": "shop", "pod": name}, 1.0) for name in crashing(self.shop)] + self.extra
 
     async def alerting_rules(self, alertname: str) -> Sequence[AlertingRule]:
         if self.failure is not None:

@@ -85,7 +85,7 @@ async def test_outcome(changes: dict[str, Any], outcome: Outcome | None) -> None
     found = await seen(**changes)
 
     assert found.outcome is outcome
-    assert set(found.evidence) == set(ALL)
+    assert set(found.evidence) == {*ALL, "collateral", "no-new-alert"}
     assert all(entry["detail"] for entry in found.evidence.values())
 
 

@@ -1,13 +1,13 @@
 """How a workload does: a few numbers from Prometheus, over the time before a rollout and again now.
 
-`watcher.py` takes the baseline, the HTTP API asks for the same numbers on demand. What Prometheus does not say stays
-None: unknown, never zero.
+The deployment watch takes the baseline, the HTTP API asks for the same numbers on demand, verification compares those
+before an action with those since. What Prometheus does not say stays None: unknown, never zero.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -66,11 +66,17 @@ def expression_of(measure: Measure, target: Target, window: timedelta) -> str:
 
 
 async def measure(
-    target: Target, metrics: Metrics, *, at: datetime | None = None, window: timedelta = BEFORE
+    target: Target,
+    metrics: Metrics,
+    *,
+    at: datetime | None = None,
+    window: timedelta = BEFORE,
+    names: Iterable[str] = MEASURES,
 ) -> dict[str, float | None]:
-    """All measures over the `window` that ends at `at` (None: now). Raises PrometheusUnavailable."""
+    """The measures over the `window` that ends at `at` (None: now). Raises PrometheusUnavailable."""
     found: dict[str, float | None] = {}
-    for name, one in MEASURES.items():
+    for name in names:
+        one = MEASURES[name]
         try:
             samples = await metrics.query(expression_of(one, target, window), at=at)
         except PermanentError:  # this Prometheus does not take the expression, so it cannot say
