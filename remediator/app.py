@@ -50,6 +50,7 @@ from remediator.sinks.base import Sink
 from remediator.sinks.kubernetes_event import KubernetesEventSink
 from remediator.sinks.log import LogSink
 from remediator.sinks.metrics import MetricsSink
+from remediator.sinks.webhook import WebhookSink
 from remediator.store.base import Accepted, Record
 from remediator.store.database import Database, open_database
 from remediator.telemetry import Telemetry, otlp_exporter
@@ -253,6 +254,10 @@ class Service:
         sinks: list[Sink] = [LogSink(), MetricsSink(self._telemetry)]
         if self._settings.events:
             sinks.append(KubernetesEventSink(self._cluster))
+        if self._settings.webhook_url:
+            token_file = self._settings.webhook_token_file
+            cluster = self._settings.cluster_name
+            sinks.append(WebhookSink(self._settings.webhook_url, cluster=cluster, token_file=token_file))
         return sinks
 
     def _application(self) -> web.Application:

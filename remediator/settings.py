@@ -87,6 +87,12 @@ class Settings(BaseSettings):
     alertmanager_token_file: Path | None = Field(None, description="File with a bearer token for Alertmanager.")
     prometheus_token_file: Path | None = Field(None, description="File with a bearer token for Prometheus.")
     prometheus_ca_file: Path | None = Field(None, description="CA bundle (PEM) for Prometheus. None: the system's.")
+    webhook_url: str | None = Field(
+        None,
+        pattern=r"^https?://",
+        description="Where every decision and deed is posted as a CloudEvent 1.0, at least once. None: nowhere.",
+    )
+    webhook_token_file: Path | None = Field(None, description="File with a bearer token for the webhook.")
     otlp_endpoint: str | None = Field(
         None,
         pattern=r"^https?://",

@@ -18,6 +18,10 @@ WORDS: Mapping[str, tuple[str, str]] = {
     "decision.recommended": ("Recommended", "Normal"),
     "decision.held": ("Held", "Normal"),
     "decision.escalated": ("Escalated", "Warning"),
+    "decision.declined": ("Declined", "Normal"),
+    "decision.cancelled": ("Cancelled", "Normal"),
+    "decision.expired": ("Expired", "Normal"),
+    "decision.awaiting-approval": ("AwaitingApproval", "Normal"),
     "action.applied": ("Acted", "Normal"),
     "action.not-applied": ("NotActed", "Warning"),
     "outcome.verified": ("Verified", "Normal"),
@@ -67,7 +71,8 @@ def _event(record: CommittedRecord, target: Json) -> Request:
     stamp = rfc3339(record.at)
     incident = f"inc-{record.incident_id}: " if record.incident_id is not None else ""
     why = f" [{record.body['reason']}]" if record.body.get("reason") else ""
-    note = cut(f"{incident}{record.body.get('detail') or record.kind}{why} (rule {record.body.get('rule')})")
+    detail = cut(f"{incident}{record.body.get('detail') or record.kind}")  # what is cut off must not be the reason
+    note = cut(f"{detail}{why} (rule {record.body.get('rule')})", max_length=1000)
     return Request(
         method="POST",
         path=path_of("Event", namespace=target["namespace"] or "default"),

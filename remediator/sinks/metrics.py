@@ -26,6 +26,10 @@ RECOVERIES: Mapping[str, Recovery] = {
 }
 
 
+SAYS_WHY = ("decision.", "outcome.failed", "outcome.unknown", "action.not-applied")
+"""The records whose reason is why something was not done, or not seen to help."""
+
+
 class MetricsSink:
     name = "metrics"
 
@@ -40,8 +44,8 @@ class MetricsSink:
         if (decision := DECISIONS.get(record.kind)) is not None:
             is_miss = reason == Reason.NO_RULE
             self._telemetry.decided(rule=rule, action=action, decision=Decided.NO_MATCH if is_miss else decision)
-            if reason and decision is not Decided.EXECUTED:
-                self._telemetry.held(rule=rule, reason=Reason(reason))
+        if reason and record.kind.startswith(SAYS_WHY):
+            self._telemetry.held(rule=rule, reason=Reason(reason))
         if (recovery := RECOVERIES.get(record.kind)) is not None:
             self._telemetry.incident_closed(rule=rule, outcome=recovery)
         if record.kind == "action.applied" and record.remediation_id is not None:

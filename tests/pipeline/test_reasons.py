@@ -19,8 +19,12 @@ from remediator.kube.rollout import REVISION
 from remediator.model import AlertStatus, Json, Mode, Outcome, Reason, Request, State
 from remediator.prometheus.base import PrometheusUnavailable, Sample
 from remediator.rules.schema import RuleSet, rule_set
-from remediator.store.base import KillSwitch
+from remediator.sinks.kubernetes_event import KubernetesEventSink
+from remediator.sinks.metrics import MetricsSink
+from remediator.store.base import CommittedRecord, KillSwitch
+from remediator.telemetry import Telemetry
 from tests.clocks import FakeClock
+from tests.fakes import FakeCluster
 from tests.pipeline.history import (
     acted_before,
     comes_and_goes,
@@ -485,6 +489,20 @@ WAYS: dict[Reason, tuple[Way, dict[str, Any]]] = {
 }
 
 
+async def is_told(record: CommittedRecord, reason: Reason) -> None:
+    """As a label of a metric, and in an Event on the object, where there is one."""
+    telemetry = Telemetry.create(version="1", mode=Mode.ACTIVE)
+    await MetricsSink(telemetry).tell(record)
+    _, text = telemetry.exposition("")
+    telemetry.shutdown()
+    assert f'reason="{reason}"' in text.decode()
+    cluster = FakeCluster()
+    await KubernetesEventSink(cluster).tell(record)
+    assert len(cluster.sent) == bool(record.body.get("object"))
+    for request, _ in cluster.sent:
+        assert reason in request.body["note"]
+
+
 def test_there_is_a_way_to_every_reason() -> None:
     assert WAYS.keys() == set(Reason) - {Reason.NONE}
 
@@ -496,7 +514,7 @@ async def test_the_reason_stands_in_a_record_and_on_the_remediation(reason: Reas
         await way(one)
         for _ in range(300):
             await one.one_pass()
-            found = [r for r in await one.records() if r.body.get("reason") == reason]
+            found = [r for r in await one.records() if r.remediation_id and r.body.get("reason") == reason]
             if found:
                 break
             one.clock.jump(seconds=5)
@@ -505,6 +523,7 @@ async def test_the_reason_stands_in_a_record_and_on_the_remediation(reason: Reas
             raise AssertionError(f"{reason} never came: {seen[:12]}")
 
         assert found[0].body["detail"], "people are told more than the word"
+        await is_told(found[0], reason)
         if found[-1] == await one.last() and found[-1].incident_id is not None:
             view = await one.database.incident(found[-1].incident_id)
             assert view is not None

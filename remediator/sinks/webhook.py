@@ -1,0 +1,81 @@
+"""The `webhook` sink: every decision and deed as a CloudEvent to one URL of the operator's, at least once and in order.
+
+Structured mode, JSON (cloudevents/spec `http-protocol-binding.md`). `source` and `id` name a record for good, and so
+does the header `Idempotency-Key`: who gets one twice can tell. What the receiver refuses for good (4xx) is passed over;
+what it cannot take now is told again, from the store, for as long as it takes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+
+import aiohttp
+
+from remediator.clock import rfc3339
+from remediator.errors import PermanentError, TransientError, cut
+from remediator.model import Json
+from remediator.store.base import CommittedRecord
+
+TIMEOUT_SECONDS = 10.0
+AGAIN = frozenset({408, 425, 429})
+"""Client errors that are not for good."""
+
+QUIET = ("step.", "alert.")
+"""What only leads up to a decision, or repeats what Alertmanager tells anyway."""
+
+
+class WebhookSink:
+    """`token_file` holds a bearer token, read again for each call. `cluster` is part of the source."""
+
+    name = "webhook"
+
+    def __init__(self, url: str, *, cluster: str, token_file: Path | None = None) -> None:
+        self._url = url
+        self._source = f"/remediator/{cluster}"
+        self._token_file = token_file
+
+    async def tell(self, record: CommittedRecord) -> None:
+        if record.kind.startswith(QUIET):
+            return
+        body = json.dumps(cloud_event(record, source=self._source)).encode()
+        headers = {"Content-Type": "application/cloudevents+json", "Idempotency-Key": f"{self._source}/{record.seq}"}
+        try:
+            async with asyncio.timeout(TIMEOUT_SECONDS):
+                if self._token_file is not None:
+                    token = await asyncio.to_thread(self._token_file.read_text, encoding="ascii")
+                    headers["Authorization"] = f"Bearer {token.strip()}"
+                # One call every now and then: a session of its own leaves no connection behind that may have died.
+                async with (
+                    aiohttp.ClientSession(trust_env=True) as session,
+                    session.post(self._url, data=body, headers=headers, allow_redirects=False) as answer,
+                ):
+                    status = answer.status
+        except (TimeoutError, aiohttp.ClientError, OSError, ValueError) as error:
+            raise TransientError(f"webhook: {cut(str(error)) or type(error).__name__}") from error
+        if 200 <= status < 300:
+            return
+        if status >= 500 or status in AGAIN:
+            raise TransientError(f"webhook answered {status}")
+        raise PermanentError(f"webhook answered {status}")
+
+
+def cloud_event(record: CommittedRecord, *, source: str) -> Json:
+    """The record as a CloudEvent 1.0."""
+    event = {
+        "specversion": "1.0",
+        "id": str(record.seq),
+        "source": source,
+        "type": f"io.remediator.{record.kind}",
+        "time": rfc3339(record.at),
+        "datacontenttype": "application/json",
+        "data": {
+            **record.body,
+            "remediation": None if record.remediation_id is None else f"R-{record.remediation_id}",
+            "incident": None if record.incident_id is None else f"inc-{record.incident_id}",
+        },
+    }
+    if isinstance(target := record.body.get("target"), str) and target:
+        event["subject"] = target
+    return event
