@@ -260,8 +260,8 @@ class Journal:
         return {name: self.remediation.progress[name] for name in ("worst",) if name in self.remediation.progress}
 
     async def stopped(self, stop: Stop) -> None:
-        """The kill switch or a pause came between the intent and the write: nothing was sent."""
-        due = self._clock.now() + timedelta(minutes=1)
+        """What forbids it came between the intent and the write: nothing was sent."""
+        due = stop.ask_again_at(self._clock.now())
         body = {**_plan(self.plan), **_no(stop.reason, stop.detail), "until": rfc3339(due)}
         await self._advance(State.HELD, "decision.held", body, Change(due_at=due))
 

@@ -372,10 +372,14 @@ class Budget:
 
 @dataclass(frozen=True, slots=True)
 class AtOnce:
-    """At most so many actions whose outcome is open, of all that share this scope with the plan."""
+    """At most so many actions whose outcome is open, of all that share this scope with the plan.
+
+    `of_same_text`: only those that the rule asked for as it is written now.
+    """
 
     scope: Scope
     count: int
+    of_same_text: bool = False
 
     def __str__(self) -> str:
         return f"{self.scope} {self.count} at once"

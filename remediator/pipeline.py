@@ -150,7 +150,7 @@ async def remediate(journal: Journal, parts: Parts) -> None:
         # 7 act: the intent is durable, and debited, before a request goes out; what forbids it is looked at once more
         if not await journal.intend(ruling, view.mode):
             return None
-        if (stop := await no_longer_true(view) or await stopped(journal, parts)) is not None:
+        if (stop := await no_longer_true(view, parts) or await stopped(journal, parts)) is not None:
             return await journal.stopped(stop)
         await act_on(journal, parts, await act(journal.plan, journal.step, cluster=cluster, clock=clock))
 
@@ -214,7 +214,10 @@ async def look(journal: Journal, parts: Parts) -> Verification:
     """One look at what is to prove success."""
     remediation, target = journal.remediation, journal.plan.target
     new_alerts = await parts.store.alerts_since(
-        target.key, since=journal.acted_at, rules=dependents_of(target, parts.rules()), besides=remediation.alert.name
+        target,
+        since=journal.acted_at,
+        dependents=dependents_of(target, parts.rules()),
+        besides=remediation.alert.name,
     )
     return await verify(
         journal.plan,
@@ -229,13 +232,15 @@ async def look(journal: Journal, parts: Parts) -> Verification:
     )
 
 
-def dependents_of(target: Target, rules: RuleSet) -> Sequence[str]:
-    """The rules whose targets say that they need this one."""
+def dependents_of(target: Target, rules: RuleSet) -> Sequence[tuple[str, str | None]]:
+    """The rules whose targets say that they need this one (or the Service of its name), each with the namespace in
+    which they mean it; None: in all, since they name its namespace."""
     names = {(target.kind, target.name), ("Service", target.name)}
     return [
-        rule.name
+        (rule.name, target.namespace if one.namespace is None else None)
         for rule in rules.rules
-        if any((one.kind, one.object) in names and one.namespace in (None, target.namespace) for one in rule.depends_on)
+        for one in rule.depends_on
+        if (one.kind, one.object) in names and one.namespace in (None, target.namespace)
     ]
 
 
@@ -283,9 +288,9 @@ async def stopped(journal: Journal, parts: Parts) -> Stop | None:
     return await stop_of(parts.store, parts.switch, rule=rule, target=target, now=parts.clock.now())
 
 
-async def no_longer_true(view: View) -> Stop | None:
+async def no_longer_true(view: View, parts: Parts) -> Stop | None:
     """Why the alert is no reason to act any more, None: it is. The guards before the intent may have taken a minute."""
-    verdict = await StillFiringGuard().check(view, NoParameters())
+    verdict = await StillFiringGuard().check(replace(view, now=parts.clock.now()), NoParameters())
     return None if verdict.decision is Decision.ALLOW else Stop(verdict.reason, verdict.detail, verdict.until)
 
 

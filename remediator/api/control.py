@@ -13,7 +13,16 @@ from typing import Annotated, Self, TypeVar
 
 import structlog
 from aiohttp import hdrs, web
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from remediator.api.answers import Answer, answer, problem, unauthorized
 from remediator.clock import Clock
@@ -67,6 +76,17 @@ class PauseRequest(_Request):
         if sum(subject is not None for subject in (self.rule, self.namespace, self.target)) > 1:
             raise ValueError("give at most one of rule, namespace and target")
         return self
+
+    @field_validator("target")
+    @classmethod
+    def _is_target(cls, text: str | None) -> str | None:
+        """As records write it: a pause of something that nobody has that name for would stop nothing."""
+        if text is None:
+            return None
+        namespace, kind, name, *rest = [*text.split("/"), "", ""]
+        if not (namespace and kind and name) or any(rest):
+            raise ValueError("write namespace/kind/name, like shop/deployment/checkout")
+        return f"{namespace}/{kind.lower()}/{name}"
 
     @property
     def subject(self) -> tuple[PauseOf, str] | None:

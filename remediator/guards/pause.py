@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 from pydantic import BaseModel
 
 from remediator.guards.base import NoParameters, View
 from remediator.guards.stop import stopped_by_pause
 from remediator.model import Decision, Reason, Verdict
-
-LOOK_AGAIN = timedelta(seconds=30)
 
 
 class PauseGuard:
@@ -21,5 +17,5 @@ class PauseGuard:
         stop = await stopped_by_pause(view.store, rule=view.rule, target=view.plan.target, now=view.now)
         if stop is None:
             return Verdict(self.name, Decision.ALLOW, Reason.NONE, "not paused")
-        until = min(stop.until or view.now + LOOK_AGAIN, view.now + LOOK_AGAIN)
+        until = stop.ask_again_at(view.now)
         return Verdict(self.name, Decision.HOLD, stop.reason, stop.detail, until=until)

@@ -12,7 +12,9 @@ from remediator.store.budgets_base import LOOK_AGAIN, Use, spender_of
 
 async def spend(guard: str, view: View, budgets: Sequence[Bound]) -> Verdict:
     """Hold while any is used up, until all have room. The verdict that allows names them, to be debited."""
-    spender = spender_of(view.plan, view.rule, is_shadow=view.mode is Mode.SILENT)
+    spender = spender_of(
+        view.plan, view.rule, is_shadow=view.mode is Mode.SILENT, rule_digest=view.rule_digest
+    )
     uses = await view.store.budget_uses(spender, budgets, at=view.now)
     if full := [use for use in uses if use.is_full]:
         last = max(full, key=lambda use: room_at(use, view.now))

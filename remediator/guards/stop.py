@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from remediator.clock import parse_rfc3339, rfc3339
 from remediator.errors import RemediatorError, cut
@@ -21,6 +21,9 @@ ENGAGED, COMMENT, BY, UNTIL = "engaged", "comment", "by", "until"
 """Keys of the ConfigMap. `engaged` is `true` or `false`; anything else is taken for `true`."""
 
 
+LOOK_AGAIN = timedelta(seconds=30)
+
+
 @dataclass(frozen=True, slots=True)
 class Stop:
     """Why nothing may be written now. `until` is when that ends by itself, None: when a person says so."""
@@ -28,6 +31,10 @@ class Stop:
     reason: Reason
     detail: str
     until: datetime | None = None
+
+    def ask_again_at(self, now: datetime) -> datetime:
+        """Soon: a person may release it at any time."""
+        return min(self.until or now + LOOK_AGAIN, now + LOOK_AGAIN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +102,7 @@ def _longest(pauses: Sequence[Pause]) -> Stop | None:
     endless = [one for one in pauses if one.until is None]
     last = endless[0] if endless else max(pauses, key=lambda one: one.until or one.at)
     until = f" until {rfc3339(last.until)}" if last.until else ""
-    what = "everything" if last.what is None else f"{last.what} {last.subject}"
+    what = f"{last.what} {last.subject}"
     return Stop(Reason.PAUSED_BY_PERSON, f"{what} paused by {last.by}{until}: {last.comment}", last.until)
 
 

@@ -46,7 +46,7 @@ class MetricsSink:
             self._telemetry.decided(rule=rule, action=action, decision=Decided.NO_MATCH if is_miss else decision)
         if reason and record.kind.startswith(SAYS_WHY):
             self._telemetry.held(rule=rule, reason=Reason(reason))
-        if (recovery := RECOVERIES.get(record.kind)) is not None:
+        if (recovery := RECOVERIES.get(record.kind)) is not None and reason != Reason.APPROVAL_DENIED:
             self._telemetry.incident_closed(rule=rule, outcome=recovery)
         if record.kind == "action.applied" and record.remediation_id is not None:
             self._acted_at[record.remediation_id] = record.at

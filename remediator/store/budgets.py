@@ -42,7 +42,6 @@ def debit(
     *,
     remediation: Remediation,
     target_key: str,
-    rule_digest: str,
     at: datetime,
 ) -> None:
     """Take one slot of every budget. Raises BudgetUsed, of the one that has room last, when any is used up."""
@@ -53,7 +52,7 @@ def debit(
         "id": transaction.next_id(debits),
         "remediation_id": remediation.id,
         "rule": spender.rule,
-        "rule_digest": rule_digest,
+        "rule_digest": spender.rule_digest,
         "action": spender.action,
         "cluster": spender.cluster,
         "namespace": spender.namespace,
@@ -155,6 +154,8 @@ def _use(connection: sa.Connection, spender: Spender, budget: Bound, at: datetim
     wanted = [_of(spender, budget.scope), _COUNTS]
     if isinstance(budget, AtOnce):
         wanted += [_IS_REAL, _BUSY]
+        if budget.of_same_text:
+            wanted.append(debits.c.rule_digest == spender.rule_digest)
     else:
         wanted.append(debits.c.at > to_micros(at - budget.limit.per))
         if not spender.is_shadow:

@@ -33,6 +33,7 @@ class Spender:
     cluster: str
     namespace: str
     is_shadow: bool = False
+    rule_digest: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,5 +143,5 @@ class Ledger(Protocol):
         """How many workloads the deployment watch sees there now; 0: it has not looked."""
 
 
-def spender_of(plan: Plan, rule: str, *, is_shadow: bool = False) -> Spender:
-    return Spender(rule, plan.action, plan.target.cluster, plan.target.namespace or "", is_shadow)
+def spender_of(plan: Plan, rule: str, *, is_shadow: bool = False, rule_digest: str = "") -> Spender:
+    return Spender(rule, plan.action, plan.target.cluster, plan.target.namespace or "", is_shadow, rule_digest)

@@ -140,10 +140,10 @@ class Database:
         return await self._writer.read(lambda t: gates.alerting_targets(t.connection, cluster=cluster, since=since))
 
     async def alerts_since(
-        self, target_key: str, *, since: datetime, rules: Sequence[str], besides: str
+        self, target: Target, *, since: datetime, dependents: Sequence[tuple[str, str | None]], besides: str
     ) -> Sequence[str]:
         return await self._writer.read(
-            lambda t: gates.alerts_since(t.connection, target_key, since=since, rules=rules, besides=besides)
+            lambda t: gates.alerts_since(t.connection, target, since=since, dependents=dependents, besides=besides)
         )
 
     async def alert_changes(self, fingerprint: str, *, since: datetime) -> Sequence[datetime]:

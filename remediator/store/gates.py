@@ -62,17 +62,22 @@ def alerting_targets(connection: sa.Connection, *, cluster: str, since: datetime
 
 
 def alerts_since(
-    connection: sa.Connection, target_key: str, *, since: datetime, rules: Sequence[str], besides: str
+    connection: sa.Connection,
+    target: Target,
+    *,
+    since: datetime,
+    dependents: Sequence[tuple[str, str | None]],
+    besides: str,
 ) -> Sequence[str]:
-    here = remediations.c.target_key == target_key
-    cluster = target_key.partition("/")[0]
-    dependent = sa.and_(
-        remediations.c.rule.in_(rules), remediations.c.target_key.startswith(f"{cluster}/", autoescape=True)
-    )
+    concerns = [remediations.c.target_key == target.key]
+    for rule, namespace in dependents:
+        place = f"{target.cluster}/" if namespace is None else f"{target.cluster}/{namespace}/"
+        inside = remediations.c.target_key.startswith(place, autoescape=True)
+        concerns.append(sa.and_(remediations.c.rule == rule, inside))
     found = connection.execute(
         sa.select(alerts.c.labels)
         .join(remediations, remediations.c.alert_id == alerts.c.id)
-        .where(alerts.c.status == "firing", alerts.c.starts_at > to_micros(since), sa.or_(here, dependent))
+        .where(alerts.c.status == "firing", alerts.c.starts_at > to_micros(since), sa.or_(*concerns))
         .limit(200)
     )
     names = [json.loads(row.labels).get("alertname", "") for row in found]

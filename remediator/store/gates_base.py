@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from remediator.model import AffectedPod
+from remediator.model import AffectedPod, Target
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +30,10 @@ class Gates(Protocol):
         """How many different targets have an alert that came after `since`."""
 
     async def alerts_since(
-        self, target_key: str, *, since: datetime, rules: Sequence[str], besides: str
+        self, target: Target, *, since: datetime, dependents: Sequence[tuple[str, str | None]], besides: str
     ) -> Sequence[str]:
-        """Names of alerts that began after `since` and fire, on the target or under one of these rules in its cluster;
-        without those named `besides`."""
+        """Names of alerts that began after `since` and fire, on the target or on a target of one of these rules, in
+        that namespace of its cluster (None: in any); without those named `besides`."""
 
     async def alert_changes(self, fingerprint: str, *, since: datetime) -> Sequence[datetime]:
         """When the alert changed between firing and resolved, oldest first."""

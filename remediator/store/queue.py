@@ -168,6 +168,7 @@ def _debit(transaction: Transaction, step: Step) -> None:
         cluster=target.cluster,
         namespace=target.namespace or "",
         is_shadow=not _begins_to_act(step),
+        rule_digest=change.rule_digest,
     )
     budgets.debit(
         transaction,
@@ -175,7 +176,6 @@ def _debit(transaction: Transaction, step: Step) -> None:
         change.budgets,
         remediation=remediation,
         target_key=target.key,
-        rule_digest=change.rule_digest,
         at=change.acted_at or step.at,
     )
 

@@ -142,6 +142,21 @@ async def test_a_place_is_free_when_the_outcome_is_known(store: Database) -> Non
     await act(store, second, budgets=(place,))
 
 
+async def test_the_first_action_of_a_rule_as_it_is_written_is_one(store: Database) -> None:
+    """Of the same text one, also at the same moment; what the rule did under another text does not count."""
+
+    async def act_by(planned: Remediation, text: str) -> Remediation:
+        assert planned.target is not None
+        bound = (AtOnce(Scope.RULE, 1, of_same_text=True),)
+        change = Change(rule="a", plan=plan(planned.target), budgets=bound, rule_digest=text)
+        return await store.advance(planned, to=State.ACTING, record=NOTE, at=NOW, change=change)
+
+    before, *both = [await planned_on(store, other_target(number)) for number in (1, 2, 3)]
+    await act_by(before, "old")
+    results = await asyncio.gather(*(act_by(one, "new") for one in both), return_exceptions=True)
+    assert sorted(type(result) for result in results if not isinstance(result, Remediation)) == [BudgetUsed]
+
+
 # -- the shadow
 
 

@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 
 from remediator.model import Mode, Reason, RemediationId, State
+from remediator.sinks.metrics import MetricsSink
 from remediator.store.approvals_base import Approval, Awaiting, NotAwaited
 from remediator.store.base import KillSwitch
+from remediator.telemetry import Recovery, Telemetry
 from tests.pipeline.world import World, world
 
 ASKED = "decision.awaiting-approval"
@@ -75,6 +77,11 @@ async def test_what_was_denied_is_not_asked_again() -> None:
         assert one.shop.writes() == []
         body = await one.last_body()
         assert (body["reason"], body["detail"]) == (Reason.APPROVAL_DENIED, "denied by ada: looked at it")
+        telemetry = Telemetry.create(version="1", mode=Mode.APPROVE)
+        await MetricsSink(telemetry).tell(await one.last())
+        _, text = telemetry.exposition("")
+        telemetry.shutdown()
+        assert f'outcome="{Recovery.ALONE}"' not in text.decode(), "a denied plan is no recovery"
 
 
 async def test_an_approval_is_void_when_the_object_changed_since() -> None:

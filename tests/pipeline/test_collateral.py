@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
+
+import pytest
 
 from remediator.model import AlertStatus, State
 from remediator.prometheus.base import Sample
@@ -104,3 +107,26 @@ async def test_what_fired_before_or_elsewhere_is_not_counted() -> None:
             one.clock.jump(seconds=5)
             await one.one_pass()
         assert "outcome.verified" in await one.kinds()
+
+
+@pytest.mark.parametrize(
+    ("means", "where", "verified"),
+    [(None, "shop", False), (None, "pay", True), ("shop", "pay", False), ("other", "pay", True)],
+)
+async def test_what_depends_on_it_counts_where_it_means_this_one(means: str | None, where: str, verified: bool) -> None:
+    """A dependency without a namespace is the one in the dependent's own."""
+    needs = {"name": "checkout", "kind": "Service", "object": "checkout", **({"namespace": means} if means else {})}
+    says = rule(
+        name="cart", match=['alertname="CartErrors"'], respond=[{"do": "escalate"}], verify=None, depends_on=[needs]
+    )
+    async with world(rules=rule_set([rule(), says])) as one:
+        cart = copy.deepcopy(one.shop.live)
+        cart["metadata"] |= {"name": "cart", "namespace": where, "uid": "d-9"}
+        one.shop.add({"kind": "Namespace", "metadata": {"name": where}}, cart)
+        await acted(one)
+        labels = {"alertname": "CartErrors", "namespace": where, "deployment": "cart"}
+        await one.receive(alert(fingerprint="d" * 16, labels=labels, starts_at=one.clock.now()))
+        for _ in range(40):
+            one.clock.jump(seconds=5)
+            await one.one_pass()
+        assert ("outcome.verified" in await one.kinds()) is verified

@@ -304,3 +304,12 @@ async def test_an_answer_over_http(service: Service, path: str, changes: dict[st
     body = {"comment": "x", "by": "ada", "plan_hash": "ab" * 32, **changes}
     assert (await service.ask("POST", f"/api/v1/approvals/{path}", json=body))[0] == 401
     assert (await service.ask("POST", f"/api/v1/approvals/{path}", json=body, headers=SIGNED))[0] == status
+
+
+async def test_a_target_is_paused_however_its_kind_is_written(service: Service) -> None:
+    body = {"engaged": True, "comment": "x", "by": "ada", "target": "shop/Deployment/checkout"}
+    _, told = await service.ask("POST", "/api/v1/pause", json=body, headers=SIGNED)
+    assert [one["subject"] for one in told["pauses"]] == ["shop/deployment/checkout"]
+    for wrong in ("checkout", "shop/checkout", "lab/shop/Deployment/checkout", "shop//checkout"):
+        status, told = await service.ask("POST", "/api/v1/pause", json={**body, "target": wrong}, headers=SIGNED)
+        assert (status, "namespace/kind/name" in told["error"]) == (400, True)

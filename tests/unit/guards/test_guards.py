@@ -455,7 +455,7 @@ NOES: list[tuple[str, str, Decision, Reason, dict[str, Any]]] = [
         "canary",
         Decision.HOLD,
         Reason.RULE_CHANGED,
-        {"store": past(None, rule_digest="d1")},
+        {"store": store(under_way={Scope.RULE})},
     ),
     *(
         (
@@ -559,6 +559,7 @@ async def test_what_is_allowed_names_every_budget_that_it_costs() -> None:
     ruling = await check(view(), GUARDS, parameters)
 
     assert [str(budget) for budget in ruling.budgets] == [
+        "rule 1 at once",
         "namespace 1 at once",
         "cluster 3 at once",
         "rule 1 per 10m",
