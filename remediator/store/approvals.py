@@ -6,34 +6,39 @@ from collections.abc import Sequence
 
 import sqlalchemy as sa
 
-from remediator.audit.record import canonical_json, decode_body
+from remediator.audit.commitments import put_together
+from remediator.audit.record import decode_body
 from remediator.model import RemediationId, State
 from remediator.store.approvals_base import Approval, Awaiting, NotAwaited
+from remediator.store.log import Entry
 from remediator.store.rows import from_micros, to_micros
 from remediator.store.tables import approvals, records, remediations
-from remediator.store.transaction import Entry, Transaction
+from remediator.store.transaction import Transaction
 
 ASKED = "decision.awaiting-approval"
 
 
 def awaiting(connection: sa.Connection) -> Sequence[Awaiting]:
+    asked = records.alias()
     last = (
-        sa.select(records.c.canonical)
-        .where(records.c.remediation_id == remediations.c.id, records.c.kind == ASKED)
-        .order_by(records.c.seq.desc())
-        .limit(1)
+        sa.select(sa.func.max(asked.c.seq))
+        .where(asked.c.remediation_id == remediations.c.id, asked.c.kind == ASKED)
         .scalar_subquery()
     )
     waiting = remediations.c.state == sa.literal_column(f"'{State.AWAITING_APPROVAL}'")
     said = sa.select(approvals.c.remediation_id)
     lines = (
-        sa.select(remediations.c.id, remediations.c.rule, remediations.c.due_at, last.label("asked"))
+        sa.select(
+            remediations.c.id, remediations.c.rule, remediations.c.due_at, records.c.canonical, records.c.beside
+        )
+        .select_from(remediations)
+        .join(records, records.c.seq == last)
         .where(waiting, remediations.c.id.not_in(said))
         .order_by(remediations.c.id)
     )
     found = []
     for row in connection.execute(lines):
-        body = decode_body(row.asked)
+        body = put_together(decode_body(row.canonical), row.beside)
         target, until = str(body.get("target", "")), from_micros(row.due_at)
         found.append(Awaiting(RemediationId(row.id), target, row.rule or "", until, body))
     return found
@@ -78,7 +83,7 @@ def put(transaction: Transaction, approval: Approval) -> None:
         "detail": f"{'approved' if approval.is_granted else 'denied'} by {approval.by}: {approval.comment}",
     }
     kind = "approval.granted" if approval.is_granted else "approval.denied"
-    transaction.record(Entry(approval.at, kind, number, incident, canonical_json(body)))
+    transaction.record(Entry.of(approval.at, kind, body, remediation=number, incident=incident))
 
 
 def forget(connection: sa.Connection, remediation: RemediationId) -> None:

@@ -11,12 +11,12 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
-from remediator.audit.record import canonical_json
 from remediator.model import AtOnce, Bound, Outcome, Remediation, RemediationId, Scope, State
 from remediator.store.budgets_base import BudgetUsed, Debit, Forgiven, PastAction, Reset, Spender, Use
+from remediator.store.log import Entry
 from remediator.store.rows import from_micros, to_micros
 from remediator.store.tables import BUSY, debits, remediations, resets, rollouts
-from remediator.store.transaction import Entry, Transaction
+from remediator.store.transaction import Transaction
 
 OUTCOMES = {
     State.VERIFIED: Outcome.VERIFIED,
@@ -136,7 +136,7 @@ def reset(transaction: Transaction, wanted: Reset) -> None:
     }
     transaction.connection.execute(resets.insert(), line)
     body = {name: line[name] for name in ("what", "subject", "by", "comment")}
-    transaction.record(Entry(wanted.at, "ledger.reset", None, None, canonical_json(body)))
+    transaction.record(Entry.of(wanted.at, "ledger.reset", body))
 
 
 def workload_count(connection: sa.Connection, *, cluster: str, namespace: str | None) -> int:

@@ -22,6 +22,7 @@ from remediator.store.base import Accepted, Change, CommittedRecord, KillSwitch,
 from remediator.store.budgets_base import Forgiven, PastAction, Reset, Spender, Use
 from remediator.store.episodes import prepare
 from remediator.store.gates_base import SeenGate
+from remediator.store.log import Log, LogKeys, LogStanding, kept_since, standing
 from remediator.store.migrate import migrate
 from remediator.store.pauses_base import Pause, PauseOf
 from remediator.store.reading import IncidentRow, IncidentView
@@ -33,24 +34,37 @@ from remediator.store.transaction import Transaction
 from remediator.store.writer import Writer
 
 _NO_CHANGE = Change()
+_NO_KEYS = LogKeys()
 
 
-async def open_database(url: str, *, clock: Clock) -> Database:
-    """Connect, bring the schema up to date, and start the writer. The caller closes it.
+async def open_database(
+    url: str, *, clock: Clock, keys: LogKeys = _NO_KEYS, log_name: str = "default"
+) -> Database:
+    """Connect, bring the schema up to date, look at the audit log, and start the writer. The caller closes it.
+
+    `keys` sign the log; `log_name` is part of its name where it begins here.
 
     `url` is `sqlite:///relative/path`, `sqlite:////absolute/path` or
     `sqlite:///:memory:`. Raises ConfigError when the file cannot be used: held by another process, read-only,
     not durable, or written by a newer version.
     """
     parsed = check_url(url)
-    writer = await Writer.open(partial(_ready, parsed), connect=None if is_memory(parsed) else partial(connect, parsed))
+    log = Log(keys, name=log_name)
+    again = None if is_memory(parsed) else partial(connect, parsed)
+    writer = await Writer.open(partial(ready, parsed, log, clock.now()), connect=again, log=log)
     return Database(writer, clock=clock)
 
 
-def _ready(url: sa.URL) -> sa.Connection:
+def ready(url: sa.URL, log: Log, at: datetime) -> sa.Connection:
+    """A connection to a database that is ready to be written. Raises ConfigError."""
     connection = connect(url)
     try:
         migrate(connection)
+        with connection.begin():
+            transaction = Transaction(connection, log)
+            for entry in log.begin(connection, at=at):
+                transaction.record(entry)
+            transaction.write_records()
     except BaseException:
         connection.close()
         raise
@@ -194,6 +208,20 @@ class Database:
         page = sa.select(records).where(records.c.seq > after).order_by(records.c.seq).limit(limit)
         rows = await self._writer.read(lambda t: t.connection.execute(page).mappings().all())
         return [record_from(row) for row in rows]
+
+    # -- the audit log
+
+    async def log_standing(self) -> LogStanding:
+        return await self._writer.read(lambda t: standing(t.log, t.connection))
+
+    async def checkpoints(self, *, after: int, limit: int = 1000) -> Sequence[tuple[int, datetime, bytes]]:
+        return await self._writer.read(lambda t: kept_since(t.connection, after=after, limit=limit))
+
+    async def begin_epoch(self, *, at: datetime, by: str, comment: str) -> None:
+        """Sign again, under a new name, what the old head does not fit any more."""
+        await self._writer.write(
+            lambda t: t.record(t.log.begin_epoch(t.connection, at=at, by=by, comment=comment))
+        )
 
     # -- IncidentReader
 

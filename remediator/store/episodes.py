@@ -13,7 +13,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from remediator.audit.record import canonical_object
+from remediator.audit.commitments import COMMITTED, hidden
+from remediator.audit.record import canonical_json, canonical_object
 from remediator.clock import rfc3339
 from remediator.model import Alert, AlertStatus
 from remediator.store.base import Accepted
@@ -25,12 +26,13 @@ Key = tuple[str, int]
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """One alert of one body, ready to be stored: its columns, and the body of its audit record."""
+    """One alert of one body, ready to be stored: its columns, the body of its audit record, and what stands beside."""
 
     key: Key
     firing: bool
     columns: dict[str, Any]
     body: bytes
+    beside: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +83,7 @@ class Event:
     episode: Episode
     at: datetime
     body: bytes
+    beside: bytes
 
 
 @dataclass(slots=True)
@@ -120,14 +123,14 @@ def sort(intakes: Iterable[Intake], known: Iterable[Episode]) -> Sorted:
             if received.firing:
                 counts["queued" if is_new else "repeated"] += 1
                 if is_new:
-                    result.events.append(Event(Kind.RECEIVED, own, intake.at, received.body))
+                    result.events.append(Event(Kind.RECEIVED, own, intake.at, received.body, received.beside))
                 continue
             ended = [e for start, e in episodes.items() if start <= starts_at and e.firing]
             counts["resolved" if ended else "repeated"] += 1
             for episode in ended:
                 episode.firing, episode.resolution = False, Sighting(received, intake.at)
                 touched[episode.key] = episode
-                result.events.append(Event(Kind.RESOLVED, episode, intake.at, received.body))
+                result.events.append(Event(Kind.RESOLVED, episode, intake.at, received.body, received.beside))
         result.accepted.append(Accepted(**counts))
     result.touched = list(touched.values())
     return result
@@ -135,17 +138,19 @@ def sort(intakes: Iterable[Intake], known: Iterable[Episode]) -> Sorted:
 
 def _received(alert: Alert) -> Received:
     columns = alert_columns(alert)
+    free = {"annotations": columns["annotations"].encode(), "generator_url": canonical_json(alert.generator_url)}
+    hashes, beside = hidden(free)
     body = canonical_object(
         {
             "ends_at": None if alert.ends_at is None else rfc3339(alert.ends_at),
             "fingerprint": alert.fingerprint,
-            "generator_url": alert.generator_url,
             "group_key": alert.group_key,
             "receiver": alert.receiver,
             "starts_at": rfc3339(alert.starts_at),
             "status": alert.status.value,
             "truncated": alert.truncated,
         },
-        {"annotations": columns["annotations"], "labels": columns["labels"]},
+        {COMMITTED: canonical_json(hashes).decode(), "labels": columns["labels"]},
     )
-    return Received((alert.fingerprint, columns["starts_at"]), alert.status is AlertStatus.FIRING, columns, body)
+    is_firing = alert.status is AlertStatus.FIRING
+    return Received((alert.fingerprint, columns["starts_at"]), is_firing, columns, body, beside)

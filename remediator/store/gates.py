@@ -11,12 +11,12 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
-from remediator.audit.record import canonical_json
 from remediator.model import AffectedPod, Gate, Reason, Target
 from remediator.store.gates_base import SeenGate
+from remediator.store.log import Entry
 from remediator.store.rows import from_micros, to_micros
 from remediator.store.tables import affected, alerts, gates, remediations
-from remediator.store.transaction import Entry, Transaction
+from remediator.store.transaction import Transaction
 
 
 def enter(transaction: Transaction, gate: Gate, *, cluster: str, at: datetime) -> None:
@@ -30,7 +30,7 @@ def enter(transaction: Transaction, gate: Gate, *, cluster: str, at: datetime) -
     line = {"cluster": cluster, "key": gate.key, "reason": gate.reason.value, "since": to_micros(at), **values}
     connection.execute(gates.insert(), line)
     body = {"gate": gate.key, "cluster": cluster, "reason": gate.reason.value, "detail": gate.detail}
-    transaction.record(Entry(at, "gate.entered", None, None, canonical_json(body)))
+    transaction.record(Entry.of(at, "gate.entered", body))
 
 
 def set_affected(connection: sa.Connection, target: Target, pods: Sequence[AffectedPod], *, at: datetime) -> None:

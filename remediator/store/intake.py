@@ -15,9 +15,10 @@ import sqlalchemy as sa
 from remediator.model import AlertStatus, Reason, State
 from remediator.store.base import Accepted
 from remediator.store.episodes import Episode, Event, Intake, Kind, Sorted, sort
+from remediator.store.log import Entry
 from remediator.store.rows import to_micros
 from remediator.store.tables import WAITING, alerts, remediations
-from remediator.store.transaction import Entry, Transaction
+from remediator.store.transaction import Transaction
 
 _CHUNK = 1000
 """Values in one IN list; far below the limit on bound variables of either database."""
@@ -62,7 +63,7 @@ def accept(transaction: Transaction, intakes: Sequence[Intake]) -> Sequence[Acce
     places = _places(transaction.connection, ended) | _queue(transaction, result)
     for event in result.events:
         remediation_id, incident_id = places.get(event.episode.id, (None, None))
-        transaction.record(Entry(event.at, event.kind, remediation_id, incident_id, event.body))
+        transaction.record(Entry(event.at, event.kind, remediation_id, incident_id, event.body, event.beside))
     _hurry(transaction.connection, ended)
     return result.accepted
 

@@ -7,12 +7,12 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
-from remediator.audit.record import canonical_json
 from remediator.clock import rfc3339
+from remediator.store.log import Entry
 from remediator.store.pauses_base import Pause, PauseOf
 from remediator.store.rows import from_micros, to_micros
 from remediator.store.tables import pauses
-from remediator.store.transaction import Entry, Transaction
+from remediator.store.transaction import Transaction
 
 
 def read(connection: sa.Connection) -> Sequence[Pause]:
@@ -43,7 +43,7 @@ def put(transaction: Transaction, pause: Pause) -> None:
     connection.execute(pauses.insert(), line)
     until = None if pause.until is None else rfc3339(pause.until)
     body = {name: line[name] for name in ("what", "subject", "by", "comment")} | {"until": until}
-    transaction.record(Entry(pause.at, "pause.set", None, None, canonical_json(body)))
+    transaction.record(Entry.of(pause.at, "pause.set", body))
 
 
 def lift(transaction: Transaction, what: PauseOf, subject: str, *, by: str, comment: str, at: datetime) -> bool:
@@ -51,5 +51,5 @@ def lift(transaction: Transaction, what: PauseOf, subject: str, *, by: str, comm
     if not transaction.connection.execute(pauses.delete().where(own)).rowcount:
         return False
     body = {"what": what.value, "subject": subject, "by": by, "comment": comment}
-    transaction.record(Entry(at, "pause.lifted", None, None, canonical_json(body)))
+    transaction.record(Entry.of(at, "pause.lifted", body))
     return True

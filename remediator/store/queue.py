@@ -13,15 +13,16 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from remediator.audit.record import canonical_json
+from remediator.audit.commitments import sealed
 from remediator.model import TERMINAL, TRANSITIONS, IncidentId, Remediation, State
 from remediator.store import approvals, budgets, gates
 from remediator.store.base import Change, LostClaim, Record
 from remediator.store.budgets_base import Spender
 from remediator.store.incidents import close_if_done, join
+from remediator.store.log import Entry
 from remediator.store.rows import REMEDIATION_COLUMNS, change_columns, remediation_from, to_micros
 from remediator.store.tables import OPEN, URGENCY, WAITING_STATES, alerts, remediations, template_events
-from remediator.store.transaction import Entry, Transaction
+from remediator.store.transaction import Transaction
 
 _DUE = sa.and_(
     OPEN,
@@ -58,6 +59,7 @@ class Step:
     to: State
     kind: str
     body: bytes
+    beside: bytes | None
     at: datetime
     change: Change
     columns: Mapping[str, Any]
@@ -79,7 +81,8 @@ def prepare(remediation: Remediation, to: State, record: Record, at: datetime, c
     target = change.target or remediation.target
     if target is None and (to is State.ACTING or change.ledger or change.budgets):
         raise ValueError(f"remediation {remediation.id}: {to} with a write to the cluster needs a target")
-    return Step(remediation, to, record.kind, canonical_json(record.body), at, change, change_columns(change))
+    body, beside = sealed(record.body)
+    return Step(remediation, to, record.kind, body, beside, at, change, change_columns(change))
 
 
 def claim(transaction: Transaction, *, owner: str, at: datetime, lease: timedelta, limit: int) -> Sequence[Remediation]:
@@ -121,7 +124,7 @@ def advance(transaction: Transaction, step: Step) -> Remediation:
     incident_id = _incident(transaction, step)
     for line in change.ledger:
         _write_ledger(transaction, step, line.uid, line.template_hash, line.event, line.at)
-    transaction.record(Entry(step.at, step.kind, remediation.id, incident_id, step.body))
+    transaction.record(Entry(step.at, step.kind, remediation.id, incident_id, step.body, step.beside))
     changed = {
         name: getattr(change, name)
         for name in ("reason", "rule", "severity", "mode", "target", "plan", "acted_at", "due_at", "tries", "progress")

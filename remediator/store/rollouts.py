@@ -12,12 +12,12 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from remediator.audit.record import canonical_json
 from remediator.model import IncidentId, Target
+from remediator.store.log import Entry
 from remediator.store.rollouts_base import Known, Look, Rollout, RolloutState
 from remediator.store.rows import from_micros, to_json, to_micros
 from remediator.store.tables import alerts, remediations, rollout_looks, rollouts, template_events
-from remediator.store.transaction import Entry, Transaction
+from remediator.store.transaction import Transaction
 from remediator.store.writer import Writer
 
 KEEP_ENDED = timedelta(days=90)
@@ -124,7 +124,7 @@ def _keep(transaction: Transaction, look: Look) -> None:
             line |= {"id": number, "at": to_micros(event.at), "remediation_id": NO_REMEDIATION}
             connection.execute(template_events.insert(), line)
     for record in look.records:
-        transaction.record(Entry(look.at, record.kind, None, None, canonical_json(record.body)))
+        transaction.record(Entry.of(look.at, record.kind, record.body))
     at = {"looked_at": to_micros(look.began_at)}
     moved = connection.execute(rollout_looks.update().where(rollout_looks.c.cluster == look.cluster).values(at))
     if moved.rowcount == 0:

@@ -12,6 +12,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from remediator.audit.commitments import put_together
 from remediator.audit.record import canonical_json, decode_body
 from remediator.model import (
     ActionId,
@@ -143,7 +144,7 @@ def record_from(row: sa.RowMapping) -> CommittedRecord:
         kind=row["kind"],
         remediation_id=None if row["remediation_id"] is None else RemediationId(row["remediation_id"]),
         incident_id=None if row["incident_id"] is None else IncidentId(row["incident_id"]),
-        body=decode_body(row["canonical"]),
+        body=put_together(decode_body(row["canonical"]), row["beside"]),
         canonical=row["canonical"],
     )
 

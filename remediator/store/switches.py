@@ -10,12 +10,12 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
-from remediator.audit.record import canonical_json
 from remediator.clock import rfc3339
 from remediator.store.base import KillSwitch, Record, StoreUnavailable, TemplateEvent
+from remediator.store.log import Entry
 from remediator.store.rows import from_micros, to_micros
 from remediator.store.tables import cursors, kill_switch, remediations, template_events
-from remediator.store.transaction import Entry, Transaction
+from remediator.store.transaction import Transaction
 
 _THE_ONE = 1
 
@@ -46,12 +46,12 @@ def set_kill_switch(transaction: Transaction, switch: KillSwitch) -> None:
         "until": None if switch.until is None else rfc3339(switch.until),
     }
     kind = "switch.engaged" if switch.engaged else "switch.released"
-    transaction.record(Entry(switch.at, kind, None, None, canonical_json(body)))
+    transaction.record(Entry.of(switch.at, kind, body))
 
 
 def note(transaction: Transaction, notes: Sequence[Record], *, at: datetime) -> None:
     for one in notes:
-        transaction.record(Entry(at, one.kind, None, None, canonical_json(one.body)))
+        transaction.record(Entry.of(at, one.kind, one.body))
 
 
 def read_cursor(connection: sa.Connection, sink: str) -> int:

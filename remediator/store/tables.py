@@ -93,6 +93,36 @@ records = sa.Table(
     sa.Column("remediation_id", Id),
     sa.Column("incident_id", Id),
     sa.Column("canonical", sa.LargeBinary, nullable=False),
+    sa.Column("beside", sa.LargeBinary),
+)
+
+log_head = sa.Table(
+    "log_head",
+    metadata,
+    sa.Column("id", Id, primary_key=True, autoincrement=False),
+    sa.Column("origin", sa.Text, nullable=False),
+    sa.Column("size", Id, nullable=False),
+    sa.Column("nodes", sa.LargeBinary, nullable=False),
+    sa.Column("note", sa.LargeBinary, nullable=False),
+    sa.Column("pruned", Id, nullable=False, server_default="0"),
+    sa.Column("at", Instant, nullable=False),
+)
+
+log_tiles = sa.Table(
+    "log_tiles",
+    metadata,
+    sa.Column("number", Id, primary_key=True, autoincrement=False),
+    sa.Column("root", sa.LargeBinary, nullable=False),
+    sa.Column("hashes", sa.LargeBinary, nullable=False),
+)
+
+log_checkpoints = sa.Table(
+    "log_checkpoints",
+    metadata,
+    sa.Column("origin", sa.Text, primary_key=True),
+    sa.Column("size", Id, primary_key=True, autoincrement=False),
+    sa.Column("at", Instant, nullable=False),
+    sa.Column("note", sa.LargeBinary, nullable=False),
 )
 
 template_events = sa.Table(

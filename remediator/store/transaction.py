@@ -1,7 +1,7 @@
 """One transaction under way: its connection, the ids it gives out, and the audit records it will write.
 
-The writer (`writer.py`) makes one for each batch of calls and hands it to each of them. Ids and `seq` continue from
-the highest committed ones, so a transaction that does not commit leaves no hole; the writer is alone in the database
+The writer (`writer.py`) makes one for each batch of calls and hands it to each of them. Ids continue from the highest
+committed ones, so a transaction that does not commit leaves no hole; the writer is alone in the database
 (SQLite: exclusive lock; PostgreSQL: advisory lock) while it holds one.
 """
 
@@ -9,14 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from functools import lru_cache
 from operator import itemgetter
 from typing import Any
 
 import sqlalchemy as sa
 
-from remediator.audit.record import encode_entry
+from remediator.store.log import Entry, Log
 from remediator.store.rows import to_micros
 from remediator.store.tables import alerts, debits, incidents, records, remediations, resets, rollouts, template_events
 
@@ -28,22 +27,10 @@ _NUMBERED = {
     "debits": debits.c.id,
     "resets": resets.c.id,
     "rollouts": rollouts.c.id,
-    "records": records.c.seq,
 }
 _HIGHEST = sa.select(
     *(sa.select(sa.func.coalesce(sa.func.max(c), 0)).scalar_subquery().label(name) for name, c in _NUMBERED.items())
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """An audit record that gets its `seq` when the transaction ends. `body` is canonical JSON."""
-
-    at: datetime
-    kind: str
-    remediation_id: int | None
-    incident_id: int | None
-    body: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +53,9 @@ def _insert_text(table: sa.Table, columns: tuple[str, ...], dialect: sa.Dialect)
 class Transaction:
     """Lives as long as one batch; never shared between tasks."""
 
-    def __init__(self, connection: sa.Connection) -> None:
+    def __init__(self, connection: sa.Connection, log: Log) -> None:
         self.connection = connection
+        self.log = log
         self._highest: dict[str, int] = {}
         self._entries: list[Entry] = []
 
@@ -104,23 +92,6 @@ class Transaction:
         self._highest = dict(mark.highest)
 
     def write_records(self) -> None:
-        self.insert(records, [self._numbered(entry) for entry in self._entries])
-        self._entries.clear()
-
-    def _numbered(self, entry: Entry) -> dict[str, object]:
-        seq = self.next_id(records)
-        return {
-            "seq": seq,
-            "at": to_micros(entry.at),
-            "kind": entry.kind,
-            "remediation_id": entry.remediation_id,
-            "incident_id": entry.incident_id,
-            "canonical": encode_entry(
-                seq=seq,
-                at=entry.at,
-                kind=entry.kind,
-                remediation=entry.remediation_id,
-                incident=entry.incident_id,
-                body=entry.body,
-            ),
-        }
+        if self._entries:
+            self.insert(records, self.log.append(self.connection, self._entries))
+            self._entries.clear()

@@ -25,6 +25,7 @@ import sqlalchemy as sa
 
 from remediator.errors import ConfigError, cut
 from remediator.store.base import StoreUnavailable
+from remediator.store.log import Log
 from remediator.store.sqlite import is_doubtful, roll_back
 from remediator.store.transaction import Transaction
 
@@ -67,7 +68,7 @@ class Writer:
 
     @classmethod
     async def open(
-        cls, ready: Callable[[], sa.Connection], *, connect: Callable[[], sa.Connection] | None
+        cls, ready: Callable[[], sa.Connection], *, connect: Callable[[], sa.Connection] | None, log: Log
     ) -> Writer:
         """Start the thread, and in it make the connection that `ready` gives. Raises what `ready` raises."""
         thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store")
@@ -76,11 +77,17 @@ class Writer:
         except BaseException:
             thread.shutdown(wait=False)
             raise
-        return cls(thread, connection, connect=connect)
+        return cls(thread, connection, connect=connect, log=log)
 
     def __init__(
-        self, thread: ThreadPoolExecutor, connection: sa.Connection, *, connect: Callable[[], sa.Connection] | None
+        self,
+        thread: ThreadPoolExecutor,
+        connection: sa.Connection,
+        *,
+        connect: Callable[[], sa.Connection] | None,
+        log: Log,
     ) -> None:
+        self._log = log
         self._thread = thread
         self._connection: sa.Connection | None = connection
         self._connect = connect
@@ -183,12 +190,12 @@ class Writer:
             connection = self._opened()
             try:
                 with connection.begin():
-                    return _run_together(connection, batch)
+                    return _run_together(Transaction(connection, self._log), batch)
             except _CallFailed as failed:
                 if len(batch) == 1:
                     return [(batch[0], None, failed.error)]
             with connection.begin():
-                return _run_apart(connection, batch)
+                return _run_apart(Transaction(connection, self._log), batch)
         except ConfigError as error:
             why = f"the store cannot be opened again: {error}"
         except sa.exc.SQLAlchemyError as error:
@@ -231,9 +238,8 @@ class _CallFailed(Exception):
         self.error = error
 
 
-def _run_together(connection: sa.Connection, batch: Sequence[_Call]) -> list[_Outcome]:
+def _run_together(transaction: Transaction, batch: Sequence[_Call]) -> list[_Outcome]:
     """Everything between BEGIN and COMMIT, without a savepoint, since failing calls are rare. Raises _CallFailed."""
-    transaction = Transaction(connection)
     outcomes: list[_Outcome] = []
     for group in _groups(batch):
         try:
@@ -247,13 +253,12 @@ def _run_together(connection: sa.Connection, batch: Sequence[_Call]) -> list[_Ou
     return outcomes
 
 
-def _run_apart(connection: sa.Connection, batch: Sequence[_Call]) -> list[_Outcome]:
+def _run_apart(transaction: Transaction, batch: Sequence[_Call]) -> list[_Outcome]:
     """The same with each call under its own savepoint, so that its failure stays its own."""
-    transaction = Transaction(connection)
     outcomes: list[_Outcome] = []
     for call in batch:
         mark = transaction.mark()
-        savepoint = connection.begin_nested()
+        savepoint = transaction.connection.begin_nested()
         try:
             [result] = call.run(transaction, [call.argument])
         except Exception as error:  # carried to the caller whose call it was

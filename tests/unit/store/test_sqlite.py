@@ -5,16 +5,16 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import pytest
-import sqlalchemy as sa
 
 from remediator.clock import SystemClock
 from remediator.errors import ConfigError
 from remediator.store.base import StoreUnavailable
-from remediator.store.database import Database, open_database
-from remediator.store.migrate import migrate
+from remediator.store.database import Database, open_database, ready
+from remediator.store.log import Log, LogKeys
 from remediator.store.sqlite import check_url, connect
 from remediator.store.writer import Writer
 from tests.unit.store.examples import NOW, firing, queued
@@ -100,12 +100,9 @@ async def test_refuses_another_kind_of_url(url: str) -> None:
 
 
 async def test_a_full_disk_fails_the_call_and_nothing_more(tmp_path: Path) -> None:
-    def ready() -> sa.Connection:
-        connection = connect(check_url(url_of(tmp_path / "r.db")))
-        migrate(connection)
-        return connection
-
-    writer = await Writer.open(ready, connect=None)
+    log = Log(LogKeys())
+    begun = partial(ready, check_url(url_of(tmp_path / "r.db")), log, NOW)
+    writer = await Writer.open(begun, connect=None, log=log)
     store = Database(writer, clock=SystemClock())
 
     async def set_max_pages(count: int) -> None:

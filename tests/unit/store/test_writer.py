@@ -4,29 +4,26 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from functools import partial
 
 import pytest
 import sqlalchemy as sa
 
 from remediator.clock import SystemClock
 from remediator.store.base import LostClaim, StoreUnavailable
-from remediator.store.database import Database
-from remediator.store.migrate import migrate
-from remediator.store.sqlite import check_url, connect
+from remediator.store.database import Database, ready
+from remediator.store.log import Entry, Log, LogKeys
+from remediator.store.sqlite import check_url
 from remediator.store.tables import alerts
-from remediator.store.transaction import Entry, Transaction
+from remediator.store.transaction import Transaction
 from remediator.store.writer import Writer
 from tests.unit.store.examples import NOW, firing, resolved
 
 
 @pytest.fixture
 async def writer() -> AsyncIterator[Writer]:
-    def ready() -> sa.Connection:
-        connection = connect(check_url("sqlite:///:memory:"))
-        migrate(connection)
-        return connection
-
-    opened = await Writer.open(ready, connect=None)
+    log = Log(LogKeys())
+    opened = await Writer.open(partial(ready, check_url("sqlite:///:memory:"), log, NOW), connect=None, log=log)
     yield opened
     await opened.close()
 

@@ -1,0 +1,420 @@
+"""The audit log as the store keeps it: every record a leaf of the tree, the head signed with each transaction.
+
+`transaction.py` hands over the entries of a batch, in the thread that owns the connection; head, tiles and kept
+checkpoints are written with them or not at all. The head in the database is the truth: what is remembered here only
+spares reading it again, and is thrown away when the two differ (a transaction that did not commit, another replica).
+
+Tables: `log_head` is one row, the frontier of the tree and the note over its root. `log_tiles` holds the leaf hashes
+of each full run of 256 records, with their root, so that proofs need no records and go on when those are pruned.
+`log_checkpoints` holds the notes that were made known outside.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from remediator.audit.commitments import sealed
+from remediator.audit.note import (
+    BadNote,
+    Checkpoint,
+    SigningKey,
+    VerifyingKey,
+    checkpoint,
+    opened,
+    signed,
+    unproven_text,
+)
+from remediator.audit.record import encode_entry
+from remediator.audit.tree import Frontier, leaf_hash, span_of
+from remediator.errors import cut
+from remediator.store.rows import from_micros, to_micros
+from remediator.store.tables import log_checkpoints, log_head, log_tiles, records
+
+TILE = 256
+"""Records in a tile, as in C2SP tlog-tiles."""
+
+HASH_BYTES = 32
+KEPT_KINDS = ("action.", "revert.", "restore.", "outcome.", "audit.", "switch.")
+"""Records whose checkpoint is kept and made known at once: what was written, what came of it, and the log itself."""
+
+KEEP_EVERY_MICROS = 60_000_000
+"""The newest checkpoint is kept at least so often, as long as there are records."""
+
+_THE_ONE = 1
+_PAGE = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class LogKeys:
+    """Who signs. `present` None: nobody, and then nothing is done to the cluster. `previous` proves a rotation."""
+
+    present: SigningKey | None = None
+    previous: SigningKey | None = None
+
+    @property
+    def known(self) -> Sequence[VerifyingKey]:
+        return [key.verifying for key in (self.present, self.previous) if key is not None]
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """An audit record that gets its `seq` when the transaction ends. `body` is canonical JSON, with commitments in
+    place of what is free; `beside` are the disclosures of these."""
+
+    at: datetime
+    kind: str
+    remediation_id: int | None
+    incident_id: int | None
+    body: bytes
+    beside: bytes | None = None
+
+    @classmethod
+    def of(
+        cls,
+        at: datetime,
+        kind: str,
+        body: Mapping[str, Any],
+        *,
+        remediation: int | None = None,
+        incident: int | None = None,
+    ) -> Entry:
+        """Raises ValueError for a body that JSON cannot hold."""
+        return cls(at, kind, remediation, incident, *sealed(body))
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """Where the log stands. `tile` are the leaf hashes behind the last full tile; `note` is as signed."""
+
+    origin: str
+    frontier: Frontier
+    tile: tuple[bytes, ...]
+    note: bytes
+
+    @property
+    def size(self) -> int:
+        return self.frontier.size
+
+
+class Log:
+    """One log in one database; used by the store's thread alone. `problem` is why it is not signed though there is a
+    key; empty: it is."""
+
+    def __init__(self, keys: LogKeys, *, name: str = "default") -> None:
+        self._keys = keys
+        self._name = name
+        self._remembered: Head | None = None
+        self._kept_at: int | None = None
+        self.problem = ""
+
+    @property
+    def is_signed(self) -> bool:
+        return self._keys.present is not None and not self.problem
+
+    # -- appending
+
+    def head(self, connection: sa.Connection) -> Head:
+        """As committed, or as left by this transaction."""
+        row = connection.execute(_HEAD).one()
+        known = self._remembered
+        if known is None or known.note != _bytes(row.note) or known.origin != row.origin:
+            tile = _leaves(connection, row.size - row.size % TILE, row.size)
+            tile += [leaf_hash(b"")] * (row.size % TILE - len(tile))  # of a log that is broken, and not signed
+            frontier = Frontier(row.size, _nodes(row.nodes))
+            known = self._remembered = Head(row.origin, frontier, tuple(tile), _bytes(row.note))
+        return known
+
+    def append(self, connection: sa.Connection, entries: Sequence[Entry]) -> Sequence[dict[str, Any]]:
+        """The rows of `records` for these entries, numbered; all else of the log is written here."""
+        head = self.head(connection)
+        rows = [_row(entry, head.size + number) for number, entry in enumerate(entries, start=1)]
+        keep = self._is_kept(entries, rows[-1]["at"])
+        self._grow(connection, head, [leaf_hash(row["canonical"]) for row in rows], at=rows[-1]["at"], keep=keep)
+        return rows
+
+    def _is_kept(self, entries: Sequence[Entry], at: int) -> bool:
+        is_due = self._kept_at is None or at - self._kept_at >= KEEP_EVERY_MICROS
+        return is_due or any(entry.kind.startswith(KEPT_KINDS) for entry in entries)
+
+    def _grow(
+        self,
+        connection: sa.Connection,
+        head: Head,
+        leaves: Sequence[bytes],
+        *,
+        at: int,
+        keep: bool,
+        keys: Sequence[SigningKey] | None = None,
+    ) -> None:
+        frontier = head.frontier.extended(leaves)
+        tile = _write_tiles(connection, [*head.tile, *leaves], first=head.size // TILE)
+        signers = keys if keys is not None else [self._keys.present] if self.is_signed and self._keys.present else []
+        note = signed(Checkpoint(head.origin, frontier.size, frontier.root()).text(), signers)
+        new = Head(head.origin, frontier, tuple(tile), note)
+        values = {"origin": new.origin, "size": new.size, "nodes": b"".join(frontier.nodes), "note": note, "at": at}
+        moved = connection.execute(_MOVE, {"old_size": head.size, **{f"new_{name}": values[name] for name in values}})
+        if moved.rowcount != 1:  # alone in the database, this is somebody's hand in it
+            raise sa.exc.OperationalError("log_head", {}, Exception("the head of the audit log moved under us"))
+        if keep:
+            same = (log_checkpoints.c.origin == new.origin, log_checkpoints.c.size == new.size)
+            connection.execute(log_checkpoints.delete().where(*same))
+            kept = {"origin": new.origin, "size": new.size, "at": at, "note": note}
+            connection.execute(log_checkpoints.insert(), kept)
+            self._kept_at = at
+        self._remembered = new
+
+    # -- beginning
+
+    def begin(self, connection: sa.Connection, *, at: datetime) -> Sequence[Entry]:
+        """Look at what is there, before anything is appended. Gives what is to be recorded of it.
+
+        Sets `problem` when the log is not as its head says, or when the head was signed by a key that is not known.
+        """
+        row = connection.execute(_HEAD).one_or_none()
+        if row is None:
+            return self._found(connection, at)
+        last = connection.execute(sa.select(sa.func.coalesce(sa.func.max(records.c.seq), 0))).scalar_one()
+        self.problem = self._fault(connection, row, last)
+        if last > row.size:  # rows that no head knows of: numbering has to go on behind them
+            self._adopt(connection, row.size, last, at=to_micros(at))
+        if self.problem:
+            return [Entry.of(at, "audit.broken", {"problem": self.problem, "size": row.size, "last": last})]
+        return self._keys_changed(connection, _bytes(row.note), at)
+
+    def _found(self, connection: sa.Connection, at: datetime) -> Sequence[Entry]:
+        """A new log, over the records that an older version may have left."""
+        before: int = connection.execute(sa.select(sa.func.count()).select_from(records)).scalar_one()
+        head = Head(self._new_origin(), Frontier(), (), b"")
+        connection.execute(
+            log_head.insert(), {"id": _THE_ONE, "origin": head.origin, "size": 0, "nodes": b"", "note": b"", "at": 0}
+        )
+        if before:
+            leaves = _leaves(connection, 0, before)
+            self._grow(connection, head, leaves, at=to_micros(at), keep=False)
+        else:
+            self._remembered = head
+        if not before and self._keys.present is None:
+            return []
+        body = {"origin": head.origin, "key": self._key_line(), "records_before": before}
+        return [Entry.of(at, "audit.began", body)]
+
+    def _new_origin(self) -> str:
+        name = "".join(c if c.isalnum() or c in "-._" else "-" for c in self._name)
+        return f"remediator.io/audit/v1/{name}/{secrets.token_hex(4)}"
+
+    def _key_line(self) -> str | None:
+        return None if self._keys.present is None else str(self._keys.present.verifying)
+
+    def _fault(self, connection: sa.Connection, row: sa.Row[Any, Any, Any, Any], last: int) -> str:
+        if last != row.size:
+            return f"the head knows {row.size} records, and the last one is number {last}"
+        frontier = _recomputed(connection, row.size)
+        if frontier is None:
+            return "tiles or records of the tree are missing"
+        if frontier.nodes != _nodes(row.nodes):
+            return "the records are not those of the head"
+        try:
+            said = checkpoint(unproven_text(_bytes(row.note)))
+        except BadNote as error:
+            return f"the head cannot be read: {error}"
+        if said != Checkpoint(row.origin, row.size, frontier.root()):
+            return "the head's checkpoint is not that of its tree"
+        return ""
+
+    def _adopt(self, connection: sa.Connection, size: int, last: int, *, at: int) -> None:
+        leaves = _leaves(connection, size, last)
+        if len(leaves) != last - size:
+            raise sa.exc.OperationalError("records", {}, Exception("the audit log has holes behind its head"))
+        self._remembered = None
+        self._grow(connection, self.head(connection), leaves, at=at, keep=False)
+
+    def _keys_changed(self, connection: sa.Connection, note: bytes, at: datetime) -> Sequence[Entry]:
+        signers = _signers(note, self._keys.known)
+        present, previous = self._keys.present, self._keys.previous
+        if signers is None:
+            self.problem = "the head is signed by a key that is not known here; give it as the previous key"
+            return [Entry.of(at, "audit.broken", {"problem": self.problem})]
+        if present is None or present.verifying in signers:
+            return []
+        if not signers:
+            return [Entry.of(at, "audit.key-began", {"key": str(present.verifying)})]
+        assert previous is not None  # the only other key that is known
+        # The head itself says it, by both: whoever trusts the old key can come to trust the new one.
+        self._grow(connection, self.head(connection), [], at=to_micros(at), keep=True, keys=[previous, present])
+        body = {"old_key": str(previous.verifying), "new_key": str(present.verifying)}
+        return [Entry.of(at, "audit.key-rotated", body)]
+
+    # -- a new epoch
+
+    def begin_epoch(self, connection: sa.Connection, *, at: datetime, by: str, comment: str) -> Entry:
+        """Go on under a new name, as a person decided: what the old head promised cannot be kept any more.
+
+        A record that is missing is stood for by its hash where a tile has it, else by that of nothing.
+        """
+        row = connection.execute(_HEAD).one()
+        last = connection.execute(sa.select(sa.func.coalesce(sa.func.max(records.c.seq), 0))).scalar_one()
+        size = max(row.size, last)
+        leaves, missing = _whatever_is_there(connection, size)
+        connection.execute(log_tiles.delete())
+        head = Head(self._new_origin(), Frontier(), (), b"")
+        connection.execute(log_head.update().values(origin=head.origin, size=0))
+        self.problem = ""
+        self._grow(connection, head, leaves, at=to_micros(at), keep=False)
+        body = {
+            "origin": head.origin,
+            "old_head": _shown(_bytes(row.note)),
+            "missing": missing,
+            "key": self._key_line(),
+            "by": by,
+            "comment": comment,
+        }
+        return Entry.of(at, "audit.epoch", body)
+
+
+_HEAD = sa.select(log_head.c.origin, log_head.c.size, log_head.c.nodes, log_head.c.note).where(
+    log_head.c.id == _THE_ONE
+)
+_MOVE = (
+    log_head.update()
+    .where(log_head.c.id == _THE_ONE, log_head.c.size == sa.bindparam("old_size"))
+    .values({name: sa.bindparam(f"new_{name}") for name in ("origin", "size", "nodes", "note", "at")})
+)
+
+
+def _row(entry: Entry, seq: int) -> dict[str, Any]:
+    canonical = encode_entry(
+        seq=seq,
+        at=entry.at,
+        kind=entry.kind,
+        remediation=entry.remediation_id,
+        incident=entry.incident_id,
+        body=entry.body,
+    )
+    return {
+        "seq": seq,
+        "at": to_micros(entry.at),
+        "kind": entry.kind,
+        "remediation_id": entry.remediation_id,
+        "incident_id": entry.incident_id,
+        "canonical": canonical,
+        "beside": entry.beside,
+    }
+
+
+def _bytes(value: bytes | str) -> bytes:
+    """SQLite keeps whatever is put into a column: what somebody's hand made text of must fail as wrong, not as odd."""
+    return value.encode() if isinstance(value, str) else value
+
+
+def _nodes(joined: bytes | str) -> tuple[bytes, ...]:
+    joined = _bytes(joined)
+    return tuple(joined[at : at + HASH_BYTES] for at in range(0, len(joined), HASH_BYTES))
+
+
+def _leaves(connection: sa.Connection, after: int, upto: int) -> list[bytes]:
+    """The leaf hashes of the records after one number up to another, as far as they are there."""
+    leaves: list[bytes] = []
+    for start in range(after, upto, _PAGE):
+        page = (
+            sa.select(records.c.canonical)
+            .where(records.c.seq > start, records.c.seq <= min(start + _PAGE, upto))
+            .order_by(records.c.seq)
+        )
+        leaves += [leaf_hash(_bytes(row.canonical)) for row in connection.execute(page)]
+    return leaves
+
+
+def _write_tiles(connection: sa.Connection, leaves: list[bytes], *, first: int) -> list[bytes]:
+    """Write the full tiles, the first of which has this number; gives the leaves behind them."""
+    number = first
+    while len(leaves) >= TILE:
+        full, leaves = leaves[:TILE], leaves[TILE:]
+        connection.execute(log_tiles.insert(), {"number": number, "root": span_of(full), "hashes": b"".join(full)})
+        number += 1
+    return leaves
+
+
+def _recomputed(connection: sa.Connection, size: int) -> Frontier | None:
+    """The frontier from tiles and the records behind them; None: some are missing."""
+    roots = [row.root for row in connection.execute(sa.select(log_tiles.c.root).order_by(log_tiles.c.number))]
+    behind = _leaves(connection, size - size % TILE, size)
+    if len(roots) != size // TILE or len(behind) != size % TILE:
+        return None
+    return _over_tiles(roots).extended(behind)
+
+
+def _over_tiles(roots: Sequence[bytes]) -> Frontier:
+    """A frontier of whole tiles: the tree over their roots is the top of the tree over their leaves."""
+    return replace(Frontier().extended(roots), size=len(roots) * TILE)
+
+
+def _whatever_is_there(connection: sa.Connection, size: int) -> tuple[list[bytes], list[list[int]]]:
+    """All leaf hashes, and the numbers of the records that are missing, as [first, last]."""
+    tiles = connection.execute(sa.select(log_tiles.c.number, log_tiles.c.hashes))
+    known = {row.number: _bytes(row.hashes) for row in tiles}
+    found = {
+        row.seq: leaf_hash(_bytes(row.canonical))
+        for row in connection.execute(sa.select(records.c.seq, records.c.canonical).order_by(records.c.seq))
+    }
+    leaves: list[bytes] = []
+    missing: list[list[int]] = []
+    for seq in range(1, size + 1):
+        leaf = found.get(seq)
+        if leaf is None:
+            tile, place = known.get((seq - 1) // TILE), (seq - 1) % TILE * HASH_BYTES
+            leaf = leaf_hash(b"") if tile is None else tile[place : place + HASH_BYTES]
+            if missing and missing[-1][1] == seq - 1:
+                missing[-1][1] = seq
+            else:
+                missing.append([seq, seq])
+        leaves.append(leaf)
+    return leaves, missing
+
+
+def _shown(note: bytes) -> str:
+    """The text of a note as far as it is one, for people."""
+    try:
+        return unproven_text(note).decode()
+    except BadNote:
+        return ""
+
+
+def _signers(note: bytes, known: Sequence[VerifyingKey]) -> Sequence[VerifyingKey] | None:
+    """The known keys that signed; none for a note without signatures, None for one by others or a wrong one."""
+    if note.endswith(b"\n\n"):
+        return []
+    try:
+        return opened(note, known)[1]
+    except BadNote:
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class LogStanding:
+    """The log as others see it: its head, and why it is not signed, if it is not."""
+
+    origin: str
+    size: int
+    root: bytes
+    note: bytes
+    is_signed: bool
+    problem: str
+
+
+def standing(log: Log, connection: sa.Connection) -> LogStanding:
+    head = log.head(connection)
+    problem = cut(log.problem) if log.problem else "" if log.is_signed else "there is no signing key"
+    return LogStanding(head.origin, head.size, head.frontier.root(), head.note, log.is_signed, problem)
+
+
+def kept_since(connection: sa.Connection, *, after: int, limit: int = 1000) -> Sequence[tuple[int, datetime, bytes]]:
+    """The kept checkpoints beyond a size, smallest first: size, when, note."""
+    newer = sa.select(log_checkpoints).where(log_checkpoints.c.size > after)
+    page = newer.order_by(log_checkpoints.c.size).limit(limit)
+    return [(row.size, from_micros(row.at), row.note) for row in connection.execute(page)]

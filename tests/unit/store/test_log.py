@@ -1,0 +1,203 @@
+"""The audit log in the database: a tree over every record, a signed head, and what is noticed at the beginning."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from remediator.audit.note import checkpoint, new_key, opened, signing_key
+from remediator.audit.tree import leaf_hash, span_of
+from remediator.clock import SystemClock
+from remediator.store import tables
+from remediator.store.base import Record
+from remediator.store.database import Database, open_database
+from remediator.store.log import TILE, LogKeys
+from tests.unit.store.examples import NOW, firing
+
+KEY, NEXT, STRANGER = (signing_key("lab", new_key()) for _ in range(3))
+SIGNED = LogKeys(KEY)
+
+
+async def begun(path: Path | None = None, keys: LogKeys = SIGNED) -> Database:
+    url = "sqlite:///:memory:" if path is None else f"sqlite:///{path}"
+    return await open_database(url, clock=SystemClock(), keys=keys, log_name="lab")
+
+
+async def grown(store: Database, count: int) -> None:
+    await store.note([Record("test.noted", {"number": number}) for number in range(count)], at=NOW)
+
+
+async def root_of_records(store: Database) -> bytes:
+    return span_of([leaf_hash(one.canonical) for one in await store.records(after=0, limit=100_000)])
+
+
+async def change(path: Path, statement: str) -> None:
+    """As somebody would who can write the file: the triggers are no obstacle to him."""
+    with closing(sqlite3.connect(path)) as connection:
+        for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
+            connection.execute(f"DROP TRIGGER {name}")
+        connection.execute(statement)
+        connection.commit()
+
+
+@pytest.mark.parametrize("count", [1, TILE - 2, TILE - 1, TILE, 2 * TILE + 3])
+async def test_the_signed_head_is_the_root_over_every_record(count: int) -> None:
+    store = await begun()
+    await grown(store, count)
+    standing = await store.log_standing()
+    text, _ = opened(standing.note, [KEY.verifying])
+    said = checkpoint(text)
+    assert (said.origin, said.size) == (standing.origin, count + 1)  # the log's own first record
+    assert said.root == await root_of_records(store)
+    assert standing.is_signed
+    await store.close()
+
+
+async def test_many_calls_at_once_make_one_tree() -> None:
+    store = await begun()
+    await asyncio.gather(*(store.accept([firing(number)], at=NOW) for number in range(600)))
+    assert (await store.log_standing()).root == await root_of_records(store)
+    await store.close()
+
+
+async def test_a_call_that_fails_leaves_no_leaf() -> None:
+    store = await begun()
+    bad = Record("test.noted", {"number": float("nan")})
+    results = await asyncio.gather(store.note([bad], at=NOW), grown(store, 3), return_exceptions=True)
+    assert isinstance(results[0], ValueError)
+    standing = await store.log_standing()
+    assert (standing.size, standing.root) == (4, await root_of_records(store))
+    await store.close()
+
+
+async def test_the_tree_goes_on_after_a_restart(tmp_path: Path) -> None:
+    for number in range(3):
+        store = await begun(tmp_path / "r.db")
+        await grown(store, TILE - 10 * number)
+        standing = await store.log_standing()
+        assert standing.root == await root_of_records(store)
+        assert standing.is_signed, standing.problem
+        await store.close()
+
+
+async def test_without_a_key_the_tree_grows_unsigned_and_a_key_begins_to_sign_it(tmp_path: Path) -> None:
+    store = await begun(tmp_path / "r.db", LogKeys())
+    await grown(store, 5)
+    unsigned = await store.log_standing()
+    assert (unsigned.is_signed, unsigned.problem) == (False, "there is no signing key")
+    await store.close()
+    store = await begun(tmp_path / "r.db")
+    [record] = await store.records(after=5, limit=10)
+    assert (record.kind, record.body) == ("audit.key-began", {"key": str(KEY.verifying)})
+    assert (await store.log_standing()).is_signed
+    await store.close()
+
+
+async def test_a_new_key_is_named_by_a_head_that_both_keys_signed(tmp_path: Path) -> None:
+    store = await begun(tmp_path / "r.db")
+    await grown(store, 5)
+    await store.close()
+    store = await begun(tmp_path / "r.db", LogKeys(NEXT, previous=KEY))
+    kept = await store.checkpoints(after=0)
+    both = [note for _, _, note in kept if len(opened(note, [KEY.verifying, NEXT.verifying])[1]) == 2]
+    assert len(both) == 1
+    [record] = [one for one in await store.records(after=0, limit=100) if one.kind == "audit.key-rotated"]
+    assert record.body == {"old_key": str(KEY.verifying), "new_key": str(NEXT.verifying)}
+    assert list(opened((await store.log_standing()).note, [KEY.verifying, NEXT.verifying])[1]) == [NEXT.verifying]
+    await store.close()
+
+
+async def test_a_head_signed_by_a_stranger_is_not_signed_over(tmp_path: Path) -> None:
+    store = await begun(tmp_path / "r.db", LogKeys(STRANGER))
+    await store.close()
+    store = await begun(tmp_path / "r.db")
+    standing = await store.log_standing()
+    assert not standing.is_signed
+    assert "key that is not known" in standing.problem
+    await store.close()
+
+
+@pytest.mark.parametrize(
+    ("statement", "problem"),
+    [
+        ("DELETE FROM records WHERE seq = (SELECT max(seq) FROM records)", "the last one is number"),
+        ("UPDATE records SET canonical = replace(canonical, '1', '2') WHERE seq = 290", "not those of the head"),
+        ("DELETE FROM records WHERE seq = 290", "missing"),
+        ("DELETE FROM log_tiles", "missing"),
+        ("UPDATE log_tiles SET root = zeroblob(32)", "not those of the head"),
+        ("UPDATE log_head SET nodes = zeroblob(length(nodes))", "not those of the head"),
+        ("UPDATE log_head SET note = replace(note, 'a', 'b')", "head"),
+        ("UPDATE log_head SET origin = 'x'", "not that of its tree"),
+        (
+            "INSERT INTO records SELECT seq + 1, at, kind, remediation_id, incident_id, canonical, beside"
+            " FROM records ORDER BY seq DESC LIMIT 1",
+            "the last one is number",
+        ),
+    ],
+)
+async def test_what_was_changed_behind_our_back_is_noticed_and_not_signed(
+    tmp_path: Path, statement: str, problem: str
+) -> None:
+    """Records are still kept, numbered on, and the alert is not lost; a person opens a new epoch."""
+    store = await begun(tmp_path / "r.db")
+    await grown(store, 300)
+    await store.close()
+    await change(tmp_path / "r.db", statement)
+    store = await begun(tmp_path / "r.db")
+    standing = await store.log_standing()
+    assert not standing.is_signed
+    assert problem in standing.problem
+    assert (await store.accept([firing()], at=NOW)).queued == 1
+    last = (await store.records(after=300, limit=10))[-1]
+    assert last.kind == "alert.received"
+
+    await store.begin_epoch(at=NOW, by="ann", comment="disk was restored by hand")
+    await grown(store, 2 * TILE)
+    after = await store.log_standing()
+    assert after.is_signed, after.problem
+    assert after.origin != standing.origin
+    await store.close()
+    store = await begun(tmp_path / "r.db")
+    assert (await store.log_standing()).is_signed
+    await store.close()
+
+
+async def test_the_records_of_an_older_version_are_part_of_the_tree(tmp_path: Path) -> None:
+    store = await begun(tmp_path / "r.db", LogKeys())
+    await grown(store, TILE + 7)
+    await store.close()
+    for table in ("log_head", "log_tiles", "log_checkpoints"):
+        await change(tmp_path / "r.db", f"DELETE FROM {table}")
+    store = await begun(tmp_path / "r.db")
+    [record] = await store.records(after=TILE + 7, limit=10)
+    assert record.body["records_before"] == TILE + 7
+    assert (await store.log_standing()).root == await root_of_records(store)
+    await store.close()
+
+
+async def test_a_checkpoint_is_kept_for_what_was_done_and_else_once_a_minute() -> None:
+    store = await begun()
+    sizes = [size for size, _, _ in await store.checkpoints(after=0)]
+    for _ in range(5):
+        await grown(store, 1)
+    assert [size for size, _, _ in await store.checkpoints(after=0)] == sizes
+    await store.note([Record("action.intent", {})], at=NOW)
+    assert [size for size, _, _ in await store.checkpoints(after=0)] == [*sizes, 7]
+    await store.close()
+
+
+async def test_the_head_that_moved_under_us_fails_the_batch() -> None:
+    """Only somebody's hand in the database can do it; then nothing is committed, and nothing is acknowledged."""
+    store = await begun()
+    await grown(store, 1)
+    await store._writer.write(
+        lambda t: t.connection.execute(sa.update(tables.log_head).values(size=tables.log_head.c.size + 1))
+    )
+    with pytest.raises(Exception, match=r"."):
+        await grown(store, 1)
+    await store.close()
