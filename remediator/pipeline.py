@@ -248,13 +248,18 @@ async def publish(sink: Sink, *, reader: IncidentReader, store: Store, limit: in
     """Step 10, tell: hand committed records to one sink, in order, at least once. Returns how many there were.
 
     A record that the sink refuses for good is passed over: it stands in the log, and the next one must not wait for it.
+    How far it came is kept once for all of them: after a crash a sink may be told up to `limit` records again.
     """
-    done = await reader.cursor(sink.name)
+    done = told = await reader.cursor(sink.name)
     records = await store.records(after=done, limit=limit)
-    for record in records:
-        with suppress(PermanentError):
-            await sink.tell(record)
-        await reader.move_cursor(sink.name, to=record.seq)
+    try:
+        for record in records:
+            with suppress(PermanentError):
+                await sink.tell(record)
+            told = record.seq
+    finally:
+        if told > done:
+            await reader.move_cursor(sink.name, to=told)
     return len(records)
 
 

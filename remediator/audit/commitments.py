@@ -8,13 +8,13 @@ holds. Pure; the store keeps what `committed` gives, the verifier checks it, the
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from collections.abc import Iterable, Mapping
+from hashlib import sha256
 from typing import Any
 
-from remediator.audit.record import canonical_json
+from remediator.audit.record import canonical_json, quoted
 
 COMMITTED = "committed"
 """The member of a body that holds the commitments: field -> SHA-256 in hex."""
@@ -49,7 +49,7 @@ Disclosures = Mapping[str, tuple[bytes, bytes]]
 
 
 def commitment(salt: bytes, value: bytes) -> str:
-    return hashlib.sha256(salt + value).hexdigest()
+    return sha256(salt + value).hexdigest()
 
 
 def sealed(body: Mapping[str, Any]) -> tuple[bytes, bytes | None]:
@@ -66,25 +66,20 @@ def sealed(body: Mapping[str, Any]) -> tuple[bytes, bytes | None]:
 
 
 def hidden(values: Mapping[str, bytes]) -> tuple[Mapping[str, str], bytes]:
-    """The commitments to these canonical values, and what is kept beside the record."""
+    """The commitments to these canonical values, and what is kept beside the record: JSON of field -> [salt in hex,
+    canonical text of the value]. Values are texts, so that what was hashed is never serialised again."""
     salts = os.urandom(SALT_BYTES * len(values))
-    kept: dict[str, list[str]] = {}
+    kept: list[str] = []
     hashes: dict[str, str] = {}
     for number, (name, value) in enumerate(values.items()):
         salt = salts[number * SALT_BYTES : (number + 1) * SALT_BYTES]
         hashes[name] = commitment(salt, value)
-        kept[name] = [salt.hex(), value.decode("utf-8")]
-    return hashes, packed(kept)
-
-
-def packed(kept: Mapping[str, list[str]]) -> bytes:
-    """What is kept beside a record: field -> [salt in hex, canonical text of the value]. Values are texts, so that
-    what was hashed is never serialised again."""
-    return json.dumps(kept, ensure_ascii=False, separators=(",", ":")).encode("utf-8")
+        kept.append(f'"{name}":["{salt.hex()}",{quoted(value.decode())}]')
+    return hashes, f"{{{','.join(kept)}}}".encode()
 
 
 def disclosures(beside: bytes | None) -> Disclosures:
-    """The reverse of `packed`. Raises ValueError."""
+    """What is kept beside a record, by field. Raises ValueError."""
     if beside is None:
         return {}
     return {name: (bytes.fromhex(salt), text.encode("utf-8")) for name, (salt, text) in json.loads(beside).items()}
@@ -99,4 +94,5 @@ def put_together(body: Mapping[str, Any], beside: bytes | None) -> dict[str, Any
 def without(beside: bytes | None, fields: Iterable[str]) -> bytes:
     """What is kept beside a record after these fields have been taken back."""
     kept = {} if beside is None else json.loads(beside)
-    return packed({name: item for name, item in kept.items() if name not in set(fields)})
+    gone = set(fields)
+    return canonical_json({name: item for name, item in kept.items() if name not in gone})

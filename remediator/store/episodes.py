@@ -14,7 +14,7 @@ from enum import StrEnum
 from typing import Any
 
 from remediator.audit.commitments import COMMITTED, hidden
-from remediator.audit.record import canonical_json, canonical_object
+from remediator.audit.record import canonical_object, canonical_texts, quoted
 from remediator.clock import rfc3339
 from remediator.model import Alert, AlertStatus
 from remediator.store.base import Accepted
@@ -136,21 +136,34 @@ def sort(intakes: Iterable[Intake], known: Iterable[Episode]) -> Sorted:
     return result
 
 
+_MEMBERS = (
+    COMMITTED,
+    "ends_at",
+    "fingerprint",
+    "group_key",
+    "labels",
+    "receiver",
+    "starts_at",
+    "status",
+    "truncated",
+)
+
+
 def _received(alert: Alert) -> Received:
     columns = alert_columns(alert)
-    free = {"annotations": columns["annotations"].encode(), "generator_url": canonical_json(alert.generator_url)}
+    free = {"annotations": columns["annotations"].encode(), "generator_url": quoted(alert.generator_url).encode()}
     hashes, beside = hidden(free)
-    body = canonical_object(
-        {
-            "ends_at": None if alert.ends_at is None else rfc3339(alert.ends_at),
-            "fingerprint": alert.fingerprint,
-            "group_key": alert.group_key,
-            "receiver": alert.receiver,
-            "starts_at": rfc3339(alert.starts_at),
-            "status": alert.status.value,
-            "truncated": alert.truncated,
-        },
-        {COMMITTED: canonical_json(hashes).decode(), "labels": columns["labels"]},
+    values = (
+        canonical_texts(hashes),
+        "null" if alert.ends_at is None else f'"{rfc3339(alert.ends_at)}"',
+        quoted(alert.fingerprint),
+        quoted(alert.group_key),
+        columns["labels"],
+        quoted(alert.receiver),
+        f'"{rfc3339(alert.starts_at)}"',
+        f'"{alert.status.value}"',
+        str(alert.truncated),
     )
     is_firing = alert.status is AlertStatus.FIRING
+    body = canonical_object(_MEMBERS, values)
     return Received((alert.fingerprint, columns["starts_at"]), is_firing, columns, body, beside)

@@ -13,7 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from remediator.audit.commitments import put_together
-from remediator.audit.record import canonical_json, decode_body
+from remediator.audit.record import canonical_json, canonical_texts, decode_body
 from remediator.model import (
     ActionId,
     Alert,
@@ -74,8 +74,8 @@ def alert_columns(alert: Alert) -> dict[str, Any]:
         "starts_at": to_micros(alert.starts_at),
         "status": alert.status.value,
         "ends_at": None if alert.ends_at is None else to_micros(alert.ends_at),
-        "labels": to_json(alert.labels),
-        "annotations": to_json(alert.annotations),
+        "labels": canonical_texts(alert.labels),
+        "annotations": canonical_texts(alert.annotations),
         "generator_url": alert.generator_url,
         "receiver": alert.receiver,
         "group_key": alert.group_key,

@@ -17,30 +17,15 @@ import tempfile
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from datetime import timedelta
 from pathlib import Path
 
 from aiohttp import web
 
-from remediator.api.answers import Part
-from remediator.api.application import build_application
-from remediator.api.deployments import DeploymentRoutes
-from remediator.api.operating import OperatingRoutes
-from remediator.api.reading import IncidentRoutes
-from remediator.api.server import HttpServer
+from remediator.app import open_service
 from remediator.clock import SystemClock
-from remediator.model import Alert, Mode
-from remediator.pipeline import Parts, admit
-from remediator.receive.base import Quarantined
 from remediator.receive.payload import fingerprint
-from remediator.receive.server import Receiver
-from remediator.rules.schema import rule_set
 from remediator.settings import Settings
-from remediator.store.base import Accepted
-from remediator.store.database import open_database
-from remediator.telemetry import Telemetry, configure_logging
-from remediator.worker import Pace, Worker
-from tests.fakes import FakeCluster
+from remediator.telemetry import configure_logging
 
 TEMPLATE = Path(__file__).parents[1] / "data" / "payloads" / "firing-multi-kubepodcrashlooping.json"
 REQUESTS = {1: 4000, 10: 1000, 100: 200}
@@ -84,67 +69,22 @@ async def serve_bare() -> None:
 
 
 async def serve_real(database_file: str, *, with_worker: bool) -> None:
-    """The receiver, the store and the worker as the service wires them."""
+    """The service as `app.py` wires it. No rule knows the alerts, so that no cluster is asked."""
     configure_logging("warning", log_format="logfmt")
-    clock = SystemClock()
-    settings = Settings.load(None, {"storage_url": f"sqlite:///{database_file}"})
-    store = await open_database(settings.storage_url, clock=clock)
-    telemetry = Telemetry.create(version="bench", mode=Mode.SILENT)
-    rules = rule_set(())
-    parts = Parts(store, FakeCluster(), None, clock, lambda: rules, Mode.SILENT, frozenset())
-    pace = Pace(
-        owner="bench", workers=16, lease=timedelta(seconds=60), poll_seconds=1, grace_seconds=1, pass_seconds=30
+    settings = Settings.load(
+        None,
+        {
+            "web_listen_address": "127.0.0.1:0",
+            "storage_url": f"sqlite:///{database_file}",
+            "kube_server": "http://127.0.0.1:9",
+            "events": False,
+            "rollout_poll_seconds": 0,
+            "reload_poll_seconds": 0,
+        },
     )
-    worker = Worker(parts, pace, around=lambda _, step: step, is_receiving=lambda: store.is_receiving)
-
-    async def aside(quarantined: Sequence[Quarantined]) -> None:
-        raise AssertionError(f"the benchmark sends good alerts only: {quarantined}")
-
-    async def admitted(alerts: Sequence[Alert]) -> Accepted:
-        accepted = await admit(alerts, store=store, clock=clock)
-        worker.wake()
-        return accepted
-
-    async def nothing() -> None:
-        return None
-
-    async def ready() -> list[Part]:
-        return []
-
-    receiver = Receiver(
-        admitted,
-        set_aside=aside,
-        is_allowed=lambda _: True,
-        telemetry=telemetry,
-        max_body_bytes=settings.max_body_bytes,
-        stopping=asyncio.Event(),
-    )
-    operating = OperatingRoutes(
-        store,
-        store,
-        settings=settings,
-        telemetry=telemetry,
-        clock=clock,
-        readiness=ready,
-        reload=nothing,
-        is_allowed=lambda _: True,
-        version="bench",
-    )
-    application = build_application(
-        receiver.routes(),
-        operating=operating,
-        incidents=IncidentRoutes(store),
-        deployments=DeploymentRoutes(store.rollouts, metrics=None, clock=clock, problem=lambda: None),
-        telemetry=telemetry,
-        max_body_bytes=settings.max_body_bytes,
-        version="bench",
-    )
-    server = HttpServer(application, grace_seconds=1)
-    await server.start("127.0.0.1", 0)
-    print(server.port, flush=True)
-    if with_worker:
-        await worker.run()
-    await asyncio.Event().wait()
+    async with open_service(settings, clock=SystemClock()) as service:
+        print(service.port, flush=True)
+        await (service.run() if with_worker else asyncio.Event().wait())
 
 
 @asynccontextmanager
