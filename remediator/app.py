@@ -10,7 +10,7 @@ import contextlib
 import hashlib
 import os
 import socket
-from collections.abc import AsyncIterator, Awaitable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import asdict
 from datetime import timedelta
 from importlib.metadata import version
@@ -21,14 +21,21 @@ from aiohttp import web
 
 from remediator.alertmanager.base import Alertmanager
 from remediator.alertmanager.client import AlertmanagerApi
+from remediator.anchor.base import Anchor
+from remediator.anchor.config_map import ConfigMapAnchor
+from remediator.anchor.file import FileAnchor
+from remediator.anchor.keeper import LogKeeper
 from remediator.api.answers import Part
 from remediator.api.application import build_application
+from remediator.api.audit import AuditRoutes
 from remediator.api.budgets import BudgetRoutes
 from remediator.api.control import ControlRoutes
 from remediator.api.deployments import DeploymentRoutes
 from remediator.api.operating import OperatingRoutes
 from remediator.api.reading import IncidentRoutes
+from remediator.api.requests import RequestReader
 from remediator.api.server import HttpServer
+from remediator.audit.note import BadNote, SigningKey, signing_key
 from remediator.clock import Clock
 from remediator.errors import ConfigError, RemediatorError, cut
 from remediator.guards.faults import CountedCluster, CountedMetrics, Faults
@@ -53,6 +60,8 @@ from remediator.sinks.metrics import MetricsSink
 from remediator.sinks.webhook import WebhookSink
 from remediator.store.base import Accepted, Record
 from remediator.store.database import Database, open_database
+from remediator.store.log import LogKeys
+from remediator.store.log_base import LogStanding
 from remediator.telemetry import Telemetry, otlp_exporter
 from remediator.watch import watcher as watch
 from remediator.worker import Pace, Publisher, Worker
@@ -116,6 +125,8 @@ class Service:
         alertmanager: Alertmanager | None = None,
         table: RuleTable,
         tokens: BearerTokens,
+        keys: LogKeys,
+        say: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._settings = settings
         self._telemetry = telemetry
@@ -127,6 +138,14 @@ class Service:
         self._stopping = asyncio.Event()
         self._reload_asked = asyncio.Event()
         self.database = database
+        self._keeper = LogKeeper(
+            database,
+            anchors_of(settings, cluster),
+            trusted=keys.known,
+            clock=clock,
+            say=say,
+            seen=self._log_seen,
+        )
         api_server, prometheus = Faults("the API server", clock), Faults("Prometheus", clock)
         self.parts = Parts(
             store=database,
@@ -136,6 +155,7 @@ class Service:
             faults=(api_server, prometheus),
             alertmanager=alertmanager,
             switch=SwitchInCluster(*place, cluster) if (place := settings.switch_in_cluster()) else None,
+            log=self._keeper,
             rules=lambda: table.current,
             mode=settings.mode,
             rollouts=database.rollouts,
@@ -173,6 +193,7 @@ class Service:
 
     async def start(self) -> None:
         """Listen. The worker starts with `run`: what arrives before is stored and waits."""
+        await self._keeper.begin()
         await self._server.start(self._settings.listen_host, self._settings.listen_port)
         self._log.info(
             "listening",
@@ -196,6 +217,7 @@ class Service:
             watch = group.create_task(self._watch_files())
             gauges = group.create_task(self._observe())
             rollouts = group.create_task(self._watch_rollouts())
+            keeper = group.create_task(self._keeper.run())
             await self._stopping.wait()
             watch.cancel()
             gauges.cancel()
@@ -205,6 +227,7 @@ class Service:
             for publisher in self._publishers:
                 publisher.stop()
             await asyncio.wait(publishers)
+            keeper.cancel()
             await self._server.stop()
 
     async def reload(self) -> None:
@@ -229,11 +252,26 @@ class Service:
             await self.database.kill_switch()
         except RemediatorError as error:
             parts[0] = Part("store", False, cut(str(error)))
+        try:
+            doubt = await self._keeper.why_not()
+        except RemediatorError:
+            doubt = None  # the store says it itself
+        detail = "" if doubt is None else f"nothing is done to the cluster: {doubt.detail}"
+        parts.append(Part("audit", doubt is None, detail, is_required=False))
         if self._metrics is None:
             parts.append(Part("prometheus", False, "not configured: what needs metrics is unknown", is_required=False))
         else:
             parts.append(Part("prometheus", await self._metrics.is_ready(), is_required=False))
         return parts
+
+    def _log_seen(self, standing: LogStanding, anchored: int, is_sound: bool) -> None:
+        self._telemetry.log_stands(
+            size=standing.size,
+            root=standing.root,
+            anchored=anchored,
+            is_sound=is_sound,
+            at_seconds=standing.at.timestamp(),
+        )
 
     async def _admit(self, alerts: Sequence[Alert]) -> Accepted:
         accepted = await admit(alerts, store=self.database, clock=self.parts.clock)
@@ -279,9 +317,13 @@ class Service:
             is_allowed=self._tokens.is_allowed,
             version=VERSION,
         )
+        requests = RequestReader(self._tokens.is_allowed)
         return build_application(
             receiver.routes(),
             operating=operating,
+            audit=AuditRoutes(
+                self.database, self._keeper, clock=self.parts.clock, requests=requests, wake=self._worker.wake
+            ),
             budgets=BudgetRoutes(
                 self.database,
                 cluster=self._settings.cluster_name,
@@ -293,7 +335,7 @@ class Service:
                 self.database,
                 clock=self.parts.clock,
                 stop=self._stop,
-                is_allowed=self._tokens.is_allowed,
+                requests=requests,
                 paused=self._telemetry.paused,
                 wake=self._worker.wake,
             ),
@@ -341,11 +383,41 @@ class Service:
             await asyncio.sleep(max(1.0, self._settings.poll_seconds))
 
 
+def anchors_of(settings: Settings, cluster: Cluster) -> Sequence[Anchor]:
+    """Where the newest checkpoint of the audit log is kept outside its database."""
+    anchors: list[Anchor] = []
+    if settings.audit_anchor_file is not None:
+        anchors.append(FileAnchor(settings.audit_anchor_file))
+    if settings.audit_anchor_configmap is not None:
+        namespace, _, name = settings.audit_anchor_configmap.partition("/")
+        anchors.append(ConfigMapAnchor(cluster, namespace=namespace, name=name))
+    return anchors
+
+
+def log_keys(settings: Settings) -> LogKeys:
+    """The keys of the audit log. Raises ConfigError with the file that cannot be used."""
+
+    def read(file: Path | None) -> SigningKey | None:
+        if file is None:
+            return None
+        try:
+            return signing_key(settings.audit_key_name, file.read_bytes())
+        except OSError as error:
+            raise ConfigError(f"{file}: cannot read the audit log's key: {error.strerror}") from error
+        except BadNote as error:
+            raise ConfigError(f"{file}: {error}") from error
+
+    return LogKeys(read(settings.audit_key_file), read(settings.audit_previous_key_file))
+
+
 @contextlib.asynccontextmanager
-async def open_service(settings: Settings, *, clock: Clock) -> AsyncIterator[Service]:
+async def open_service(
+    settings: Settings, *, clock: Clock, say: Callable[[str], None] = lambda _: None
+) -> AsyncIterator[Service]:
     """Build all parts (what can fail, first), listen, and close them in the reverse order.
 
-    Raises ConfigError for settings or rules that cannot be used, StoreUnavailable.
+    `say` prints a line of the audit log's checkpoints. Raises ConfigError for settings or rules that cannot be used,
+    StoreUnavailable.
     """
     exporter = otlp_exporter(settings.otlp_endpoint) if settings.otlp_endpoint else None
     telemetry = Telemetry.create(version=VERSION, mode=settings.mode, span_exporter=exporter)
@@ -353,6 +425,7 @@ async def open_service(settings: Settings, *, clock: Clock) -> AsyncIterator[Ser
         stack.push_async_callback(asyncio.to_thread, telemetry.shutdown)
         table = RuleTable(settings.rules or (shipped_rules(),), telemetry=telemetry, clock=clock)
         tokens = BearerTokens(settings.web_token_files)
+        keys = log_keys(settings)
         cluster = await connect(
             name=settings.cluster_name,
             kubeconfig=settings.kubeconfig,
@@ -374,7 +447,9 @@ async def open_service(settings: Settings, *, clock: Clock) -> AsyncIterator[Ser
         if settings.alertmanager_urls:
             alertmanager = AlertmanagerApi(settings.alertmanager_urls, token_file=settings.alertmanager_token_file)
             stack.push_async_callback(alertmanager.close)
-        database = await open_database(settings.storage_url, clock=clock)
+        database = await open_database(
+            settings.storage_url, clock=clock, keys=keys, log_name=settings.cluster_name
+        )
         stack.push_async_callback(database.close)
         service = Service(
             settings,
@@ -386,6 +461,8 @@ async def open_service(settings: Settings, *, clock: Clock) -> AsyncIterator[Ser
             alertmanager=alertmanager,
             table=table,
             tokens=tokens,
+            keys=keys,
+            say=say,
         )
         await service.start()
         yield service

@@ -299,6 +299,10 @@ class Reason(StrEnum):
     NOT_RESIZABLE = "not-resizable"
     # guard
     KILL_SWITCH = "kill-switch"
+    AUDIT_UNSIGNED = "audit-unsigned"
+    AUDIT_BROKEN = "audit-broken"
+    AUDIT_UNCONFIRMED = "audit-unconfirmed"
+    AUDIT_NOT_ANCHORED = "audit-not-anchored"
     PAUSED_BY_PERSON = "paused-by-person"
     FREEZE_WINDOW = "freeze-window"
     MODE_OFF = "mode-off"

@@ -27,7 +27,7 @@ from remediator.guards.base import NoParameters, View
 from remediator.guards.check import check
 from remediator.guards.faults import Faults
 from remediator.guards.still_firing import StillFiringGuard
-from remediator.guards.stop import Stop, SwitchInCluster, stop_of
+from remediator.guards.stop import ProvableLog, Stop, SwitchInCluster, stop_of
 from remediator.journal import Journal
 from remediator.kube.base import Cluster
 from remediator.kube.ownership import wishes_of
@@ -74,7 +74,7 @@ NO_PROOF = Proof((), timedelta(), timedelta(), "escalate")
 class Parts:
     """What the steps read and write. `rules` gives the table as loaded now; `rollouts` is the memory of the deployment
     watch, None: there is none; `faults` count our own failed calls; `switch`
-    is the kill switch in the cluster; `decide_within` bounds all waiting before
+    is the kill switch in the cluster, `log` the audit log that must be sound; `decide_within` bounds all waiting before
     an action; `look_every` is the pause between two looks of a verification."""
 
     store: Store
@@ -87,6 +87,7 @@ class Parts:
     rollouts: RolloutStore | None = None
     faults: Sequence[Faults] = ()
     switch: SwitchInCluster | None = None
+    log: ProvableLog | None = None
     alertmanager: Alertmanager | None = None
     decide_within: timedelta = timedelta(hours=1)
     look_every: timedelta = timedelta(seconds=5)
@@ -290,7 +291,7 @@ async def stopped(journal: Journal, parts: Parts) -> Stop | None:
     if most_cautious(parts.mode, Mode.SILENT) is parts.mode:
         return Stop(Reason.MODE_SILENT, f"the mode is {parts.mode}")
     rule, target = journal.rule, journal.plan.target
-    return await stop_of(parts.store, parts.switch, rule=rule, target=target, now=parts.clock.now())
+    return await stop_of(parts.store, parts.switch, parts.log, rule=rule, target=target, now=parts.clock.now())
 
 
 async def no_longer_true(view: View, parts: Parts) -> Stop | None:
@@ -376,6 +377,7 @@ def view_of(
         approval=approval,
         freezes=parts.rules().freezes,
         switch=parts.switch,
+        log=parts.log,
         metrics=parts.metrics,
         alertmanager=parts.alertmanager,
     )

@@ -60,6 +60,31 @@ class Settings(BaseSettings):
         "sqlite:///remediator.db",
         description="Database as an SQLAlchemy URL: sqlite:///FILE or postgresql+psycopg://...",
     )
+    audit_key_file: Path | None = Field(
+        None,
+        description="File with the Ed25519 private key (PEM) that signs the audit log. None: the log is kept and not "
+        "signed, and nothing is done to the cluster.",
+    )
+    audit_previous_key_file: Path | None = Field(
+        None, description="The key before, for the one start at which the new one takes its place."
+    )
+    audit_key_name: str = Field(
+        "remediator",
+        pattern=r"^[^\s+]+$",
+        max_length=200,
+        description="Name of the key in signatures and in the lists of those who trust it.",
+    )
+    audit_anchor_file: Path | None = Field(
+        None,
+        description="File outside the database's disk that remembers the newest checkpoint of the audit log, so that "
+        "an older database in its place is noticed.",
+    )
+    audit_anchor_configmap: str | None = Field(
+        None,
+        pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?/[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$",
+        description="NAMESPACE/NAME of a ConfigMap that does so. Without any anchor a person must confirm the log "
+        "after each start, before anything is done to the cluster.",
+    )
     rules: Paths = Field((), description="Rule files, in order. Empty: the table shipped with remediator.")
     mode: Mode = Field(
         Mode.SILENT, description="The most that any rule may do: off, silent (recommend only), approve or active."

@@ -97,6 +97,11 @@ class Telemetry:
             ("rollouts", "", "Present rollouts of the deployment watch, by state."),
             ("config_last_reload_successful", "", "Whether the last attempt to load the rules succeeded."),
             ("config_last_reload_success_timestamp", "s", "When the rules were last loaded, in Unix seconds."),
+            ("audit_size", "", "Records in the audit log."),
+            ("audit_root_prefix", "", "The first 48 bits of the root over them: with the size, a checkpoint."),
+            ("audit_anchored_size", "", "Records that the anchors outside the database know of."),
+            ("audit_chain_valid", "", "Whether the audit log is signed and as its head says."),
+            ("audit_last_write_timestamp", "s", "When the audit log last grew, in Unix seconds."),
             ("build_info", "", "Version of remediator and of Python."),
         ):
             self._gauges[name] = {}
@@ -197,6 +202,14 @@ class Telemetry:
         self._set("config_last_reload_successful", int(successful))
         if successful:
             self._set("config_last_reload_success_timestamp", at_seconds)
+
+    def log_stands(self, *, size: int, root: bytes, anchored: int, is_sound: bool, at_seconds: float) -> None:
+        """The audit log as it is; size and beginning of the root together are a checkpoint that Prometheus keeps."""
+        self._set("audit_size", size)
+        self._set("audit_root_prefix", int.from_bytes(root[:6], "big"))
+        self._set("audit_anchored_size", anchored)
+        self._set("audit_chain_valid", int(is_sound))
+        self._set("audit_last_write_timestamp", at_seconds)
 
     @contextmanager
     def span(

@@ -13,6 +13,7 @@ from aiohttp.typedefs import Handler, Middleware
 from opentelemetry.trace import SpanKind
 
 from remediator.api.answers import problem
+from remediator.api.audit import AuditRoutes
 from remediator.api.budgets import BudgetRoutes
 from remediator.api.control import ControlRoutes
 from remediator.api.deployments import DeploymentRoutes
@@ -40,6 +41,7 @@ def build_application(
     *,
     operating: OperatingRoutes,
     control: ControlRoutes,
+    audit: AuditRoutes,
     budgets: BudgetRoutes,
     incidents: IncidentRoutes,
     deployments: DeploymentRoutes,
@@ -59,6 +61,7 @@ def build_application(
             *receiver_routes,
             *operating.routes(),
             *control.routes(),
+            *audit.routes(),
             *budgets.routes(),
             *incidents.routes(),
             *deployments.routes(),

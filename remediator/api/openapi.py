@@ -13,6 +13,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from remediator.api.answers import IncidentDetail, Incidents, Problem, Readiness
+from remediator.api.audit import AuditDone, AuditStatus, ConfirmRequest, RedactRequest
 from remediator.api.budgets import Budgets
 from remediator.api.control import (
     ApprovalDone,
@@ -32,7 +33,10 @@ _MODELS: tuple[type[BaseModel], ...] = (
     ApprovalDone,
     ApprovalRequest,
     ApprovalsAwaited,
+    AuditDone,
+    AuditStatus,
     Budgets,
+    ConfirmRequest,
     DeploymentDetail,
     Deployments,
     IncidentDetail,
@@ -41,6 +45,7 @@ _MODELS: tuple[type[BaseModel], ...] = (
     PauseStatus,
     Problem,
     Readiness,
+    RedactRequest,
     ResetDone,
     ResetRequest,
     Status,
@@ -48,6 +53,8 @@ _MODELS: tuple[type[BaseModel], ...] = (
 _REQUESTS: Mapping[str, type[BaseModel]] = {
     "/api/v1/approvals/{id}/approve": ApprovalRequest,
     "/api/v1/approvals/{id}/deny": ApprovalRequest,
+    "/api/v1/audit/confirm": ConfirmRequest,
+    "/api/v1/audit/redact": RedactRequest,
     "/api/v1/pause": PauseRequest,
     "/api/v1/reset": ResetRequest,
 }
@@ -70,6 +77,15 @@ _PATHS: Mapping[str, Mapping[str, tuple[str, type[BaseModel] | None, tuple[int, 
         "post": ("Approve a plan as it was shown.", ApprovalDone, (400, 401, 409, 415, 503), True)
     },
     "/api/v1/approvals/{id}/deny": {"post": ("Deny a plan.", ApprovalDone, (400, 401, 409, 415, 503), True)},
+    "/api/v1/audit": {"get": ("How the audit log stands.", AuditStatus, (503,), False)},
+    "/api/v1/audit/checkpoint": {"get": ("Its head as a signed note.", None, (503,), False)},
+    "/api/v1/audit/records/{seq}/proof": {"get": ("The proof of one record.", None, (400, 404, 503), False)},
+    "/api/v1/audit/confirm": {
+        "post": ("Say that the log is the one it should be.", AuditDone, (400, 401, 409, 415, 503), True)
+    },
+    "/api/v1/audit/redact": {
+        "post": ("Take back the free content of a record.", AuditDone, (400, 401, 404, 415, 503), True)
+    },
     "/api/v1/budgets": {"get": ("Budgets: used, by which remediation, next slot.", Budgets, (400, 503), False)},
     "/api/v1/pause": {
         "get": ("The kill switch and the pauses.", PauseStatus, (503,), False),
@@ -91,7 +107,7 @@ _PATHS: Mapping[str, Mapping[str, tuple[str, type[BaseModel] | None, tuple[int, 
     "/metrics": {"get": ("Metrics for Prometheus.", None, (), False)},
     "/openapi.json": {"get": ("This document.", None, (), False)},
 }
-_AS_TEXT = ("/-/healthy", "/metrics")
+_AS_TEXT = ("/-/healthy", "/metrics", "/api/v1/audit/checkpoint", "/api/v1/audit/records/{seq}/proof")
 
 
 def document(version: str) -> dict[str, Any]:

@@ -11,13 +11,10 @@ from __future__ import annotations
 
 import hashlib
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 EMPTY_ROOT = hashlib.sha256().digest()
-
-SpanHash = Callable[[int, int], bytes]
-"""The hash of the span [low, high)."""
 
 _sha256 = hashlib.sha256
 

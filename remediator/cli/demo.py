@@ -19,6 +19,7 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from remediator.app import VERSION, Service, open_service
+from remediator.audit.note import new_key
 from remediator.cli.output import Output
 from remediator.clock import FastClock, rfc3339
 from remediator.model import Mode, Reason, State
@@ -99,6 +100,8 @@ async def _play(mode: Mode) -> Shown:
                     "storage_url": "sqlite:///:memory:",
                     "rules": (_table(mode, Path(folder)),),
                     "mode": mode.value,
+                    "audit_key_file": _key(Path(folder)),
+                    "audit_anchor_file": Path(folder) / "audit-anchor",
                     "cluster_name": "demo",
                     "kube_server": cluster.url,
                     "prometheus_url": prometheus.url,
@@ -121,6 +124,13 @@ async def _play(mode: Mode) -> Shown:
             ours = [call for call in cluster.requests if call.is_write and "/events" not in call.path]
             dry = [call for call in cluster.requests if call.query.get("dryRun")]
     return Shown(mode, records, len(ours), len(dry))
+
+
+def _key(folder: Path) -> Path:
+    """A key for the audit log: without one nothing would be done."""
+    path = folder / "audit-key.pem"
+    path.write_bytes(new_key())
+    return path
 
 
 def _table(mode: Mode, folder: Path) -> Path:

@@ -25,6 +25,10 @@ incidents_app = typer.Typer(help="Look at incidents of a running service.", no_a
 deployments_app = typer.Typer(
     help="Look at the rollouts that a running service watches.", no_args_is_help=True, rich_markup_mode=None
 )
+audit_app = typer.Typer(
+    help="Verify the audit log offline, and look after it.", no_args_is_help=True, rich_markup_mode=None
+)
+app.add_typer(audit_app, name="audit")
 app.add_typer(check_app, name="check")
 app.add_typer(incidents_app, name="incidents")
 app.add_typer(deployments_app, name="deployments")
@@ -45,6 +49,18 @@ def serve(
     lifecycle: Annotated[bool | None, typer.Option("--web.enable-lifecycle", help="Answer POST /-/reload.")] = None,
     tokens: Annotated[list[Path] | None, typer.Option("--web.token-file", help="Bearer token file; repeat.")] = None,
     storage: Annotated[str | None, typer.Option("--storage.url", help="Database URL.")] = None,
+    audit_key: Annotated[
+        Path | None, typer.Option("--audit.key-file", help="Key that signs the audit log; see `audit keygen`.")
+    ] = None,
+    audit_previous_key: Annotated[
+        Path | None, typer.Option("--audit.previous-key-file", help="The key before, when it is changed.")
+    ] = None,
+    audit_anchor: Annotated[
+        Path | None, typer.Option("--audit.anchor-file", help="File that remembers the log's newest checkpoint.")
+    ] = None,
+    audit_anchor_configmap: Annotated[
+        str | None, typer.Option("--audit.anchor-configmap", help="NAMESPACE/NAME of a ConfigMap that does so.")
+    ] = None,
     prometheus: Annotated[str | None, typer.Option("--prometheus.url", help="Base URL of Prometheus.")] = None,
     alertmanager: Annotated[
         list[str] | None, typer.Option("--alertmanager.url", help="Base URL of an Alertmanager; repeat for replicas.")
@@ -68,6 +84,10 @@ def serve(
         "web_enable_lifecycle": lifecycle,
         "web_token_files": tuple(tokens) if tokens else None,
         "storage_url": storage,
+        "audit_key_file": audit_key,
+        "audit_previous_key_file": audit_previous_key,
+        "audit_anchor_file": audit_anchor,
+        "audit_anchor_configmap": audit_anchor_configmap,
         "prometheus_url": prometheus,
         "alertmanager_urls": tuple(alertmanager) if alertmanager else None,
         "kubeconfig": kubeconfig,
@@ -352,6 +372,114 @@ def deny(
 
     given: dict[str, Any] = {"comment": comment, "plan_hash": plan_hash, "by": by, "token_file": token_file}
     raise typer.Exit(run(url, output, remediation=remediation, is_granted=False, **given))
+
+
+@audit_app.command("verify")
+def audit_verify(
+    path: Annotated[Path, typer.Argument(metavar="PATH", help="A bundle, or the database of a stopped service.")],
+    trusted_keys: Annotated[
+        Path | None, typer.Option("--trusted-keys", help="File with one key a line: KEY [SINCE [UNTIL]].")
+    ] = None,
+    anchor: Annotated[
+        Path | None, typer.Option("--anchor", help="File with checkpoints that were kept outside the database.")
+    ] = None,
+    output: OutputOption = Output.SIMPLE,
+) -> None:
+    """Verify a bundle or a database, offline. Exit code 0 verified, 1 tampered, 3 and 4 something is not proven.
+
+    Example: remediator audit verify incident-7.zip --trusted-keys keys.txt --anchor checkpoint
+    """
+    from remediator.cli.audit import verify as run
+
+    raise typer.Exit(run(path, output, keys=trusted_keys, anchor=anchor))
+
+
+@audit_app.command("keygen")
+def audit_keygen(
+    path: Annotated[Path, typer.Argument(metavar="FILE", help="Where the private key is written; must not exist.")],
+    name: Annotated[str, typer.Option("--name", help="Name of the key, as audit_key_name.")] = "remediator",
+    output: OutputOption = Output.SIMPLE,
+) -> None:
+    """Make a key that signs the audit log; prints the line that verifiers put on their list.
+
+    Example: remediator audit keygen audit-key.pem >> keys.txt
+    """
+    from remediator.cli.audit import keygen as run
+
+    raise typer.Exit(run(path, output, name=name))
+
+
+@audit_app.command("status")
+def audit_status(url: UrlOption = DEFAULT_URL, output: OutputOption = Output.SIMPLE) -> None:
+    """Say how the audit log stands, and why nothing may be done on the strength of it.
+
+    Example: remediator audit status
+    """
+    from remediator.cli.audit import status as run
+
+    raise typer.Exit(run(url, output))
+
+
+@audit_app.command("checkpoint")
+def audit_checkpoint(url: UrlOption = DEFAULT_URL) -> None:
+    """Print the log's head as a signed note, to be kept somewhere else.
+
+    Example: remediator audit checkpoint > checkpoint
+    """
+    from remediator.cli.audit import checkpoint as run
+
+    raise typer.Exit(run(url))
+
+
+@audit_app.command("proof")
+def audit_proof(
+    seq: Annotated[int, typer.Argument(metavar="NUMBER", min=1, help="Number of the record.")],
+    url: UrlOption = DEFAULT_URL,
+) -> None:
+    """Print the proof that one record is in the log, as C2SP tlog-proof.
+
+    Example: remediator audit proof 17 > record-17.tlog-proof
+    """
+    from remediator.cli.audit import proof as run
+
+    raise typer.Exit(run(url, seq))
+
+
+@audit_app.command("confirm")
+def audit_confirm(
+    comment: CommentOption,
+    root: Annotated[str | None, typer.Option("--root", help="Root that was looked at. Default: as it is.")] = None,
+    by: ByOption = None,
+    url: UrlOption = DEFAULT_URL,
+    token_file: TokenOption = None,
+    output: OutputOption = Output.SIMPLE,
+) -> None:
+    """Say that the log is the one it should be, where no anchor can; or go on as a new log after a restore.
+
+    Example: remediator audit confirm --comment 'new disk, first start'
+    """
+    from remediator.cli.audit import confirm as run
+
+    raise typer.Exit(run(url, output, comment=comment, by=by, token_file=token_file, root=root))
+
+
+@audit_app.command("redact")
+def audit_redact(
+    seq: Annotated[int, typer.Argument(metavar="NUMBER", min=1, help="Number of the record.")],
+    comment: CommentOption,
+    fields: Annotated[list[str], typer.Option("--field", help="Name of a field; repeat.")],
+    by: ByOption = None,
+    url: UrlOption = DEFAULT_URL,
+    token_file: TokenOption = None,
+    output: OutputOption = Output.SIMPLE,
+) -> None:
+    """Take back what people or programs wrote into a record. The proofs stay valid.
+
+    Example: remediator audit redact 17 --field evidence --comment 'a customer name, ticket 4711'
+    """
+    from remediator.cli.audit import redact as run
+
+    raise typer.Exit(run(url, output, seq=seq, fields=fields, comment=comment, by=by, token_file=token_file))
 
 
 def _subject(rule: str | None, namespace: str | None, target: str | None) -> dict[str, str]:

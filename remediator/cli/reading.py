@@ -13,6 +13,7 @@ import sys
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from remediator.errors import ConfigError, RemediatorError, TransientError, cut
@@ -55,6 +56,19 @@ def print_answer(
     return GOOD
 
 
+def ask_text(url: str | None, path: str) -> tuple[str, int]:
+    """The text that is served at `path`, and the exit code; what went wrong is on stderr."""
+    try:
+        with _opened(url or os.environ.get("REMEDIATOR_URL") or DEFAULT_URL, path, None, None) as answer:
+            return answer.read().decode("utf-8"), GOOD
+    except ConfigError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return "", MISUSED
+    except RemediatorError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return "", FAILED
+
+
 def who() -> str:
     """Whose command this is, where nobody says: the user of this machine."""
     try:
@@ -75,6 +89,13 @@ def _token(path: str | None) -> str | None:
 
 def _ask(url: str, path: str, post: Mapping[str, Any] | None, token: str | None) -> Any:
     """The JSON of the answer. Raises ConfigError for misuse, TransientError when there is no usable answer."""
+    with _opened(url, path, post, token) as answer:
+        return json.load(answer)
+
+
+@contextmanager
+def _opened(url: str, path: str, post: Mapping[str, Any] | None, token: str | None) -> Iterator[Any]:
+    """The answer, open. Raises ConfigError for misuse, TransientError when there is no usable answer."""
     if not url.startswith(("http://", "https://")):
         raise ConfigError(f"{url!r} is not the address of a remediator: expected http://host:port")
     # No proxy: the environment's is for the way out, and its answer would be taken for the service's.
@@ -86,7 +107,7 @@ def _ask(url: str, path: str, post: Mapping[str, Any] | None, token: str | None)
         body = None if post is None else json.dumps(post).encode()
         request = urllib.request.Request(url.rstrip("/") + path, data=body, headers=headers)
         with opener.open(request, timeout=TIMEOUT_SECONDS) as answer:
-            return json.load(answer)
+            yield answer
     except urllib.error.HTTPError as error:
         text = _error_of(error.read(65536), fallback=f"{url} answered {error.code}")
         raise (ConfigError if error.code == 400 else TransientError)(text) from error

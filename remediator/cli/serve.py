@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,8 @@ def run(config_file: Path | None, overrides: Mapping[str, Any]) -> None:
 
 async def _serve(settings: Settings) -> None:
     loop = asyncio.get_running_loop()
-    async with open_service(settings, clock=SystemClock()) as service:
+    # Checkpoints of the audit log go to stdout, beside the log on stderr: what collects them is an anchor.
+    async with open_service(settings, clock=SystemClock(), say=partial(print, flush=True)) as service:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, service.stop)
         loop.add_signal_handler(signal.SIGHUP, service.request_reload)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from remediator.guards.attempts import AttemptsGuard
+from remediator.guards.audit import AuditGuard
 from remediator.guards.base import Guard
 from remediator.guards.breaker import BreakerGuard
 from remediator.guards.budgets import BudgetsGuard
@@ -28,6 +29,7 @@ GUARDS: tuple[Guard, ...] = (
     KillSwitchGuard(),
     PauseGuard(),
     ModeGuard(),
+    AuditGuard(),
     FreezeGuard(),
     OptOutGuard(),
     BreakerGuard(),

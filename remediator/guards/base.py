@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict
 
 from remediator.alertmanager.base import Alertmanager
 from remediator.guards.faults import Faults
-from remediator.guards.stop import SwitchInCluster
+from remediator.guards.stop import ProvableLog, SwitchInCluster
 from remediator.kube.base import Cluster
 from remediator.kube.ownership import Wishes, wishes_of
 from remediator.kube.workload import Workload
@@ -47,7 +47,7 @@ class View:
     `rule`, `rule_digest` and `limits` are the rule's name, its text's, and its own bounds on how often it may
     act; `faults` count our failed calls; `severity` is the one that holds, `severity_allows` what may be done at it.
     `approval` is what a person said to a plan of it;
-    `switch` is the kill switch in the cluster, None: there is none.
+    `switch` is the kill switch in the cluster, `log` the audit log that must be sound; None: there is none.
     """
 
     plan: Plan
@@ -67,6 +67,7 @@ class View:
     approval: Approval | None = None
     freezes: Sequence[Freezing] = ()
     switch: SwitchInCluster | None = None
+    log: ProvableLog | None = None
     metrics: Metrics | None = None
     alertmanager: Alertmanager | None = None
 

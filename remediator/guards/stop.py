@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Protocol
 
+from remediator.anchor.base import Doubt
 from remediator.clock import parse_rfc3339, rfc3339
 from remediator.errors import RemediatorError, cut
 from remediator.kube.base import Cluster, NotFound, path_of
@@ -35,6 +37,12 @@ class Stop:
     def ask_again_at(self, now: datetime) -> datetime:
         """Soon: a person may release it at any time."""
         return min(self.until or now + LOOK_AGAIN, now + LOOK_AGAIN)
+
+
+class ProvableLog(Protocol):
+    """The audit log, as `anchor/keeper.py` keeps it."""
+
+    async def why_not(self) -> Doubt | None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,11 +96,23 @@ async def stopped_by_pause(store: Store, *, rule: str, target: Target, now: date
     return _longest([one for one in await store.pauses() if one.holds(rule, target, now)])
 
 
+async def stopped_by_log(log: ProvableLog | None) -> Stop | None:
+    """Why the audit log forbids it; None: it does not, and it is known outside what it holds by now."""
+    doubt = None if log is None else await log.why_not()
+    return None if doubt is None else Stop(doubt.reason, doubt.detail)
+
+
 async def stop_of(
-    store: Store, in_cluster: SwitchInCluster | None, *, rule: str, target: Target, now: datetime
+    store: Store,
+    in_cluster: SwitchInCluster | None,
+    log: ProvableLog | None,
+    *,
+    rule: str,
+    target: Target,
+    now: datetime,
 ) -> Stop | None:
-    """Whatever stops a write for this rule on this target now."""
-    stop = await stopped_by_switch(store, in_cluster, now=now)
+    """Whatever stops a write for this rule on this target now. What people say is asked last."""
+    stop = await stopped_by_log(log) or await stopped_by_switch(store, in_cluster, now=now)
     return stop or await stopped_by_pause(store, rule=rule, target=target, now=now)
 
 

@@ -15,14 +15,15 @@ import sqlalchemy as sa
 
 from remediator.clock import Clock
 from remediator.model import AffectedPod, Alert, Bound, IncidentId, Json, Remediation, RemediationId, State, Target
-from remediator.store import approvals, gates, incidents, intake, pauses, queue, switches
+from remediator.store import approvals, gates, incidents, intake, pauses, proofs, queue, redaction, switches
 from remediator.store import budgets as ledger
 from remediator.store.approvals_base import Approval, Awaiting
 from remediator.store.base import Accepted, Change, CommittedRecord, KillSwitch, Record, TemplateEvent
 from remediator.store.budgets_base import Forgiven, PastAction, Reset, Spender, Use
 from remediator.store.episodes import prepare
 from remediator.store.gates_base import SeenGate
-from remediator.store.log import Log, LogKeys, LogStanding, kept_since, standing
+from remediator.store.log import Log, LogKeys, kept_since, standing
+from remediator.store.log_base import LogStanding
 from remediator.store.migrate import migrate
 from remediator.store.pauses_base import Pause, PauseOf
 from remediator.store.reading import IncidentRow, IncidentView
@@ -216,6 +217,19 @@ class Database:
 
     async def checkpoints(self, *, after: int, limit: int = 1000) -> Sequence[tuple[int, datetime, bytes]]:
         return await self._writer.read(lambda t: kept_since(t.connection, after=after, limit=limit))
+
+    async def log_proof(self, seq: int) -> tuple[bytes, int, Sequence[bytes], bytes] | None:
+        return await self._writer.read(lambda t: proofs.one(t, seq))
+
+    async def redact(
+        self, seq: int, fields: Sequence[str], *, by: str, comment: str, at: datetime
+    ) -> Sequence[str]:
+        return await self._writer.write(
+            lambda t: redaction.redact(t, seq, fields, by=by, comment=comment, at=at)
+        )
+
+    async def log_root_at(self, size: int) -> bytes:
+        return await self._writer.read(lambda t: proofs.root_at(t.connection, size))
 
     async def begin_epoch(self, *, at: datetime, by: str, comment: str) -> None:
         """Sign again, under a new name, what the old head does not fit any more."""

@@ -33,6 +33,7 @@ from remediator.audit.note import (
 from remediator.audit.record import encode_entry
 from remediator.audit.tree import Frontier, leaf_hash, span_of
 from remediator.errors import cut
+from remediator.store.log_base import LogStanding
 from remediator.store.rows import from_micros, to_micros
 from remediator.store.tables import log_checkpoints, log_head, log_tiles, records
 
@@ -114,8 +115,8 @@ class Log:
         self.problem = ""
 
     @property
-    def is_signed(self) -> bool:
-        return self._keys.present is not None and not self.problem
+    def has_key(self) -> bool:
+        return self._keys.present is not None
 
     # -- appending
 
@@ -123,11 +124,11 @@ class Log:
         """As committed, or as left by this transaction."""
         row = connection.execute(_HEAD).one()
         known = self._remembered
-        if known is None or known.note != _bytes(row.note) or known.origin != row.origin:
+        if known is None or known.note != stored_bytes(row.note) or known.origin != row.origin:
             tile = _leaves(connection, row.size - row.size % TILE, row.size)
             tile += [leaf_hash(b"")] * (row.size % TILE - len(tile))  # of a log that is broken, and not signed
             frontier = Frontier(row.size, _nodes(row.nodes))
-            known = self._remembered = Head(row.origin, frontier, tuple(tile), _bytes(row.note))
+            known = self._remembered = Head(row.origin, frontier, tuple(tile), stored_bytes(row.note))
         return known
 
     def append(self, connection: sa.Connection, entries: Sequence[Entry]) -> Sequence[dict[str, Any]]:
@@ -154,7 +155,8 @@ class Log:
     ) -> None:
         frontier = head.frontier.extended(leaves)
         tile = _write_tiles(connection, [*head.tile, *leaves], first=head.size // TILE)
-        signers = keys if keys is not None else [self._keys.present] if self.is_signed and self._keys.present else []
+        present = self._keys.present
+        signers = keys if keys is not None else [present] if present is not None and not self.problem else []
         note = signed(Checkpoint(head.origin, frontier.size, frontier.root()).text(), signers)
         new = Head(head.origin, frontier, tuple(tile), note)
         values = {"origin": new.origin, "size": new.size, "nodes": b"".join(frontier.nodes), "note": note, "at": at}
@@ -185,7 +187,7 @@ class Log:
             self._adopt(connection, row.size, last, at=to_micros(at))
         if self.problem:
             return [Entry.of(at, "audit.broken", {"problem": self.problem, "size": row.size, "last": last})]
-        return self._keys_changed(connection, _bytes(row.note), at)
+        return self._keys_changed(connection, stored_bytes(row.note), at)
 
     def _found(self, connection: sa.Connection, at: datetime) -> Sequence[Entry]:
         """A new log, over the records that an older version may have left."""
@@ -220,7 +222,7 @@ class Log:
         if frontier.nodes != _nodes(row.nodes):
             return "the records are not those of the head"
         try:
-            said = checkpoint(unproven_text(_bytes(row.note)))
+            said = checkpoint(unproven_text(stored_bytes(row.note)))
         except BadNote as error:
             return f"the head cannot be read: {error}"
         if said != Checkpoint(row.origin, row.size, frontier.root()):
@@ -268,7 +270,7 @@ class Log:
         self._grow(connection, head, leaves, at=to_micros(at), keep=False)
         body = {
             "origin": head.origin,
-            "old_head": _shown(_bytes(row.note)),
+            "old_head": _shown(stored_bytes(row.note)),
             "missing": missing,
             "key": self._key_line(),
             "by": by,
@@ -307,13 +309,13 @@ def _row(entry: Entry, seq: int) -> dict[str, Any]:
     }
 
 
-def _bytes(value: bytes | str) -> bytes:
+def stored_bytes(value: bytes | str) -> bytes:
     """SQLite keeps whatever is put into a column: what somebody's hand made text of must fail as wrong, not as odd."""
     return value.encode() if isinstance(value, str) else value
 
 
 def _nodes(joined: bytes | str) -> tuple[bytes, ...]:
-    joined = _bytes(joined)
+    joined = stored_bytes(joined)
     return tuple(joined[at : at + HASH_BYTES] for at in range(0, len(joined), HASH_BYTES))
 
 
@@ -326,7 +328,7 @@ def _leaves(connection: sa.Connection, after: int, upto: int) -> list[bytes]:
             .where(records.c.seq > start, records.c.seq <= min(start + _PAGE, upto))
             .order_by(records.c.seq)
         )
-        leaves += [leaf_hash(_bytes(row.canonical)) for row in connection.execute(page)]
+        leaves += [leaf_hash(stored_bytes(row.canonical)) for row in connection.execute(page)]
     return leaves
 
 
@@ -346,10 +348,10 @@ def _recomputed(connection: sa.Connection, size: int) -> Frontier | None:
     behind = _leaves(connection, size - size % TILE, size)
     if len(roots) != size // TILE or len(behind) != size % TILE:
         return None
-    return _over_tiles(roots).extended(behind)
+    return over_tiles(roots).extended(behind)
 
 
-def _over_tiles(roots: Sequence[bytes]) -> Frontier:
+def over_tiles(roots: Sequence[bytes]) -> Frontier:
     """A frontier of whole tiles: the tree over their roots is the top of the tree over their leaves."""
     return replace(Frontier().extended(roots), size=len(roots) * TILE)
 
@@ -357,9 +359,9 @@ def _over_tiles(roots: Sequence[bytes]) -> Frontier:
 def _whatever_is_there(connection: sa.Connection, size: int) -> tuple[list[bytes], list[list[int]]]:
     """All leaf hashes, and the numbers of the records that are missing, as [first, last]."""
     tiles = connection.execute(sa.select(log_tiles.c.number, log_tiles.c.hashes))
-    known = {row.number: _bytes(row.hashes) for row in tiles}
+    known = {row.number: stored_bytes(row.hashes) for row in tiles}
     found = {
-        row.seq: leaf_hash(_bytes(row.canonical))
+        row.seq: leaf_hash(stored_bytes(row.canonical))
         for row in connection.execute(sa.select(records.c.seq, records.c.canonical).order_by(records.c.seq))
     }
     leaves: list[bytes] = []
@@ -395,22 +397,18 @@ def _signers(note: bytes, known: Sequence[VerifyingKey]) -> Sequence[VerifyingKe
         return None
 
 
-@dataclass(frozen=True, slots=True)
-class LogStanding:
-    """The log as others see it: its head, and why it is not signed, if it is not."""
-
-    origin: str
-    size: int
-    root: bytes
-    note: bytes
-    is_signed: bool
-    problem: str
-
-
 def standing(log: Log, connection: sa.Connection) -> LogStanding:
     head = log.head(connection)
-    problem = cut(log.problem) if log.problem else "" if log.is_signed else "there is no signing key"
-    return LogStanding(head.origin, head.size, head.frontier.root(), head.note, log.is_signed, problem)
+    at = from_micros(connection.execute(sa.select(log_head.c.at)).scalar_one())
+    return LogStanding(
+        origin=head.origin,
+        size=head.size,
+        root=head.frontier.root(),
+        note=head.note,
+        at=at,
+        has_key=log.has_key,
+        problem=cut(log.problem),
+    )
 
 
 def kept_since(connection: sa.Connection, *, after: int, limit: int = 1000) -> Sequence[tuple[int, datetime, bytes]]:

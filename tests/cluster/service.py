@@ -15,6 +15,7 @@ import yaml
 
 from tests.cluster.controlplane import ControlPlane
 from tests.cluster.waiting import wait_for
+from tests.logkeys import signing
 
 RULES = Path(__file__).parent.parent.parent / "rules"
 
@@ -38,6 +39,7 @@ class RunningService:
             f"--kubeconfig={control_plane.kubeconfig(user)}",
             f"--storage.url=sqlite:///{folder / 'remediator.db'}",
             "--web.listen-address=127.0.0.1:0",
+            *(f"--audit.{name[6:].replace('_', '-')}={file}" for name, file in signing(folder).items()),
             *([f"--rules={rules}"] if rules else []),
             *flags,
         ]

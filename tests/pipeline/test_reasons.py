@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from remediator.anchor.base import Doubt
 from remediator.clock import rfc3339
 from remediator.errors import PermanentError
 from remediator.guards.freeze import Freeze
@@ -25,6 +26,7 @@ from remediator.store.base import CommittedRecord, KillSwitch
 from remediator.telemetry import Telemetry
 from tests.clocks import FakeClock
 from tests.fakes import FakeCluster
+from tests.logkeys import DoubtfulLog
 from tests.pipeline.history import (
     acted_before,
     comes_and_goes,
@@ -209,6 +211,10 @@ async def deployed_again(one: World) -> None:
 async def paused(one: World) -> None:
     await one.database.set_kill_switch(KillSwitch(True, "a test", "me", one.clock.now(), None))
     await one.receive()
+
+
+def doubted(reason: Reason) -> tuple[Way, dict[str, Any]]:
+    return as_it_is, {"log": DoubtfulLog(Doubt(reason, "so it is"))}
 
 
 async def resolved(one: World) -> None:
@@ -445,6 +451,10 @@ WAYS: dict[Reason, tuple[Way, dict[str, Any]]] = {
         {},
     ),
     Reason.KILL_SWITCH: (paused, {}),
+    Reason.AUDIT_UNSIGNED: doubted(Reason.AUDIT_UNSIGNED),
+    Reason.AUDIT_BROKEN: doubted(Reason.AUDIT_BROKEN),
+    Reason.AUDIT_UNCONFIRMED: doubted(Reason.AUDIT_UNCONFIRMED),
+    Reason.AUDIT_NOT_ANCHORED: doubted(Reason.AUDIT_NOT_ANCHORED),
     Reason.MODE_OFF: (as_it_is, {"mode": Mode.OFF}),
     Reason.MODE_SILENT: (as_it_is, {"mode": Mode.SILENT}),
     Reason.MODE_INVALID: (

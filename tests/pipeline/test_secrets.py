@@ -33,6 +33,7 @@ from remediator.store.database import open_database
 from remediator.telemetry import Telemetry
 from tests.clocks import FakeClock
 from tests.cluster.waiting import wait_for_async
+from tests.logkeys import KEYS, signing
 from tests.pipeline.world import DEPLOYMENT, FakeMetrics, Shop, rule
 from tests.unit.receive.bodies import body, element
 from tests.workloads import NOW
@@ -188,6 +189,7 @@ async def live_through(
             "poll_seconds": 0.02,
             "lease_seconds": 3600,  # the clock runs ahead of the work
             "mode": mode.value,
+            **signing(tmp_path),
         },
     )
     clock, spans = FakeClock(), InMemorySpanExporter()
@@ -196,7 +198,7 @@ async def live_through(
     metrics = FakeMetrics(shop, clock)
     plant(shop)
     change(shop, metrics)
-    database = await open_database(settings.storage_url, clock=clock)
+    database = await open_database(settings.storage_url, clock=clock, keys=KEYS)
     with capture_logs() as log:
         service = Service(
             settings,
@@ -207,6 +209,7 @@ async def live_through(
             metrics=metrics,
             table=RuleTable(settings.rules, telemetry=telemetry, clock=clock),
             tokens=BearerTokens(()),
+            keys=KEYS,
         )
         await service.start()
         async with asyncio.TaskGroup() as group, ClientSession(f"http://127.0.0.1:{service.port}") as client:

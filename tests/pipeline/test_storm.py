@@ -21,6 +21,7 @@ from remediator.receive.tokens import BearerTokens
 from remediator.settings import Settings
 from remediator.store.database import open_database
 from remediator.telemetry import Telemetry
+from tests.logkeys import KEYS, signing
 from tests.pipeline.town import Place, Town, TownMetrics
 from tests.pipeline.world import rule
 from tests.unit.receive.bodies import body, element
@@ -73,6 +74,7 @@ async def test_a_storm_is_recommended_on_and_told_once(tmp_path: Path) -> None:
             "mode": "active",
             "rollout_poll_seconds": 0,
             "events": False,
+            **signing(tmp_path),
         },
     )
     clock, writes = Shifted(), list[float]()
@@ -82,7 +84,7 @@ async def test_a_storm_is_recommended_on_and_told_once(tmp_path: Path) -> None:
 
     town = Town(clock, on_write, places=PLACES)
     telemetry = Telemetry.create(version="1", mode=Mode.ACTIVE)
-    database = await open_database(f"sqlite:///{tmp_path / 'remediator.db'}", clock=clock)
+    database = await open_database(f"sqlite:///{tmp_path / 'remediator.db'}", clock=clock, keys=KEYS)
     service = Service(
         settings,
         clock=clock,
@@ -92,6 +94,7 @@ async def test_a_storm_is_recommended_on_and_told_once(tmp_path: Path) -> None:
         metrics=TownMetrics(town, clock),
         table=RuleTable(settings.rules, telemetry=telemetry, clock=clock),
         tokens=BearerTokens(()),
+        keys=KEYS,
     )
     await service.start()
     began = time.monotonic()

@@ -13,6 +13,7 @@ from typing import Any
 from remediator.alertmanager.base import Alertmanager
 from remediator.clock import Clock, rfc3339
 from remediator.guards.faults import Faults
+from remediator.guards.stop import ProvableLog
 from remediator.journal import Journal
 from remediator.kube.base import Cluster, Conflict
 from remediator.kube.rollout import REVISION, current_replica_set
@@ -224,6 +225,7 @@ class World:
     cluster: Cluster | None = None
     faults: Sequence[Faults] = ()
     alertmanager: Alertmanager | None = None
+    log: ProvableLog | None = None
 
     @property
     def parts(self) -> Parts:
@@ -236,6 +238,7 @@ class World:
             mode=self.mode,
             faults=self.faults,
             alertmanager=self.alertmanager,
+            log=self.log,
             protected_namespaces=frozenset({"kube-system"}),
         )
 

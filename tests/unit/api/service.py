@@ -6,18 +6,23 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from aiohttp import ClientSession
 from opentelemetry.sdk.trace.export import SpanExporter
 
+from remediator.anchor.file import FileAnchor
+from remediator.anchor.keeper import LogKeeper
 from remediator.api.answers import Part
 from remediator.api.application import build_application
+from remediator.api.audit import AuditRoutes
 from remediator.api.budgets import BudgetRoutes
 from remediator.api.control import ControlRoutes
 from remediator.api.deployments import DeploymentRoutes
 from remediator.api.operating import OperatingRoutes
 from remediator.api.reading import IncidentRoutes
+from remediator.api.requests import RequestReader
 from remediator.api.server import HttpServer
 from remediator.errors import ConfigError
 from remediator.guards.stop import Stop, stopped_by_switch
@@ -26,9 +31,12 @@ from remediator.rules.load import load_rules
 from remediator.rules.shipped import shipped_rules
 from remediator.settings import Settings
 from remediator.store.database import Database, open_database
+from remediator.store.log import LogKeys
 from remediator.telemetry import Telemetry
+from tests.logkeys import KEYS
 
 TOKEN = "Bearer operator"
+NO_KEYS = LogKeys()
 RULES = load_rules(shipped_rules())
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 
@@ -74,12 +82,18 @@ class Service:
 
 @asynccontextmanager
 async def running(
-    *, span_exporter: SpanExporter | None = None, metrics: Metrics | None = None, **flags: Any
+    *,
+    span_exporter: SpanExporter | None = None,
+    metrics: Metrics | None = None,
+    anchor: Path | None = None,
+    keys: LogKeys = NO_KEYS,
+    database: str = "sqlite:///:memory:",
+    **flags: Any,
 ) -> AsyncIterator[Service]:
     """A service with these settings on a free port."""
     settings = Settings.load(None, flags)
     clock = StoppedClock()
-    store = await open_database("sqlite:///:memory:", clock=clock)
+    store = await open_database(database, clock=clock, keys=keys)
     telemetry = Telemetry.create(version="1.2.3", mode=settings.mode, span_exporter=span_exporter)
     service: Service
 
@@ -97,15 +111,25 @@ async def running(
     async def is_stopped() -> bool:
         return await stop() is not None
 
+    requests = RequestReader(lambda header: header == TOKEN)
     control = ControlRoutes(
         store,
         store,
         clock=clock,
         stop=stop,
-        is_allowed=lambda header: header == TOKEN,
+        requests=requests,
         paused=telemetry.paused,
         wake=lambda: None,
     )
+    keeper = LogKeeper(
+        store,
+        [] if anchor is None else [FileAnchor(anchor)],
+        trusted=KEYS.known,
+        clock=clock,
+        say=lambda _: None,
+        seen=lambda *_: None,
+    )
+    await keeper.begin()
     operating = OperatingRoutes(
         store,
         settings=settings,
@@ -120,6 +144,7 @@ async def running(
         (),
         operating=operating,
         control=control,
+        audit=AuditRoutes(store, keeper, clock=clock, requests=requests, wake=lambda: None),
         budgets=BudgetRoutes(store, cluster="lab", rules=lambda: RULES, clock=clock),
         incidents=IncidentRoutes(store),
         deployments=DeploymentRoutes(store.rollouts, metrics=metrics, clock=clock, problem=lambda: ""),

@@ -12,6 +12,7 @@ import pytest
 from remediator.actions.rollback import Rollback
 from remediator.actions.rollback.parameters import Parameters
 from remediator.alertmanager.base import Listed
+from remediator.anchor.base import Doubt
 from remediator.guards import GUARDS
 from remediator.guards.base import View
 from remediator.guards.budgets import BudgetsGuard
@@ -42,6 +43,7 @@ from remediator.store.pauses_base import Pause, PauseOf
 from remediator.units import Limit
 from tests.clocks import FakeClock
 from tests.fakes import FakeCluster
+from tests.logkeys import DoubtfulLog
 from tests.workloads import NOW, TARGET, alert, case
 from tests.workloads import workload as bare_workload
 
@@ -275,6 +277,11 @@ def unreadable_switch() -> SwitchInCluster:
 ENGAGED = KillSwitch(True, "stop", "me", NOW, None)
 NOES: list[tuple[str, str, Decision, Reason, dict[str, Any]]] = [
     ("engaged", "kill-switch", Decision.HOLD, Reason.KILL_SWITCH, {"store": store(switch=ENGAGED)}),
+    *(
+        (reason.value, "audit", Decision.HOLD, reason, {"log": DoubtfulLog(Doubt(reason, "so it is"))})
+        for reason in Reason
+        if reason.value.startswith("audit-")
+    ),
     (
         "engaged until later",
         "kill-switch",
@@ -531,6 +538,15 @@ async def test_all_allow_the_plan_as_it_is() -> None:
 
     assert ruling.is_allowed
     assert [verdict.guard for verdict in ruling.verdicts] == [guard.name for guard in GUARDS]
+
+
+async def test_silent_mode_says_what_the_log_lacks_and_recommends() -> None:
+    doubtful = DoubtfulLog(Doubt(Reason.AUDIT_UNSIGNED, "there is no key"))
+
+    ruling = await check(view(log=doubtful, modes=(Mode.SILENT, Mode.ACTIVE)), GUARDS, parameters)
+
+    assert (ruling.deciding.guard, ruling.deciding.decision) == ("mode", Decision.RECOMMEND)
+    assert Reason.AUDIT_UNSIGNED in [verdict.reason for verdict in ruling.verdicts]
 
 
 def test_every_guard_has_a_case_that_it_refuses() -> None:

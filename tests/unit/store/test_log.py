@@ -89,7 +89,7 @@ async def test_without_a_key_the_tree_grows_unsigned_and_a_key_begins_to_sign_it
     store = await begun(tmp_path / "r.db", LogKeys())
     await grown(store, 5)
     unsigned = await store.log_standing()
-    assert (unsigned.is_signed, unsigned.problem) == (False, "there is no signing key")
+    assert (unsigned.is_signed, unsigned.has_key, unsigned.problem) == (False, False, "")
     await store.close()
     store = await begun(tmp_path / "r.db")
     [record] = await store.records(after=5, limit=10)

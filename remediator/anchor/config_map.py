@@ -1,0 +1,68 @@
+"""An anchor in a ConfigMap: another credential than the database's is needed to turn it back.
+
+The only object of the cluster that is written besides workloads and Events; its write tests the version that was read,
+so that of two replicas the one that is behind does not turn it back.
+"""
+
+from __future__ import annotations
+
+from remediator.anchor.base import AnchorUnavailable
+from remediator.errors import RemediatorError, cut
+from remediator.kube.base import Cluster, Conflict, NotFound, path_of
+from remediator.model import Json, Request
+
+KEY = "checkpoint"
+LABELS = {"app.kubernetes.io/managed-by": "remediator"}
+
+
+class ConfigMapAnchor:
+    def __init__(self, cluster: Cluster, *, namespace: str, name: str) -> None:
+        self._cluster = cluster
+        self._namespace = namespace
+        self._name = name
+
+    @property
+    def name(self) -> str:
+        return f"ConfigMap {self._namespace}/{self._name}"
+
+    async def read(self) -> bytes | None:
+        found = await self._get()
+        text = None if found is None else (found.get("data") or {}).get(KEY)
+        return None if text is None else str(text).encode()
+
+    async def write(self, note: bytes) -> None:
+        found = await self._get()
+        request = self._create(note) if found is None else self._update(note, found["metadata"]["resourceVersion"])
+        try:
+            await self._cluster.send(request, dry_run=False)
+        except Conflict as error:
+            raise AnchorUnavailable(f"{self.name}: somebody else wrote it: {cut(str(error))}") from error
+        except RemediatorError as error:
+            raise AnchorUnavailable(f"{self.name}: {cut(str(error))}") from error
+
+    async def _get(self) -> Json | None:
+        try:
+            return await self._cluster.get(path_of("ConfigMap", namespace=self._namespace, name=self._name))
+        except NotFound:
+            return None
+        except RemediatorError as error:
+            raise AnchorUnavailable(f"{self.name}: {cut(str(error))}") from error
+
+    def _create(self, note: bytes) -> Request:
+        meta = {"name": self._name, "namespace": self._namespace, "labels": LABELS}
+        return Request(
+            method="POST",
+            path=path_of("ConfigMap", namespace=self._namespace),
+            content_type="application/json",
+            body={"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta, "data": {KEY: note.decode()}},
+            query={"fieldManager": "remediator"},
+        )
+
+    def _update(self, note: bytes, version: str) -> Request:
+        return Request(
+            method="PATCH",
+            path=path_of("ConfigMap", namespace=self._namespace, name=self._name),
+            content_type="application/merge-patch+json",
+            body={"metadata": {"resourceVersion": version}, "data": {KEY: note.decode()}},
+            query={"fieldManager": "remediator"},
+        )

@@ -1,0 +1,84 @@
+"""Hashes of spans of the tree, from tiles and records: what proofs are made of. Reads only; `database.py` calls it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import sqlalchemy as sa
+
+from remediator.audit.tree import EMPTY_ROOT, growth, leaf_hash, left_out, path, span_of
+from remediator.store.log import HASH_BYTES, TILE, over_tiles, stored_bytes
+from remediator.store.tables import log_tiles, records
+from remediator.store.transaction import Transaction
+
+
+def root_at(connection: sa.Connection, size: int) -> bytes:
+    """The root over the first `size` records. Raises ValueError beyond the end, or where hashes are missing."""
+    return Spans(connection)(0, size) if size else EMPTY_ROOT
+
+
+def proof_of(connection: sa.Connection, held: Sequence[int], size: int) -> list[bytes]:
+    """What proves the records of these indices, ascending, in the tree of `size` (`tree.root_with` checks it)."""
+    spans = Spans(connection)
+    return [spans(low, high) for low, high in left_out(held, size)]
+
+
+def growth_of(connection: sa.Connection, old: int, new: int) -> list[bytes]:
+    """What proves that the tree of `new` begins with that of `old` (`tree.grew`)."""
+    spans = Spans(connection)
+    return [spans(low, high) for low, high in growth(old, new)]
+
+
+def one(transaction: Transaction, seq: int) -> tuple[bytes, int, Sequence[bytes], bytes] | None:
+    """A record's bytes, its index, its inclusion proof (RFC 6962 2.1.1), and the checkpoint of the head."""
+    row = transaction.connection.execute(sa.select(records.c.canonical).where(records.c.seq == seq)).one_or_none()
+    if row is None:
+        return None
+    head, spans = transaction.log.head(transaction.connection), Spans(transaction.connection)
+    hashes = [spans(low, high) for low, high in path(seq - 1, head.size)]
+    return stored_bytes(row.canonical), seq - 1, hashes, head.note
+
+
+class Spans:
+    """The hash of any span that the tree divides into. Roots of tiles are read once."""
+
+    def __init__(self, connection: sa.Connection) -> None:
+        self._connection = connection
+        self._roots: list[bytes] | None = None
+
+    def __call__(self, low: int, high: int) -> bytes:
+        """Raises ValueError when a record of it is missing."""
+        if high - low <= TILE and low // TILE == (high - 1) // TILE:
+            return span_of(self._leaves(low, high))
+        # A span of the tree that is more than a tile begins where a tile begins.
+        roots = self._tile_roots()[low // TILE : high // TILE]
+        full = low + len(roots) * TILE
+        if full != high - high % TILE:
+            raise ValueError(f"tiles are missing before record {high}")
+        return over_tiles(roots).extended(self._leaves(full, high)).root()
+
+    def _tile_roots(self) -> list[bytes]:
+        if self._roots is None:
+            rows = self._connection.execute(sa.select(log_tiles.c.root).order_by(log_tiles.c.number))
+            self._roots = [stored_bytes(row.root) for row in rows]
+        return self._roots
+
+    def _leaves(self, low: int, high: int) -> list[bytes]:
+        """Of one tile: from it when it is full, so that pruned records are no obstacle, else from the records."""
+        number = low // TILE
+        tile = self._connection.execute(
+            sa.select(log_tiles.c.hashes).where(log_tiles.c.number == number)
+        ).scalar_one_or_none()
+        if tile is not None:
+            hashes = stored_bytes(tile)
+            places = range((low - number * TILE) * HASH_BYTES, (high - number * TILE) * HASH_BYTES, HASH_BYTES)
+            return [hashes[place : place + HASH_BYTES] for place in places]
+        rows = self._connection.execute(
+            sa.select(records.c.canonical).where(records.c.seq > low, records.c.seq <= high).order_by(records.c.seq)
+        )
+        leaves = [leaf_hash(stored_bytes(row.canonical)) for row in rows]
+        if len(leaves) != high - low:
+            raise ValueError(f"records {low + 1} to {high} are not all there")
+        return leaves
+
+

@@ -1,0 +1,158 @@
+"""No record, no action: whatever the audit log lacks, nothing is written to the cluster, and the reason is told."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from remediator.anchor.base import Doubt
+from remediator.anchor.file import FileAnchor
+from remediator.anchor.keeper import LogKeeper
+from remediator.audit.note import checkpoint, opened
+from remediator.model import Json, Mode, Reason, Request, State
+from remediator.store.base import StoreUnavailable
+from remediator.store.database import open_database
+from remediator.store.log import LogKeys
+from tests.clocks import FakeClock
+from tests.logkeys import KEYS
+from tests.pipeline.world import DEPLOYMENT, FakeMetrics, Shop, World, world
+
+
+@asynccontextmanager
+async def audited(anchor: Path, *, keys: LogKeys = KEYS, mode: Mode = Mode.ACTIVE) -> Any:
+    """The world with a real log and its keeper."""
+    clock = FakeClock()
+    shop = Shop(clock)
+    database = await open_database("sqlite:///:memory:", clock=clock, keys=keys)
+    keeper = LogKeeper(
+        database,
+        [FileAnchor(anchor)],
+        trusted=KEYS.known,
+        clock=clock,
+        say=lambda _: None,
+        seen=lambda *_: None,
+    )
+    await keeper.begin()
+    try:
+        yield World(clock, shop, FakeMetrics(shop, clock), database, mode=mode, log=keeper)
+    finally:
+        await database.close()
+
+
+async def test_with_a_sound_log_it_acts_and_the_anchor_knew_the_intent_before_the_write(tmp_path: Path) -> None:
+    async with audited(tmp_path / "anchor") as one:
+        seen: list[int] = []
+
+        def looked(request: Request, dry_run: bool) -> Json:
+            if not dry_run:
+                note = (tmp_path / "anchor").read_bytes()
+                seen.append(checkpoint(opened(note, KEYS.known)[0]).size)
+            return one.shop.patch(request, dry_run)
+
+        one.shop.replies["PATCH", DEPLOYMENT] = looked
+        await one.receive()
+        assert await one.run() is State.VERIFIED
+        [intent] = [record for record in await one.records() if record.kind == "action.intent"]
+        assert seen == [intent.seq]
+
+
+async def key_missing(_: World, __: Path) -> None: ...
+
+
+async def anchor_gone(_: World, anchor: Path) -> None:
+    anchor.parent.joinpath("sub").rmdir()
+
+
+async def chain_broken(one: World, _: Path) -> None:
+    one.database._writer._log.problem = "the records are not those of the head"
+
+
+@pytest.mark.parametrize(
+    ("fault", "keys", "reason"),
+    [
+        (key_missing, LogKeys(), Reason.AUDIT_UNSIGNED),
+        (anchor_gone, KEYS, Reason.AUDIT_NOT_ANCHORED),
+        (chain_broken, KEYS, Reason.AUDIT_BROKEN),
+    ],
+    ids=lambda value: getattr(value, "__name__", None),
+)
+async def test_what_the_log_lacks_forbids_every_write(
+    tmp_path: Path, fault: Callable[[World, Path], Awaitable[None]], keys: LogKeys, reason: Reason
+) -> None:
+    (tmp_path / "sub").mkdir()
+    async with audited(tmp_path / "sub" / "anchor", keys=keys) as one:
+        await fault(one, tmp_path / "sub")
+        await one.receive()
+        await one.run(until=lambda state: state is State.HELD)
+        assert one.shop.writes() == []
+        assert (await one.last_body())["reason"] == reason.value
+
+
+@dataclass
+class Anchored:
+    """A log that is sound at the guard, and not any more when the write comes: `answers` in turn."""
+
+    answers: list[Doubt | None]
+
+    async def why_not(self) -> Doubt | None:
+        return self.answers.pop(0) if self.answers else None
+
+
+async def test_it_is_looked_at_again_between_the_intent_and_the_write() -> None:
+    doubt = Doubt(Reason.AUDIT_NOT_ANCHORED, "the disk of the anchor is full")
+    async with world(log=Anchored([None, doubt])) as one:
+        await one.receive()
+        assert await one.one_pass() is State.HELD
+        assert one.shop.writes() == []
+        assert "action.intent" in await one.kinds()
+        assert (await one.last_body())["reason"] == "audit-not-anchored"
+
+
+async def test_the_negative_control_without_the_second_look_it_would_be_written() -> None:
+    async with world(log=Anchored([None, None])) as one:
+        await one.receive()
+        await one.one_pass()
+        assert len(one.shop.writes()) == 1
+
+
+async def test_an_inverse_is_not_sent_either() -> None:
+    """What did not help stays until the log is sound again, and people are told why."""
+    doubt = Doubt(Reason.AUDIT_BROKEN, "the records are not those of the head")
+    async with world(log=Anchored([None, None, doubt])) as one:
+        one.shop.heals = False
+        await one.receive()
+        assert await one.run() is State.ESCALATED
+        assert len(one.shop.writes()) == 1
+        assert "may not be reverted" in (await one.last_body())["detail"]
+
+
+async def test_a_record_that_cannot_be_written_is_an_action_that_is_not_done() -> None:
+    """Disk full at the intent: the store raises, and nothing goes out."""
+    async with world() as one:
+        await one.receive()
+        real = one.database.advance
+
+        async def full(remediation: Any, *, to: State, **more: Any) -> Any:
+            if to is State.ACTING:
+                raise StoreUnavailable("the store cannot commit: database or disk is full")
+            return await real(remediation, to=to, **more)
+
+        one.database.advance = full  # type: ignore[method-assign]
+        with pytest.raises(StoreUnavailable):
+            await one.one_pass()
+        assert one.shop.writes() == []
+
+
+async def test_silent_mode_recommends_without_a_key_and_says_what_active_mode_would_lack(tmp_path: Path) -> None:
+    async with audited(tmp_path / "anchor", keys=LogKeys(), mode=Mode.SILENT) as one:
+        await one.receive()
+        assert await one.run() is State.RECOMMENDED
+        body = await one.last_body()
+        assert body["reason"] == "mode-silent"
+        [lacks] = [verdict for verdict in body["verdicts"] if verdict["guard"] == "audit"]
+        assert lacks["reason"] == "audit-unsigned"
