@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import struct
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import BinaryIO
@@ -112,17 +112,24 @@ def _member(source: BinaryIO, at: int) -> Member:
     if not NAME.fullmatch(name) or header + name.encode() != _local(name, crc, size):
         raise BadBundle(f"byte {at}: the header of {name!r} is not written in the one way")
     offset = at + len(header) + len(name)
-    digest, found, left = sha256(), 0, size
-    source.seek(offset)
-    while left:
-        chunk = source.read(min(left, _CHUNK))
-        if not chunk:
-            raise BadBundle(f"byte {offset + size - left}: the archive breaks off in {name}")
+    digest, found = sha256(), 0
+    for chunk in chunks_of(source, offset, size):
+        found = zlib.crc32(chunk, found)
         digest.update(chunk)
-        found, left = zlib.crc32(chunk, found), left - len(chunk)
     if found != crc:
         raise BadBundle(f"{name}: its check sum is wrong")
     return Member(name, offset, size, crc, digest.hexdigest())
+
+
+def chunks_of(source: BinaryIO, offset: int, size: int) -> Iterator[bytes]:
+    """The bytes from an offset on, in pieces. Raises BadBundle when there are fewer."""
+    source.seek(offset)
+    while size:
+        chunk = source.read(min(size, _CHUNK))
+        if not chunk:
+            raise BadBundle(f"byte {source.tell()}: the archive breaks off")
+        yield chunk
+        size -= len(chunk)
 
 
 def _exactly(source: BinaryIO, at: int, size: int) -> bytes:

@@ -22,8 +22,8 @@ from remediator.store.base import Accepted, Change, CommittedRecord, KillSwitch,
 from remediator.store.budgets_base import Forgiven, PastAction, Reset, Spender, Use
 from remediator.store.episodes import prepare
 from remediator.store.gates_base import SeenGate
-from remediator.store.log import Log, LogKeys, kept_since, standing
-from remediator.store.log_base import LogStanding
+from remediator.store.log import Log, LogKeys, kept, standing
+from remediator.store.log_base import LogRow, LogStanding
 from remediator.store.migrate import migrate
 from remediator.store.pauses_base import Pause, PauseOf
 from remediator.store.reading import IncidentRow, IncidentView
@@ -215,8 +215,22 @@ class Database:
     async def log_standing(self) -> LogStanding:
         return await self._writer.read(lambda t: standing(t.log, t.connection))
 
-    async def checkpoints(self, *, after: int, limit: int = 1000) -> Sequence[tuple[int, datetime, bytes]]:
-        return await self._writer.read(lambda t: kept_since(t.connection, after=after, limit=limit))
+    async def checkpoints(
+        self, *, after: int, limit: int = 1000, newest: bool = False
+    ) -> Sequence[tuple[int, datetime, bytes]]:
+        return await self._writer.read(lambda t: kept(t.log, t.connection, after=after, limit=limit, newest=newest))
+
+    async def log_rows(self, seqs: Sequence[int]) -> Sequence[LogRow]:
+        return await self._writer.read(lambda t: proofs.rows(t.connection, seqs))
+
+    async def log_proof_of(self, seqs: Sequence[int], size: int) -> Sequence[bytes]:
+        return await self._writer.read(lambda t: proofs.proof_of(t.connection, [seq - 1 for seq in seqs], size))
+
+    async def log_growth(self, old: int, new: int) -> Sequence[bytes]:
+        return await self._writer.read(lambda t: proofs.growth_of(t.connection, old, new))
+
+    async def log_signed(self, text: bytes) -> bytes:
+        return await self._writer.read(lambda t: t.log.sign(text))
 
     async def log_proof(self, seq: int) -> tuple[bytes, int, Sequence[bytes], bytes] | None:
         return await self._writer.read(lambda t: proofs.one(t, seq))

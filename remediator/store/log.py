@@ -118,6 +118,11 @@ class Log:
     def has_key(self) -> bool:
         return self._keys.present is not None
 
+    def sign(self, text: bytes) -> bytes:
+        """The text as a note, signed as the head is."""
+        present = self._keys.present
+        return signed(text, [present] if present is not None and not self.problem else [])
+
     # -- appending
 
     def head(self, connection: sa.Connection) -> Head:
@@ -155,9 +160,8 @@ class Log:
     ) -> None:
         frontier = head.frontier.extended(leaves)
         tile = _write_tiles(connection, [*head.tile, *leaves], first=head.size // TILE)
-        present = self._keys.present
-        signers = keys if keys is not None else [present] if present is not None and not self.problem else []
-        note = signed(Checkpoint(head.origin, frontier.size, frontier.root()).text(), signers)
+        text = Checkpoint(head.origin, frontier.size, frontier.root()).text()
+        note = self.sign(text) if keys is None else signed(text, keys)
         new = Head(head.origin, frontier, tuple(tile), note)
         values = {"origin": new.origin, "size": new.size, "nodes": b"".join(frontier.nodes), "note": note, "at": at}
         moved = connection.execute(_MOVE, {"old_size": head.size, **{f"new_{name}": values[name] for name in values}})
@@ -411,8 +415,13 @@ def standing(log: Log, connection: sa.Connection) -> LogStanding:
     )
 
 
-def kept_since(connection: sa.Connection, *, after: int, limit: int = 1000) -> Sequence[tuple[int, datetime, bytes]]:
-    """The kept checkpoints beyond a size, smallest first: size, when, note."""
-    newer = sa.select(log_checkpoints).where(log_checkpoints.c.size > after)
-    page = newer.order_by(log_checkpoints.c.size).limit(limit)
-    return [(row.size, from_micros(row.at), row.note) for row in connection.execute(page)]
+def kept(
+    log: Log, connection: sa.Connection, *, after: int, limit: int, newest: bool
+) -> Sequence[tuple[int, datetime, bytes]]:
+    """The checkpoints of this log that were kept beyond a size, smallest first: size, when, note. `newest`: when there
+    are more than `limit`, the newest of them instead of the oldest."""
+    origin, size = log.head(connection).origin, log_checkpoints.c.size
+    beyond = sa.select(log_checkpoints).where(log_checkpoints.c.origin == origin, size > after)
+    page = connection.execute(beyond.order_by(size.desc() if newest else size).limit(limit))
+    found = [(row.size, from_micros(row.at), stored_bytes(row.note)) for row in page]
+    return sorted(found)

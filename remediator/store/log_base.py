@@ -25,6 +25,15 @@ class LogStanding:
         return self.has_key and not self.problem
 
 
+@dataclass(frozen=True, slots=True)
+class LogRow:
+    """A record as the log keeps it: the bytes of its leaf, and what stands beside it."""
+
+    seq: int
+    canonical: bytes
+    beside: bytes | None
+
+
 class LogReader(Protocol):
     """What the faces of the audit log ask of the store."""
 

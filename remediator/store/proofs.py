@@ -8,6 +8,7 @@ import sqlalchemy as sa
 
 from remediator.audit.tree import EMPTY_ROOT, growth, leaf_hash, left_out, path, span_of
 from remediator.store.log import HASH_BYTES, TILE, over_tiles, stored_bytes
+from remediator.store.log_base import LogRow
 from remediator.store.tables import log_tiles, records
 from remediator.store.transaction import Transaction
 
@@ -27,6 +28,15 @@ def growth_of(connection: sa.Connection, old: int, new: int) -> list[bytes]:
     """What proves that the tree of `new` begins with that of `old` (`tree.grew`)."""
     spans = Spans(connection)
     return [spans(low, high) for low, high in growth(old, new)]
+
+
+def rows(connection: sa.Connection, seqs: Sequence[int]) -> Sequence[LogRow]:
+    """These records, ascending, as far as they are there."""
+    page = sa.select(records.c.seq, records.c.canonical, records.c.beside).where(records.c.seq.in_(seqs))
+    return [
+        LogRow(row.seq, stored_bytes(row.canonical), None if row.beside is None else stored_bytes(row.beside))
+        for row in connection.execute(page.order_by(records.c.seq))
+    ]
 
 
 def one(transaction: Transaction, seq: int) -> tuple[bytes, int, Sequence[bytes], bytes] | None:
