@@ -9,10 +9,11 @@ others say what could not be told with what was given.
 from __future__ import annotations
 
 import base64
+import io
 import json
 import re
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -122,15 +123,26 @@ def verify(path: Path, *, trusted: Sequence[VerifyingKey], anchored: Sequence[by
     known = _anchored(anchored, trusted)
     try:
         with path.open("rb") as source:
-            is_database = source.read(16) == b"SQLite format 3\0"
-            try:
-                return _database(path, trusted, known) if is_database else _bundle(source, trusted, known)
-            except Tampered as found:
-                return Report(Answer.TAMPERED, str(found))
-            except BadBundle as found:
-                return Report(Answer.TAMPERED, f"the archive: {found}")
+            if source.read(16) != b"SQLite format 3\0":
+                return _answered(lambda: _bundle(source, trusted, known))
+            return _answered(lambda: _database(path, trusted, known))
     except OSError as error:
         raise Unreadable(f"{path}: {error.strerror}") from error
+
+
+def verify_bytes(bundle: bytes, *, trusted: Sequence[VerifyingKey], anchored: Sequence[bytes]) -> Report:
+    """As `verify`, for a bundle in memory."""
+    known = _anchored(anchored, trusted)
+    return _answered(lambda: _bundle(io.BytesIO(bundle), trusted, known))
+
+
+def _answered(look: Callable[[], Report]) -> Report:
+    try:
+        return look()
+    except Tampered as found:
+        return Report(Answer.TAMPERED, str(found))
+    except BadBundle as found:
+        return Report(Answer.TAMPERED, f"the archive: {found}")
 
 
 def _anchored(notes: Sequence[bytes], trusted: Sequence[VerifyingKey]) -> Sequence[Checkpoint]:
@@ -244,12 +256,17 @@ def _record(place: str, canonical: bytes) -> tuple[int, datetime, Mapping[str, s
         entry = json.loads(canonical)
         seq, at, body = entry["seq"], _instant(entry["at"]), entry["body"]
         hashes = body.get(COMMITTED, {})
-        is_right = type(seq) is int and all(isinstance(one, str) for one in hashes.values())
+        is_right = entry.keys() == _MEMBERS and type(seq) is int and isinstance(body, dict)
+        is_right = is_right and all(_COMMITMENT.fullmatch(one) for one in hashes.values())
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise Tampered(f"{place}: not a record") from error
     if not is_right:
         raise Tampered(f"{place}: not a record")
     return seq, at, hashes
+
+
+_MEMBERS = frozenset({"at", "body", "incident", "kind", "remediation", "seq"})
+_COMMITMENT = re.compile(r"[0-9a-f]{64}")
 
 
 def _check_root(head: Checkpoint, leaves: Mapping[int, bytes], proof: Sequence[bytes]) -> None:
