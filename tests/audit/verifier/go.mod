@@ -1,0 +1,3 @@
+module remediator.io/verifier
+
+go 1.26
