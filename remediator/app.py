@@ -11,7 +11,7 @@ import hashlib
 import os
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import timedelta
 from importlib.metadata import version
 from pathlib import Path
@@ -49,6 +49,7 @@ from remediator.prometheus.client import PrometheusMetrics
 from remediator.receive.base import Quarantined
 from remediator.receive.server import Receiver
 from remediator.receive.tokens import BearerTokens
+from remediator.rules.commit import commit_of
 from remediator.rules.load import load_rules
 from remediator.rules.schema import RuleSet
 from remediator.rules.shipped import shipped_rules
@@ -81,7 +82,7 @@ class RuleTable:
         self._telemetry = telemetry
         self._clock = clock
         self.problem = ""
-        self.current: RuleSet = load_rules(*self._paths)
+        self.current: RuleSet = self._load()
         self._seen = self._fingerprint()
         telemetry.reloaded(at_seconds=clock.now().timestamp(), successful=True)
 
@@ -89,13 +90,16 @@ class RuleTable:
         """Raises ConfigError; then the table from before stays in force and `problem` says why."""
         self._seen = self._fingerprint()
         try:
-            fresh = load_rules(*self._paths)
+            fresh = self._load()
         except ConfigError as error:
             self.problem = str(error)
             self._telemetry.reloaded(at_seconds=self._clock.now().timestamp(), successful=False)
             raise
         self.current, self.problem = fresh, ""
         self._telemetry.reloaded(at_seconds=self._clock.now().timestamp(), successful=True)
+
+    def _load(self) -> RuleSet:
+        return replace(load_rules(*self._paths), commit=commit_of(self._paths[0]))
 
     def is_changed(self) -> bool:
         """Whether the files differ from what was last loaded or tried."""
@@ -127,6 +131,7 @@ class Service:
         tokens: BearerTokens,
         keys: LogKeys,
         say: Callable[[str], None] = lambda _: None,
+        clock_offset_seconds: Callable[[], float | None] = lambda: None,
     ) -> None:
         self._settings = settings
         self._telemetry = telemetry
@@ -156,6 +161,7 @@ class Service:
             alertmanager=alertmanager,
             switch=SwitchInCluster(*place, cluster) if (place := settings.switch_in_cluster()) else None,
             log=self._keeper,
+            clock_offset_seconds=clock_offset_seconds,
             rules=lambda: table.current,
             mode=settings.mode,
             rollouts=database.rollouts,
@@ -463,6 +469,7 @@ async def open_service(
             tokens=tokens,
             keys=keys,
             say=say,
+            clock_offset_seconds=lambda: cluster.clock_offset_seconds,
         )
         await service.start()
         yield service

@@ -46,7 +46,12 @@ def disclosed_request(request: Request, *, salt: str) -> dict[str, Json]:
 
 def commitment(request: Request, *, salt: str) -> str:
     """SHA-256, in hex, of the salt (hex, as text) followed by the canonical JSON of the exact request."""
-    return hashlib.sha256(salt.encode() + canonical_json(request_json(request))).hexdigest()
+    return hash_of(request_json(request), salt=salt)
+
+
+def hash_of(value: Json, *, salt: str) -> str:
+    """As `commitment`, of a value: whoever has it, before or after, can show that it is the one."""
+    return hashlib.sha256(salt.encode() + canonical_json(value)).hexdigest()
 
 
 def request_json(request: Request) -> dict[str, Json]:

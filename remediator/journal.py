@@ -7,6 +7,7 @@ returns when the record is durable, and raises LostClaim when the remediation is
 from __future__ import annotations
 
 import secrets
+import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -17,7 +18,8 @@ from remediator.actions.write import Written
 from remediator.checks.verify import Verification
 from remediator.clock import Clock, rfc3339
 from remediator.diagnose.diagnose import Diagnosis
-from remediator.disclosed import NEEDS_REQUESTS, disclosed_plan, disclosed_request
+from remediator.disclosed import NEEDS_REQUESTS, commitment, disclosed_plan, disclosed_request, hash_of
+from remediator.guards.base import View
 from remediator.guards.check import Ruling
 from remediator.guards.spending import reason_of, room_at
 from remediator.guards.stop import Stop
@@ -95,6 +97,11 @@ class Journal:
         return int(self.remediation.progress.get("step", 0))
 
     @property
+    def audit_id(self) -> str:
+        """What the request whose intent is committed is called in the API server's audit log."""
+        return str(self.remediation.progress.get("audit_id", ""))
+
+    @property
     def acted_at(self) -> datetime:
         """When the write was sent; known from `acting` on."""
         assert self.remediation.acted_at is not None
@@ -126,11 +133,12 @@ class Journal:
         body = {**_no(Reason.NO_RULE, f"no rule matches{nearest}"), "nearest": miss.nearest}
         await self._advance(State.DECLINED, "decision.declined", body)
 
-    def matched(self, rule: Rule, severity: int) -> None:
+    def matched(self, rule: Rule, severity: int, *, rules_commit: str = "") -> None:
         """What all later records name. Said again once the target may have changed the severity."""
         self._severity = severity
         self._known |= {"rule": rule.name, "rule_digest": rule.digest, "severity": severity}
         self._known |= {"contact": rule.contact, "runbook_url": rule.runbook_url}
+        self._known |= {"rules_commit": rules_commit} if rules_commit else {}
 
     async def no_target(self, rule: Rule, answer: NoTarget) -> None:
         change = Change(reason=answer.reason, rule=rule.name, severity=self._severity)
@@ -212,13 +220,16 @@ class Journal:
                 body["detail"] = f"would {plan.summary}, but {verdict.guard}: {verdict.detail}"
                 await self._advance(State.RECOMMENDED, "decision.recommended", body, change)
 
-    async def intend(self, ruling: Ruling, mode: Mode) -> bool:
+    async def intend(self, ruling: Ruling, view: View, *, clock_offset_seconds: float | None) -> bool:
         """Commit the exact first request before it is sent, and debit what it costs. False: someone else took the last
         slot of a budget since the guards looked; it is held until there is room."""
+        approval = view.approval if view.approval is not None and view.approval.is_granted else None
         body = {"verdicts": _verdicts(ruling), "detail": self.plan.summary, "generation": self.plan.generation}
+        body |= {"mode": view.mode.value, "clock_offset_seconds": clock_offset_seconds}
+        body |= {} if approval is None else {"approver": approval.by, "approved_at": rfc3339(approval.at)}
         request = self.plan.steps[0].request
         try:
-            await self._intend(State.ACTING, "action.intent", 0, body, request, budgets=ruling.budgets, mode=mode)
+            await self._intend(State.ACTING, "action.intent", 0, body, request, budgets=ruling.budgets, mode=view.mode)
         except BudgetUsed as error:
             await self._no_room(error.use)
             return False
@@ -240,9 +251,10 @@ class Journal:
         budgets: tuple[Bound, ...] = (),
         mode: Mode | None = None,
     ) -> None:
-        steps = {"step": number + 1, "of": len(self.plan.steps)}
         is_again = to is self.state and number == self.step
-        progress = {**self._memory(), "step": number}
+        audit_id = str(uuid.uuid4())
+        steps = {"step": number + 1, "of": len(self.plan.steps), "audit_id": audit_id}
+        progress = {**self._memory(), "step": number, "audit_id": audit_id}
         tries = self.remediation.tries + 1 if is_again else None
         change = Change(
             mode=mode,
@@ -253,7 +265,21 @@ class Journal:
             rule_digest=self._rule_digest,
         )
         told = disclosed_request(request, salt=self.plan.salt)
-        await self._advance(to, kind, {**_plan(self.plan), **steps, **body, "request": told}, change)
+        written = {**_plan(self.plan), **steps, **self._what(number, request), **body, "request": told}
+        await self._advance(to, kind, written, change)
+
+    def _what(self, number: int, request: Request) -> dict[str, Json]:
+        """The write in names and hashes, which stay in the record whatever is taken back of it."""
+        step, salt = self.plan.steps[number], self.plan.salt
+        before, after = (step.before, step.after) if request is step.request else (step.after, step.before)
+        return {
+            "verb": request.method,
+            "touched": {"kind": step.touched.kind, "namespace": step.touched.namespace, "name": step.touched.name},
+            "touched_uid": step.touched.uid,
+            "request_hash": commitment(request, salt=salt),
+            "before_hash": hash_of(before, salt=salt),
+            "after_hash": hash_of(after, salt=salt),
+        }
 
     def _memory(self) -> Mapping[str, Json]:
         """What the steps before left to remember, and nothing of a check's memory."""

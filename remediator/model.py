@@ -144,7 +144,8 @@ class Request:
     """One request to the API server, exactly as it goes out.
 
     `path` begins with `/`; `body` is sent as canonical JSON; `query` holds `fieldManager` and the like, never `dryRun`:
-    whether it is a dry run is said where it is sent.
+    whether it is a dry run is said where it is sent. `audit_id` is its name in the API server's own audit log, given
+    when it is sent and no part of what was planned; empty: the API server chooses one.
     """
 
     method: str
@@ -152,6 +153,7 @@ class Request:
     content_type: str
     body: Json
     query: Mapping[str, str] = field(default_factory=dict)
+    audit_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)

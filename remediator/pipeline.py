@@ -73,9 +73,10 @@ NO_PROOF = Proof((), timedelta(), timedelta(), "escalate")
 @dataclass(frozen=True, slots=True)
 class Parts:
     """What the steps read and write. `rules` gives the table as loaded now; `rollouts` is the memory of the deployment
-    watch, None: there is none; `faults` count our own failed calls; `switch`
-    is the kill switch in the cluster, `log` the audit log that must be sound; `decide_within` bounds all waiting before
-    an action; `look_every` is the pause between two looks of a verification."""
+    watch, None: there is none; `faults` count our own failed calls; `switch` is the kill switch in the cluster, `log`
+    the audit log that must be sound; `clock_offset_seconds` says how far our clock is from the cluster's;
+    `decide_within` bounds all waiting before an action; `look_every` is the pause between two looks of a
+    verification."""
 
     store: Store
     cluster: Cluster
@@ -89,6 +90,7 @@ class Parts:
     switch: SwitchInCluster | None = None
     log: ProvableLog | None = None
     alertmanager: Alertmanager | None = None
+    clock_offset_seconds: Callable[[], float | None] = lambda: None
     decide_within: timedelta = timedelta(hours=1)
     look_every: timedelta = timedelta(seconds=5)
 
@@ -115,7 +117,7 @@ async def remediate(journal: Journal, parts: Parts) -> None:
         rule = match(alert, parts.rules())
         if isinstance(rule, NoMatch):
             return await journal.no_rule(rule)
-        journal.matched(rule, severity_of(parts.rules(), rule, alert))
+        journal.matched(rule, severity_of(parts.rules(), rule, alert), rules_commit=parts.rules().commit)
 
         # 3 target
         found = await resolve(
@@ -129,7 +131,7 @@ async def remediate(journal: Journal, parts: Parts) -> None:
             return await journal.target_gone(rule, found.target)
         workload = await as_watched(found.target, workload, parts)
         severity = severity_of(parts.rules(), rule, alert, workload)
-        journal.matched(rule, severity)
+        journal.matched(rule, severity, rules_commit=parts.rules().commit)
 
         # 4 diagnose
         scene = scene_of(found.target, workload, rule, journal, parts)
@@ -149,11 +151,11 @@ async def remediate(journal: Journal, parts: Parts) -> None:
             return await journal.not_allowed(ruling, view.mode)
 
         # 7 act: the intent is durable, and debited, before a request goes out; what forbids it is looked at once more
-        if not await journal.intend(ruling, view.mode):
+        if not await journal.intend(ruling, view, clock_offset_seconds=parts.clock_offset_seconds()):
             return None
         if (stop := await no_longer_true(view, parts) or await stopped(journal, parts)) is not None:
             return await journal.stopped(stop)
-        await act_on(journal, parts, await act(journal.plan, journal.step, cluster=cluster, clock=clock))
+        await act_on(journal, parts, await send(journal, parts))
 
     elif journal.state is State.ACTING:
         # Someone died, or lost the reply, after the intent: look whether it was done, and never send it again blindly.
@@ -173,7 +175,7 @@ async def remediate(journal: Journal, parts: Parts) -> None:
         if (stop := await stopped(journal, parts)) is not None:
             return await journal.escalate_failure(f"the action did not help and may not be reverted: {stop.detail}")
         await journal.intend_revert()
-        await undo_on(journal, parts, await undo(journal.plan, journal.step, cluster=cluster))
+        await undo_on(journal, parts, await send_inverse(journal, parts))
 
     elif journal.state is State.TEMPORARY and clock.now() >= journal.remediation.due_at:
         # 9 settle: it helped, and is to be given back while all is still well
@@ -184,7 +186,7 @@ async def remediate(journal: Journal, parts: Parts) -> None:
         if seen.outcome is not Outcome.VERIFIED or stop is not None:
             return await journal.look_again(seen, at=clock.now() + RESTORE_PAUSE)
         await journal.intend_restore()
-        await undo_on(journal, parts, await undo(journal.plan, journal.step, cluster=cluster))
+        await undo_on(journal, parts, await send_inverse(journal, parts))
 
     elif journal.state in (State.REVERTING, State.RESTORING):
         await undo_on(journal, parts, await read_back_undo(journal.plan, journal.step, cluster=cluster))
@@ -196,7 +198,7 @@ async def act_on(journal: Journal, parts: Parts, written: Written) -> None:
     while await journal.acted(written):
         stop = await stopped(journal, parts)
         if stop is None:
-            written = await act(journal.plan, journal.step, cluster=parts.cluster, clock=parts.clock)
+            written = await send(journal, parts)
         else:
             written = Written(Answer.NOT_APPLIED, stop.reason, stop.detail)
 
@@ -206,9 +208,20 @@ async def undo_on(journal: Journal, parts: Parts, written: Written) -> None:
     while await journal.undone(written):
         stop = await stopped(journal, parts)
         if stop is None:
-            written = await undo(journal.plan, journal.step, cluster=parts.cluster)
+            written = await send_inverse(journal, parts)
         else:
             written = Written(Answer.NOT_APPLIED, stop.reason, stop.detail)
+
+
+async def send(journal: Journal, parts: Parts) -> Written:
+    """The request whose intent is committed, once."""
+    return await act(
+        journal.plan, journal.step, audit_id=journal.audit_id, cluster=parts.cluster, clock=parts.clock
+    )
+
+
+async def send_inverse(journal: Journal, parts: Parts) -> Written:
+    return await undo(journal.plan, journal.step, audit_id=journal.audit_id, cluster=parts.cluster)
 
 
 async def look(journal: Journal, parts: Parts) -> Verification:

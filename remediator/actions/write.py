@@ -6,7 +6,7 @@ the object is gone); nothing is ever re-sent blindly.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from remediator.clock import Clock
 from remediator.errors import PermanentError, RemediatorError
@@ -45,20 +45,21 @@ class Written:
     generation: int | None = None
 
 
-async def act(plan: Plan, number: int, *, cluster: Cluster, clock: Clock) -> Written:
-    """Send the request of step `number` (from 0) once."""
+async def act(plan: Plan, number: int, *, audit_id: str, cluster: Cluster, clock: Clock) -> Written:
+    """Send the request of step `number` (from 0) once; `audit_id` is its name in the API server's audit log."""
     step = plan.steps[number]
     if step.after_observed and not await _observed(plan.target, cluster, clock):
         detail = f"the controller of {plan.target} has not observed the change before this one"
         return Written(Answer.NOT_APPLIED, Reason.NOT_OBSERVED, detail)
-    return await _write(step, step.request, plan.action_id, cluster)
+    return await _write(step, replace(step.request, audit_id=audit_id), plan.action_id, cluster)
 
 
-async def undo(plan: Plan, number: int, *, cluster: Cluster) -> Written:
+async def undo(plan: Plan, number: int, *, audit_id: str, cluster: Cluster) -> Written:
     """Send the inverse of step `number` once. An inverse tests that the object is still as we left it."""
     step = plan.steps[number]
     assert step.inverse is not None
-    return await _write(_inverted(step), step.inverse, revert_id(plan), cluster)
+    inverse = replace(step.inverse, audit_id=audit_id)
+    return await _write(_inverted(step), inverse, revert_id(plan), cluster)
 
 
 async def read_back(plan: Plan, number: int, *, cluster: Cluster) -> Written:

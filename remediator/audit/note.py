@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 ED25519 = b"\x01"
 MAX_SIGNATURES = 16
 _SIGNATURE = re.compile(r"— (?P<name>[^\s+]+) (?P<value>[A-Za-z0-9+/]+={0,2})")
+_CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]")
 _NAME = re.compile(r"[^\s+]+")
 _SIZE = re.compile(r"0|[1-9][0-9]{0,15}")
 
@@ -139,7 +140,7 @@ def _divided(note: bytes, *, is_signed: bool = True) -> tuple[bytes, Sequence[tu
         note.decode("utf-8")
     except UnicodeDecodeError as error:
         raise BadNote("a note is UTF-8") from error
-    if any(byte < 0x20 and byte != 0x0A for byte in note):
+    if _CONTROL.search(note.decode("utf-8")):
         raise BadNote("a note has no control characters")
     text, gap, rest = note.rpartition(b"\n\n")
     if not gap or not text or (rest and not rest.endswith(b"\n")):

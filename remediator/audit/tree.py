@@ -151,6 +151,16 @@ def grew(old: int, old_root: bytes, new: int, new_root: bytes, proof: Sequence[b
     return found_old == old_root and found_new == new_root and next(rest, None) is None
 
 
+def leads_to(old: int, new: int, new_root: bytes, proof: Sequence[bytes]) -> bool:
+    """What can be told of such a proof without the root of the smaller tree: how long it is, and, unless that tree is
+    perfect (then its root is part of the way), that it leads to the root of the larger."""
+    if len(proof) != sum(1 for _ in growth(old, new)):
+        return False
+    if old in (0, new) or old & (old - 1) == 0:
+        return True
+    return _both_roots(old, new, b"", iter(proof), is_old_root=True)[1] == new_root
+
+
 def _both_roots(
     old: int, new: int, old_root: bytes, rest: Iterator[bytes], *, is_old_root: bool
 ) -> tuple[bytes, bytes]:

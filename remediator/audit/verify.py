@@ -32,7 +32,8 @@ from remediator.audit.note import (
     unproven_text,
     verifying_key,
 )
-from remediator.audit.tree import BadProof, Frontier, grew, leaf_hash, root_with, span_of
+from remediator.audit.strict import parse
+from remediator.audit.tree import BadProof, Frontier, grew, leads_to, leaf_hash, root_with, span_of
 
 CHECKPOINT, RECORDS, DISCLOSURES, PROOF, GROWTH = "checkpoint", "records.jsonl", "disclosures.jsonl", "proof", "growth"
 TILE = 256
@@ -84,7 +85,7 @@ def trusted_keys(text: str) -> Sequence[VerifyingKey]:
 
     Raises Unreadable with the line.
     """
-    keys = []
+    keys: list[VerifyingKey] = []
     for number, line in enumerate(text.splitlines(), start=1):
         words = line.partition("#")[0].split()
         if not words:
@@ -96,7 +97,13 @@ def trusted_keys(text: str) -> Sequence[VerifyingKey]:
             key = verifying_key(words[0])
         except ValueError as error:
             raise Unreadable(f"line {number}: {error}") from error
+        if since is not None and until is not None and since >= until:
+            raise Unreadable(f"line {number}: SINCE is not before UNTIL")
+        if any((known.name, known.id) == (key.name, key.id) for known in keys):
+            raise Unreadable(f"line {number}: a second key of this name and id")
         keys.append(VerifyingKey(key.name, key.public, since, until))
+    if not keys:
+        raise Unreadable("no key in it")
     return keys
 
 
@@ -110,8 +117,8 @@ def anchors(text: str) -> Sequence[bytes]:
         start = line.find("{")
         if '"note"' in line and start >= 0:
             try:
-                value = json.loads(line[start:])
-            except ValueError:
+                value = parse(line[start:].encode())
+            except (ValueError, RecursionError):
                 continue
             if isinstance(value, dict) and isinstance(value.get("note"), str):
                 found.append(value["note"].encode())
@@ -146,15 +153,26 @@ def _answered(look: Callable[[], Report]) -> Report:
 
 
 def _anchored(notes: Sequence[bytes], trusted: Sequence[VerifyingKey]) -> Sequence[Checkpoint]:
+    """Those that count. Raises Unreadable when there are anchors and none does."""
     found = []
     for note in notes:
         try:
-            found.append(checkpoint(opened(note, trusted)[0]))
-        except BadNote:
+            said = checkpoint(opened(note, trusted)[0])
+        except (BadNote, UnicodeDecodeError):
             continue
-    if notes and trusted and not found:
+        if said.size:  # of nothing, everything is the continuation
+            found.append(said)
+    if notes and not found:
         raise Unreadable("no checkpoint of the anchor is signed by a trusted key")
     return found
+
+
+def _check_fork(known: Sequence[Checkpoint], origin: str) -> None:
+    """Two roots of one size, both signed: whatever the log shows, one of them is another history."""
+    roots: dict[int, bytes] = {}
+    for one in known:
+        if one.origin == origin and roots.setdefault(one.size, one.root) != one.root:
+            raise Tampered(f"the anchors: two histories of {one.size} records were signed")
 
 
 # --- a bundle
@@ -181,9 +199,8 @@ def _bundle(source: BinaryIO, trusted: Sequence[VerifyingKey], known: Sequence[C
         raise Tampered(f"{MANIFEST}: of the log {origin}, but the checkpoint is of {head.origin}")
     _check_validity([*signers, *head_signers], last_at)
     facts = _Facts(head, len(lines), redacted, 0, sorted({key.name for key in head_signers}))
-    if unproven:
-        return facts.report(Answer.AUTHOR_NOT_PROVEN, "; ".join(unproven))
-    return _complete(facts, known, _growths(content(source, members[GROWTH])))
+    complete = _complete(facts, known, _growths(content(source, members[GROWTH]), head))
+    return facts.report(Answer.AUTHOR_NOT_PROVEN, "; ".join(unproven)) if unproven else complete
 
 
 def _check_manifest(
@@ -191,7 +208,7 @@ def _check_manifest(
 ) -> Sequence[VerifyingKey]:
     text, signers = _opened(MANIFEST, note, trusted, unproven)
     lines = text.decode().split("\n")
-    if len(lines) < 4 or lines[0] != FIRST_LINE:
+    if len(lines) < 4 or lines[0] != FIRST_LINE or not lines[1] or not lines[2]:
         raise Tampered(f"{MANIFEST}: not the manifest of a bundle, version 1")
     origin, scope = lines[1], lines[2]
     listed = [member for name, member in members.items() if name != MANIFEST]
@@ -253,10 +270,12 @@ def _read_records(
 
 def _record(place: str, canonical: bytes) -> tuple[int, datetime, Mapping[str, str]]:
     try:
-        entry = json.loads(canonical)
+        entry = _line(canonical)
         seq, at, body = entry["seq"], _instant(entry["at"]), entry["body"]
         hashes = body.get(COMMITTED, {})
-        is_right = entry.keys() == _MEMBERS and type(seq) is int and isinstance(body, dict)
+        is_right = entry.keys() == _MEMBERS and _is_count(seq) and seq > 0 and isinstance(body, dict)
+        is_right = is_right and isinstance(entry["kind"], str) and bool(entry["kind"])
+        is_right = is_right and all(one is None or _is_count(one) for one in (entry["incident"], entry["remediation"]))
         is_right = is_right and all(_COMMITMENT.fullmatch(one) for one in hashes.values())
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise Tampered(f"{place}: not a record") from error
@@ -265,8 +284,19 @@ def _record(place: str, canonical: bytes) -> tuple[int, datetime, Mapping[str, s
     return seq, at, hashes
 
 
+def _line(line: bytes) -> Any:
+    if b"\r" in line:
+        raise ValueError("a carriage return")
+    return parse(line)
+
+
+def _is_count(value: Any) -> bool:
+    return type(value) is int and 0 <= value < 10**16
+
+
 _MEMBERS = frozenset({"at", "body", "incident", "kind", "remediation", "seq"})
 _COMMITMENT = re.compile(r"[0-9a-f]{64}")
+_SALT = re.compile(r"[0-9a-f]{32}")
 
 
 def _check_root(head: Checkpoint, leaves: Mapping[int, bytes], proof: Sequence[bytes]) -> None:
@@ -285,9 +315,9 @@ def _check_disclosures(lines: Sequence[bytes], committed: Mapping[int, Mapping[s
     for number, line in enumerate(lines, start=1):
         place = f"{DISCLOSURES}:{number}"
         try:
-            value = json.loads(line)
+            value = _line(line)
             seq, fields = value["seq"], value["fields"]
-            if type(seq) is not int or seq <= last or set(value) != {"seq", "fields"}:
+            if not _is_count(seq) or seq <= last or set(value) != {"seq", "fields"} or not fields:
                 raise Tampered(f"{place}: out of order, or not a disclosure")
             last = seq
             disclosed += _check_fields(place, committed.get(seq, {}), fields)
@@ -297,8 +327,12 @@ def _check_disclosures(lines: Sequence[bytes], committed: Mapping[int, Mapping[s
 
 
 def _check_fields(place: str, committed: Mapping[str, str], fields: Mapping[str, Any]) -> int:
-    for name, (salt, text) in fields.items():
-        if committed.get(name) != commitment(bytes.fromhex(salt), text.encode()) or salt != salt.lower():
+    for name, disclosed in fields.items():
+        if not isinstance(disclosed, list) or len(disclosed) != 2 or not all(isinstance(one, str) for one in disclosed):
+            raise Tampered(f"{place}: {name} is not a salt and a text")
+        salt, text = disclosed
+        parse(text.encode())
+        if not _SALT.fullmatch(salt) or committed.get(name) != commitment(bytes.fromhex(salt), text.encode()):
             raise Tampered(f"{place}: {name} is not what the record committed to")
     return len(fields)
 
@@ -320,20 +354,26 @@ def _hash(place: str, line: bytes) -> bytes:
     return value
 
 
-def _growths(whole: bytes) -> Mapping[int, Sequence[bytes]]:
-    """Size of an earlier tree -> the proof that the tree begins with it."""
+def _growths(whole: bytes, head: Checkpoint) -> Mapping[int, Sequence[bytes]]:
+    """Size of an earlier tree -> the proof that the tree begins with it, which must lead to its root."""
     found: dict[int, list[bytes]] = {}
     present: list[bytes] | None = None
     for number, line in enumerate(_lines(GROWTH, whole), start=1):
         if line.startswith(b"size "):
-            if not line[5:].isdigit() or (size := int(line[5:])) in found:
-                raise Tampered(f"{GROWTH}:{number}: not a size, or a second time")
+            if not _DECIMAL.fullmatch(line[5:]) or (size := int(line[5:])) in found or not 0 < size <= head.size:
+                raise Tampered(f"{GROWTH}:{number}: not the size of an earlier tree, or a second time")
             present = found.setdefault(size, [])
         elif present is None:
             raise Tampered(f"{GROWTH}:{number}: a hash before any size")
         else:
             present.append(_hash(f"{GROWTH}:{number}", line))
+    for size, proof in found.items():
+        if not leads_to(size, head.size, head.root, proof):
+            raise Tampered(f"{GROWTH}: the block of size {size} does not lead to the root of the checkpoint")
     return found
+
+
+_DECIMAL = re.compile(rb"0|[1-9][0-9]{0,15}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -363,6 +403,7 @@ class _Facts:
 def _complete(facts: _Facts, known: Sequence[Checkpoint], growths: Mapping[int, Sequence[bytes]]) -> Report:
     """Against what was made known outside. An export is one moment: a newer anchor says nothing of it."""
     head = facts.head
+    _check_fork(known, head.origin)
     ours = [one for one in known if one.origin == head.origin]
     if not ours:
         why = "no anchor was given" if not known else f"the anchor is of another log ({known[-1].origin})"
@@ -417,6 +458,7 @@ def _open_database(
     seen.read()
     _check_validity(signers, seen.last_at)
     facts = _Facts(head, seen.records, seen.redacted, pruned, sorted({key.name for key in signers}), seen.notes)
+    _check_fork(known, origin)
     for one in (one for one in known if one.origin == origin):
         if one.size > size:
             raise Tampered(f"records: cut back: the anchor saw {one.size} records, there are {size}")
@@ -476,7 +518,7 @@ class _Seen:
         if told != seq:
             raise Tampered(f"records: {seq} says that it is {told}")
         try:
-            fields = json.loads(_as_bytes(beside)) if beside is not None else {}
+            fields = parse(_as_bytes(beside)) if beside is not None else {}
             self.redacted += len(hashes) - _check_fields(f"records: {seq}", hashes, fields)
         except (ValueError, TypeError, AttributeError) as error:
             raise Tampered(f"records: {seq}: what stands beside it cannot be read") from error
@@ -509,8 +551,13 @@ def _escaped(path: str) -> str:
     return path.replace("%", "%25").replace("?", "%3f").replace("#", "%23")
 
 
+_RFC3339 = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(Z|[+-]\d\d:\d\d)", re.ASCII)
+
+
 def _instant(text: str) -> datetime:
-    instant = datetime.fromisoformat(text.replace("Z", "+00:00"))
-    if instant.tzinfo is None:
-        raise ValueError(f"a time without a zone: {text}")
-    return instant
+    found = _RFC3339.fullmatch(text)
+    if found is None:
+        raise ValueError(f"not RFC 3339 with a zone: {text}")
+    whole, fraction, zone = found.groups()
+    micros = (fraction or "")[:6].ljust(6, "0")
+    return datetime.fromisoformat(f"{whole}.{micros}{'+00:00' if zone == 'Z' else zone}")

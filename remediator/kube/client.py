@@ -83,6 +83,11 @@ class KubernetesCluster:
     def name(self) -> str:
         return self._name
 
+    @property
+    def clock_offset_seconds(self) -> float | None:
+        """Our clock minus the API server's, by its last answer, to about a second; None: it has not answered yet."""
+        return self._exchange.clock_offset_seconds
+
     async def get(self, path: str) -> Json:
         """The object at `path`, read from the quorum (no resourceVersion)."""
         return await self._read(path, query={}, headers=PLAIN)
@@ -165,7 +170,7 @@ class KubernetesCluster:
         in_body = request.method == "DELETE" and "dryRun" in (request.body or {})
         if "dryRun" in request.query or in_body or not request.content_type:
             raise ValueError(f"not a sendable request: {request.method} {request.path}")
-        headers = {**PLAIN}
+        headers = {**PLAIN, **({"Audit-ID": request.audit_id} if request.audit_id else {})}
         body = None
         if request.body is not None:
             headers["Content-Type"] = request.content_type

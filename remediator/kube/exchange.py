@@ -11,6 +11,7 @@ import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
 
 import aiohttp
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_random, wait_random_exponential
@@ -59,6 +60,7 @@ class Exchange:
         self._limit_seconds = limit_seconds
         self.total_seconds = total_seconds
         self._slots = asyncio.Semaphore(max_concurrent)
+        self.clock_offset_seconds: float | None = None
 
     async def perform(self, call: Call) -> bytes:
         """The body of a 2xx answer. Raises the errors of `kube/base.py`."""
@@ -89,10 +91,19 @@ class Exchange:
         if reply.status == 401 and await self._session.renew(used):
             async with self._session.connection() as used:
                 reply = await self._send(used, call)
+        self._compare_clocks(reply)
         if 200 <= reply.status < 300:
             return reply.body
         status = read_status(_without_token(reply.body, used.token), reply.headers)
         raise error_of(str(call), reply.status, status, is_repeatable=call.is_repeatable)
+
+    def _compare_clocks(self, reply: Reply) -> None:
+        try:
+            theirs = parsedate_to_datetime(reply.headers.get("Date", ""))
+        except (ValueError, TypeError):
+            return
+        if theirs.tzinfo is not None:
+            self.clock_offset_seconds = round((self._clock.now() - theirs).total_seconds(), 1)
 
     async def _send(self, connection: Connection, call: Call) -> Reply:
         async with self._slot(call):

@@ -353,6 +353,8 @@ class RuleSet:
     log_patterns: tuple[LogPattern, ...] = ()
     """For `diagnose`: those that are shipped and those of the files."""
     freezes: tuple[Freeze, ...] = ()
+    commit: str = ""
+    """The Git commit of the files, where it is known."""
 
     def place(self, rule: str, path: Path = ()) -> str:
         """`file:line:column` of a part of a rule, or of the nearest part around it that was written."""

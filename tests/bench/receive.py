@@ -15,9 +15,10 @@ import resource
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 from aiohttp import web
 
@@ -68,7 +69,7 @@ async def serve_bare() -> None:
     await asyncio.Event().wait()
 
 
-async def serve_real(database_file: str, *, with_worker: bool) -> None:
+async def serve_real(database_file: str, *, with_worker: bool, more: Mapping[str, Any] | None = None) -> None:
     """The service as `app.py` wires it. No rule knows the alerts, so that no cluster is asked."""
     configure_logging("warning", log_format="logfmt")
     settings = Settings.load(
@@ -80,6 +81,7 @@ async def serve_real(database_file: str, *, with_worker: bool) -> None:
             "events": False,
             "rollout_poll_seconds": 0,
             "reload_poll_seconds": 0,
+            **(more or {}),
         },
     )
     async with open_service(settings, clock=SystemClock()) as service:

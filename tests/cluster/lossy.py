@@ -17,7 +17,7 @@ import yaml
 
 from tests.cluster.controlplane import ControlPlane
 
-PASSED_ON = ("Accept", "Authorization", "Content-Type", "User-Agent")
+PASSED_ON = ("Accept", "Audit-ID", "Authorization", "Content-Type", "User-Agent")
 HANDED_BACK = ("Content-Type", "Retry-After", "Warning")
 
 

@@ -247,7 +247,7 @@ func (b *bundle) readGrowth() error {
 		place := i + 1
 		digits, isOne := strings.CutPrefix(lines[i], "size ")
 		m, ok := parseDecimal(digits)
-		if !isOne || !ok || m > b.checkpoint.size {
+		if !isOne || !ok || m == 0 || m > b.checkpoint.size {
 			return fmt.Errorf("line %d: not the size of a tree up to the checkpoint's", place)
 		}
 		if _, twice := b.growth[m]; twice {
@@ -272,7 +272,7 @@ func (b *bundle) readGrowth() error {
 // checkGrowth checks of a consistency proof what can be checked without an anchor: how many hashes it has, and, where it does
 // without the root of the smaller tree, that it leads to the checkpoint.
 func (b *bundle) checkGrowth(m uint64, proof []hash) error {
-	if m == 0 || m == b.checkpoint.size {
+	if m == b.checkpoint.size {
 		if len(proof) != 0 {
 			return errProofLong
 		}
@@ -317,10 +317,15 @@ func (b *bundle) checkValidity() error {
 func (b *bundle) compareAnchors(anchors []checkpoint) (missing string, err error) {
 	known := false
 	newest := uint64(0)
+	roots := map[uint64]hash{}
 	for _, a := range anchors {
 		if a.origin != b.checkpoint.origin {
 			continue
 		}
+		if root, twice := roots[a.size]; twice && root != a.root {
+			return "", fmt.Errorf("two histories of %d records were signed", a.size)
+		}
+		roots[a.size] = a.root
 		known = true
 		newest = max(newest, a.size)
 		ok := true
@@ -329,8 +334,6 @@ func (b *bundle) compareAnchors(anchors []checkpoint) (missing string, err error
 		case a.size == b.checkpoint.size:
 			ok = a.root == b.checkpoint.root
 		case !inGrowth: // cannot be compared
-		case a.size == 0:
-			ok = a.root == emptyRoot
 		default:
 			from, to, err := consistency(a.size, b.checkpoint.size, a.root, proof)
 			ok = err == nil && from == a.root && to == b.checkpoint.root

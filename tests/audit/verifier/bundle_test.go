@@ -154,7 +154,7 @@ func TestAnswers(t *testing.T) {
 	for i := range all {
 		all[i] = i + 1
 	}
-	growth := l.growth(0, 21, 13, 8, 1)
+	growth := l.growth(21, 13, 8, 1)
 	some := l.files(growth, 3, 4, 9, 21)
 	foreign := strings.Replace(l.checkpoint(13), origin, "elsewhere", 1)
 	foreign = signNote(strings.TrimSuffix(foreign, "\n"), logKey)
@@ -172,7 +172,7 @@ func TestAnswers(t *testing.T) {
 		{"older anchor", seal(some, logKey), l.checkpoint(13, logKey), verified},
 		{"older anchor, a power of two", seal(some, logKey), l.checkpoint(8, logKey), verified},
 		{"anchor of one record", seal(some, logKey), l.checkpoint(1, logKey), verified},
-		{"anchor of nothing", seal(some, logKey), l.checkpoint(0, logKey), verified},
+		{"two histories of a size without block", seal(some, logKey), l.checkpoint(12, logKey) + fork.checkpoint(12, logKey), tampered},
 		{"anchor without block", seal(some, logKey), l.checkpoint(12, logKey), incomplete},
 		{"newer anchor", seal(some, logKey), longer.checkpoint(22, logKey), incomplete},
 		{"newest anchor without block, older with", seal(some, logKey), l.checkpoint(13, logKey) + l.checkpoint(14, logKey), incomplete},
@@ -192,7 +192,8 @@ func TestAnswers(t *testing.T) {
 		{"all records", seal(l.files(growth, all...), logKey), l.checkpoint(21, logKey), verified},
 		{"no records", seal(l.files(growth), logKey), l.checkpoint(21, logKey), verified},
 		{"no growth", seal(l.files(""), logKey), l.checkpoint(21, logKey), verified},
-		{"an empty log", seal(newLog(0).files("size 0\n"), logKey), l.checkpoint(0, logKey), verified},
+		{"an empty log", seal(newLog(0).files(""), logKey), "", incomplete},
+		{"nobody's manifest", seal(some), l.checkpoint(21, logKey), unproven},
 		{"a log of one", seal(newLog(1).files("", 1), logKey), l.checkpoint(1, logKey), verified},
 		{"not a bundle", []byte("hello"), "", tampered},
 		{"nothing", nil, "", tampered},
@@ -205,6 +206,9 @@ func TestAnswers(t *testing.T) {
 		if got := verify(c.bundle, keys, anchors); got.answer != c.want {
 			t.Errorf("%s: %s: %s", c.what, got.answer, got.reason)
 		}
+	}
+	if _, err := parseAnchors(l.checkpoint(0, logKey), keys); err == nil {
+		t.Error("an anchor of nothing counts")
 	}
 	if got := verify(seal(some, logKey), nil, nil); got.answer != unproven {
 		t.Error("without keys:", got)

@@ -75,8 +75,8 @@ func parseNote(content string) (note, error) {
 	if err != nil {
 		return note{}, err
 	}
-	if len(lines) == 0 || len(lines) > maxSignatures {
-		return note{}, errors.New("not 1 to 16 signature lines")
+	if len(lines) > maxSignatures {
+		return note{}, errors.New("more than 16 signature lines")
 	}
 	for i, line := range lines {
 		s, ok := parseSignature(line)
@@ -152,23 +152,23 @@ func parseKeys(text string) (keyring, error) {
 		if len(fields) == 0 {
 			continue
 		}
-		if len(fields) != 1 && len(fields) != 3 {
-			return nil, fmt.Errorf("line %d: not a key, or a key with SINCE and UNTIL", i+1)
+		if len(fields) > 3 {
+			return nil, fmt.Errorf("line %d: not a key with SINCE and UNTIL", i+1)
 		}
 		id, key, err := parseKey(fields[0])
 		if err != nil {
 			return nil, fmt.Errorf("line %d: %w", i+1, err)
 		}
-		if len(fields) == 3 {
-			var okSince, okUntil bool
-			key.since, okSince = parseBound(fields[1])
-			key.until, okUntil = parseBound(fields[2])
-			if !okSince || !okUntil {
-				return nil, fmt.Errorf("line %d: SINCE or UNTIL is not RFC 3339", i+1)
+		for j, bound := range []**time.Time{&key.since, &key.until} {
+			if len(fields) > 1+j {
+				var ok bool
+				if *bound, ok = parseBound(fields[1+j]); !ok {
+					return nil, fmt.Errorf("line %d: SINCE or UNTIL is not RFC 3339", i+1)
+				}
 			}
-			if key.since != nil && key.until != nil && !key.since.Before(*key.until) {
-				return nil, fmt.Errorf("line %d: SINCE is not before UNTIL", i+1)
-			}
+		}
+		if key.since != nil && key.until != nil && !key.since.Before(*key.until) {
+			return nil, fmt.Errorf("line %d: SINCE is not before UNTIL", i+1)
 		}
 		if _, twice := keys[id]; twice {
 			return nil, fmt.Errorf("line %d: a second key of this name and key id", i+1)
@@ -252,7 +252,7 @@ func parseAnchors(text string, keys keyring) ([]checkpoint, error) {
 		if err != nil {
 			return
 		}
-		if signers, err := n.signers(keys); err == nil && len(signers) > 0 {
+		if signers, err := n.signers(keys); err == nil && len(signers) > 0 && c.size > 0 {
 			anchors = append(anchors, c)
 		}
 	}

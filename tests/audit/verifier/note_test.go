@@ -130,11 +130,9 @@ func TestFormOfNotes(t *testing.T) {
 	}
 	for what, content := range map[string]string{
 		"empty":                        "",
-		"no signatures":                "x\n\n",
 		"no empty line":                "x\n" + line,
 		"no text":                      "\n" + line,
 		"no line break at the end":     "x\n\n" + strings.TrimSuffix(line, "\n"),
-		"an empty line at the end":     "x\n\n" + line + "\n",
 		"17 signatures":                "x\n\n" + strings.Repeat(line, 17),
 		"text behind":                  "x\n\n" + line + "y\n",
 		"a hyphen":                     "x\n\n" + strings.Replace(line, "\u2014", "-", 1),
@@ -189,7 +187,7 @@ func TestFormOfCheckpoints(t *testing.T) {
 func TestKeyLists(t *testing.T) {
 	a, b := newSigner("a", 'a'), newSigner("b", 'b')
 	for _, list := range []string{
-		a.key(), a.key() + "\n" + b.key() + "\n", "# mine\n\n " + a.key() + "\t# comment\n" + b.key() + " - -\r\n",
+		a.key(), a.key() + " -", a.key() + " 2026-01-01T00:00:00Z", a.key() + "\n" + b.key() + "\n", "# mine\n\n " + a.key() + "\t# comment\n" + b.key() + " - -\r\n",
 		a.key() + " 2026-01-01T00:00:00Z 2026-06-01T00:00:00+02:00 # until summer", a.key() + " - 2026-01-01T00:00:00Z", a.key() + " 2026-01-01T00:00:00Z -",
 	} {
 		if _, err := parseKeys(list); err != nil {
@@ -199,7 +197,7 @@ func TestKeyLists(t *testing.T) {
 	upper := "a+" + strings.ToUpper(hex.EncodeToString(a.keyID())) + a.key()[10:]
 	otherType := "a+" + hex.EncodeToString(a.keyID()) + "+" + base64.StdEncoding.EncodeToString(append([]byte{2}, a.public()...))
 	for _, list := range []string{
-		"", "# nothing\n", "x", a.key() + " -", a.key() + " - - -", a.key() + " 2026-01-01 -", a.key() + " now -", a.key() + "\n" + a.key(),
+		"", "# nothing\n", "x", a.key() + " x", a.key() + " - - -", a.key() + " 2026-01-01 -", a.key() + " now -", a.key() + "\n" + a.key(),
 		a.key() + " 2026-01-01T00:00:00Z 2026-01-01T00:00:00Z", "b" + a.key()[1:], upper, otherType, a.key()[:len(a.key())-4], a.key() + "AAAA",
 		"a+b" + a.key()[1:], "+" + a.key(), a.key() + "\xff", "# \xff\n" + a.key(),
 	} {
