@@ -70,6 +70,9 @@ from remediator.worker import Pace, Publisher, Worker
 PASS_SHARE = 0.75
 """Share of the lease that one pass over a remediation may take; the rest is for the last commit and for clocks."""
 
+PRUNE_EVERY_SECONDS = 24 * 3600.0
+PRUNE_PAUSE_SECONDS = 0.5
+
 VERSION = version("remediator")
 
 
@@ -224,10 +227,12 @@ class Service:
             gauges = group.create_task(self._observe())
             rollouts = group.create_task(self._watch_rollouts())
             keeper = group.create_task(self._keeper.run())
+            pruning = group.create_task(self._prune())
             await self._stopping.wait()
             watch.cancel()
             gauges.cancel()
             rollouts.cancel()
+            pruning.cancel()
             self._worker.stop()
             await asyncio.wait([worker])
             for publisher in self._publishers:
@@ -369,6 +374,19 @@ class Service:
                     await self.reload()
                 except ConfigError as error:
                     self._log.error("reload failed, the rules from before stay in force", problem=cut(str(error)))
+
+    async def _prune(self) -> None:
+        """Once a day give up what is too old, a little at a time."""
+        days = self._settings.retention_days
+        while days is not None:
+            try:
+                before = self.parts.clock.now() - timedelta(days=days)
+                while count := await self.database.prune(before=before):
+                    self._log.info("records given up", count=count, before=before.isoformat())
+                    await asyncio.sleep(PRUNE_PAUSE_SECONDS)
+            except RemediatorError as error:
+                self._log.error("records not given up", error=cut(str(error)))
+            await asyncio.sleep(PRUNE_EVERY_SECONDS)
 
     async def _watch_rollouts(self) -> None:
         if self._settings.rollout_poll_seconds > 0:

@@ -85,6 +85,12 @@ class Settings(BaseSettings):
         description="NAMESPACE/NAME of a ConfigMap that does so. Without any anchor a person must confirm the log "
         "after each start, before anything is done to the cluster.",
     )
+    retention_days: float | None = Field(
+        None,
+        ge=30,
+        le=36500,
+        description="How long records and what has ended are kept, in days; hashes and checkpoints stay. None: always.",
+    )
     rules: Paths = Field((), description="Rule files, in order. Empty: the table shipped with remediator.")
     mode: Mode = Field(
         Mode.SILENT, description="The most that any rule may do: off, silent (recommend only), approve or active."

@@ -52,6 +52,9 @@ class LogOwner(Protocol):
     async def log_root_at(self, size: int) -> bytes:
         """The root over the first records. Raises ValueError beyond the end."""
 
+    async def log_look_over(self, first: int, count: int) -> tuple[int | None, str]:
+        """Compare so many tiles, from one on, with their records: where to go on (None: all done), what is wrong."""
+
     async def checkpoints(self, *, after: int, limit: int = 1000) -> Sequence[tuple[int, datetime, bytes]]: ...
 
     async def begin_epoch(self, *, at: datetime, by: str, comment: str) -> None: ...

@@ -27,6 +27,9 @@ from remediator.store.log_base import LogStanding
 
 POLL_SECONDS = 1.0
 ANCHOR_EVERY_SECONDS = 60.0
+LOOK_OVER_EVERY_SECONDS = 24 * 3600.0
+TILES_AT_ONCE = 8
+"""2,048 records: some ten milliseconds of the store's thread, once a second until all have been looked at."""
 
 _log = structlog.get_logger(__name__)
 
@@ -62,6 +65,7 @@ class LogKeeper:
         self._anchored = 0
         self._told = 0
         self._writing = asyncio.Lock()
+        self._tile: int | None = 0
 
     async def begin(self) -> None:
         """Look at the log and its anchors as they are before anything is decided."""
@@ -120,8 +124,10 @@ class LogKeeper:
     async def run(self) -> None:
         """Make known what is kept, until cancelled. Faults are said, and tried again."""
         waited = ANCHOR_EVERY_SECONDS
+        looked = 0.0
         while True:
             try:
+                await self._look_over()
                 await self._tell_kept()
                 if waited >= ANCHOR_EVERY_SECONDS:
                     waited = 0.0
@@ -130,6 +136,18 @@ class LogKeeper:
                 _log.warning("checkpoint not made known", error=cut(str(error)))
             await asyncio.sleep(POLL_SECONDS)
             waited += POLL_SECONDS
+            looked += POLL_SECONDS
+            if looked >= LOOK_OVER_EVERY_SECONDS:
+                self._tile, looked = 0, 0.0
+
+    async def _look_over(self) -> None:
+        """Every record against the tree, at the start and once a day: the head does not show an old one changed."""
+        if self._tile is None:
+            return
+        self._tile, wrong = await self._owner.log_look_over(self._tile, TILES_AT_ONCE)
+        if wrong:
+            self._doubt = Doubt(Reason.AUDIT_BROKEN, wrong, needs_epoch=True)
+            _log.error("the audit log was changed: nothing will be done to the cluster", detail=wrong)
 
     async def _tell_kept(self) -> None:
         for size, at, note in await self._owner.checkpoints(after=self._told):

@@ -24,6 +24,7 @@ FREE = frozenset(
         "advice",
         "after",
         "annotations",
+        "approver",
         "before",
         "by",
         "comment",

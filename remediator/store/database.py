@@ -15,7 +15,7 @@ import sqlalchemy as sa
 
 from remediator.clock import Clock
 from remediator.model import AffectedPod, Alert, Bound, IncidentId, Json, Remediation, RemediationId, State, Target
-from remediator.store import approvals, gates, incidents, intake, pauses, proofs, queue, redaction, switches
+from remediator.store import approvals, gates, incidents, intake, pauses, proofs, queue, redaction, retention, switches
 from remediator.store import budgets as ledger
 from remediator.store.approvals_base import Approval, Awaiting
 from remediator.store.base import Accepted, Change, CommittedRecord, KillSwitch, Record, TemplateEvent
@@ -241,6 +241,14 @@ class Database:
         return await self._writer.write(
             lambda t: redaction.redact(t, seq, fields, by=by, comment=comment, at=at)
         )
+
+    async def prune(self, *, before: datetime) -> int:
+        """Give up records from before, a bounded number at a time; how many, 0: none."""
+        at = self._clock.now()
+        return await self._writer.write(lambda t: retention.prune(t, before=before, at=at))
+
+    async def log_look_over(self, first: int, count: int) -> tuple[int | None, str]:
+        return await self._writer.read(lambda t: proofs.look_over(t.connection, first, count))
 
     async def log_root_at(self, size: int) -> bytes:
         return await self._writer.read(lambda t: proofs.root_at(t.connection, size))

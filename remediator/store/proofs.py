@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from remediator.audit.tree import EMPTY_ROOT, growth, leaf_hash, left_out, path, span_of
 from remediator.store.log import HASH_BYTES, TILE, over_tiles, stored_bytes
 from remediator.store.log_base import LogRow
-from remediator.store.tables import log_tiles, records
+from remediator.store.tables import log_head, log_tiles, records
 from remediator.store.transaction import Transaction
 
 
@@ -47,6 +47,30 @@ def one(transaction: Transaction, seq: int) -> tuple[bytes, int, Sequence[bytes]
     head, spans = transaction.log.head(transaction.connection), Spans(transaction.connection)
     hashes = [spans(low, high) for low, high in path(seq - 1, head.size)]
     return stored_bytes(row.canonical), seq - 1, hashes, head.note
+
+
+def look_over(connection: sa.Connection, first: int, count: int) -> tuple[int | None, str]:
+    """Compare so many full tiles with their records; the tile to go on with (None: that was all) and what is wrong.
+
+    What retention has given up has no records to be compared with; its tiles are compared with their own roots.
+    """
+    pruned: int = connection.execute(sa.select(log_head.c.pruned)).scalar_one()
+    page = sa.select(log_tiles).where(log_tiles.c.number >= first).order_by(log_tiles.c.number).limit(count)
+    tiles = connection.execute(page).all()
+    for row in tiles:
+        hashes, low = stored_bytes(row.hashes), row.number * TILE
+        leaves = [hashes[at : at + HASH_BYTES] for at in range(0, len(hashes), HASH_BYTES)]
+        if span_of(leaves) != stored_bytes(row.root):
+            return None, f"the tile of records {low + 1} to {low + TILE} is not that of its root"
+        if low >= pruned and (wrong := _first_wrong(connection, low, hashes)) is not None:
+            return None, f"record {wrong} is not the one that was written"
+    return (tiles[-1].number + 1 if len(tiles) == count else None), ""
+
+
+def _first_wrong(connection: sa.Connection, low: int, hashes: bytes) -> int | None:
+    found = {row.seq: leaf_hash(row.canonical) for row in rows(connection, range(low + 1, low + TILE + 1))}
+    places = enumerate(range(0, len(hashes), HASH_BYTES), start=low + 1)
+    return next((seq for seq, at in places if found.get(seq) != hashes[at : at + HASH_BYTES]), None)
 
 
 class Spans:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +15,17 @@ from remediator.anchor.base import Doubt
 from remediator.anchor.file import FileAnchor
 from remediator.anchor.keeper import LogKeeper
 from remediator.audit.note import checkpoint, opened
+from remediator.journal import Journal
 from remediator.model import Json, Mode, Reason, Request, State
+from remediator.pipeline import remediate
+from remediator.rules.schema import rule_set
+from remediator.store.approvals_base import Approval
 from remediator.store.base import StoreUnavailable
 from remediator.store.database import open_database
 from remediator.store.log import LogKeys
 from tests.clocks import FakeClock
 from tests.logkeys import KEYS
-from tests.pipeline.world import DEPLOYMENT, FakeMetrics, Shop, World, world
+from tests.pipeline.world import DEPLOYMENT, FakeMetrics, Shop, World, rule, world
 
 
 @asynccontextmanager
@@ -156,3 +161,49 @@ async def test_silent_mode_recommends_without_a_key_and_says_what_active_mode_wo
         assert body["reason"] == "mode-silent"
         [lacks] = [verdict for verdict in body["verdicts"] if verdict["guard"] == "audit"]
         assert lacks["reason"] == "audit-unsigned"
+
+
+async def test_the_record_of_a_write_says_who_what_why_and_when() -> None:
+    """In names, numbers and hashes, which stay whatever is taken back of it."""
+    rules = replace(rule_set([rule()]), commit="c0ffee" + "0" * 34)
+    async with world(rules=rules) as one:
+        await one.receive()
+        parts = replace(one.parts, clock_offset_seconds=lambda: 0.3)
+        [remediation] = await one.claim()
+        await remediate(Journal(remediation, store=one.database, clock=one.clock), parts)
+        [intent] = [record for record in await one.records() if record.kind == "action.intent"]
+        clear = json.loads(intent.canonical)["body"]
+    sent = one.shop.writes()[0]
+    assert (clear["rule"], clear["rules_commit"][:6], len(clear["rule_digest"])) == ("crash-loop", "c0ffee", 64)
+    assert (clear["verb"], clear["touched_uid"], clear["generation"]) == ("PATCH", "d-1", 7)
+    assert clear["touched"] == {"kind": "Deployment", "namespace": "shop", "name": "checkout"}
+    assert (clear["mode"], clear["clock_offset_seconds"]) == ("active", 0.3)
+    assert {len(clear[name]) for name in ("request_hash", "before_hash", "after_hash")} == {64}
+    assert clear["before_hash"] != clear["after_hash"]
+    assert sent.audit_id == clear["audit_id"]
+    assert {"verdicts", "request", "plan", "detail"} <= clear["committed"].keys()
+
+
+async def test_each_request_has_an_id_of_its_own_and_so_has_its_inverse() -> None:
+    async with world() as one:
+        one.shop.heals = False
+        await one.receive()
+        await one.run()
+        told = [record.body["audit_id"] for record in await one.records() if record.kind.endswith(".intent")]
+        assert [request.audit_id for request in one.shop.writes()] == told
+        assert len(set(told)) == 2
+
+
+async def test_the_approver_stands_in_the_record() -> None:
+    async with world(rules=rule_set([rule(mode="approve")]), mode=Mode.APPROVE) as one:
+        await one.receive()
+        assert await one.one_pass() is State.AWAITING_APPROVAL
+        [asked] = await one.database.awaiting()
+        said = Approval(asked.remediation, asked.request["plan_hash"], True, "ann", "yes", one.clock.now())
+        await one.database.answer(said)
+        await one.one_pass()
+        [intent] = [record for record in await one.records() if record.kind == "action.intent"]
+        assert intent.body["approver"] == "ann"
+        # Whose word it was may have to be taken back some day; that there was one may not.
+        assert "approver" in json.loads(intent.canonical)["body"]["committed"]
+        assert "approved_at" in json.loads(intent.canonical)["body"]

@@ -6,8 +6,9 @@ import asyncio
 import base64
 import os
 import shutil
+import sqlite3
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
 import pytest
@@ -285,3 +286,33 @@ async def test_a_config_map_that_cannot_be_written_says_so(error: Exception) -> 
     cluster.replies["POST", PLACE.rpartition("/")[0]] = error
     with pytest.raises(AnchorUnavailable, match="ConfigMap ops/anchor"):
         await ConfigMapAnchor(cluster, namespace="ops", name="anchor").write(b"one")
+
+
+async def test_an_old_record_that_was_changed_is_found_and_forbids_every_write(tmp_path: Path) -> None:
+    """The head and its tiles are as they were; only the record is not. The round over all of them finds it."""
+    anchor = Memory()
+    async with kept([anchor], path=tmp_path / "r.db") as (store, keeper):
+        await store.note([Record("test.noted", {"n": n}) for n in range(3000)], at=FakeClock().now())
+        await keeper.why_not()
+    with closing(sqlite3.connect(tmp_path / "r.db")) as connection:
+        connection.execute("DROP TRIGGER records_no_update")
+        connection.execute("UPDATE records SET canonical = replace(canonical, '2400', '2401') WHERE seq = 2402")
+        connection.commit()
+    async with kept([anchor], path=tmp_path / "r.db") as (_, keeper):
+        assert await keeper.why_not() is None, "at the start it looks right"
+        for _ in range(2):
+            await keeper._look_over()
+        doubt = await keeper.why_not()
+        assert doubt is not None
+        assert (doubt.reason, doubt.detail) == (Reason.AUDIT_BROKEN, "record 2402 is not the one that was written")
+        await confirmed(keeper)
+        assert await keeper.why_not() is None
+
+
+async def test_the_round_ends_and_finds_nothing_in_a_sound_log() -> None:
+    async with kept([Memory()]) as (store, keeper):
+        await store.note([Record("test.noted", {"n": n}) for n in range(5000)], at=FakeClock().now())
+        for _ in range(3):
+            await keeper._look_over()
+        assert keeper._tile is None
+        assert await keeper.why_not() is None

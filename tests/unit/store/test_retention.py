@@ -1,0 +1,121 @@
+"""What is given up and what stays: proofs go on, nothing goes that is still needed, and it is a record."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from remediator.audit.note import checkpoint, opened
+from remediator.audit.verify import Answer, verify
+from remediator.export.bundle import write_bundle
+from remediator.model import State
+from remediator.store.base import Change, Record, StoreUnavailable
+from remediator.store.database import Database, open_database
+from remediator.store.log import TILE
+from tests.clocks import FakeClock
+from tests.logkeys import KEYS
+from tests.unit.store.examples import NOTE, NOW, firing, queued, resolved, target
+
+DAY = timedelta(days=1)
+
+
+async def opened_at(path: Path) -> Database:
+    return await open_database(f"sqlite:///{path}", clock=FakeClock(NOW - 100 * DAY), keys=KEYS, log_name="lab")
+
+
+async def filled(store: Database, count: int, *, days_ago: int) -> None:
+    await store.note([Record("test.noted", {"n": n, "comment": "x"}) for n in range(count)], at=NOW - days_ago * DAY)
+
+
+async def sequence(store: Database) -> list[int]:
+    return [record.seq for record in await store.records(after=0, limit=100_000)]
+
+
+async def test_whole_tiles_from_before_go_and_the_rest_still_verifies(tmp_path: Path) -> None:
+    store = await opened_at(tmp_path / "r.db")
+    await filled(store, 2 * TILE + 100, days_ago=90)
+    anchor = (await store.log_standing()).note
+    await filled(store, 300, days_ago=1)
+    before = await store.log_standing()
+    root = await store.log_root_at(before.size)
+    assert await store.prune(before=NOW - 60 * DAY) == 2 * TILE
+    assert await store.prune(before=NOW - 60 * DAY) == 0
+    assert (await sequence(store))[0] == 2 * TILE + 1
+    assert await store.log_root_at(before.size) == root
+    last = (await store.records(after=before.size, limit=10))[-1]
+    assert (last.kind, last.body["first"], last.body["last"]) == ("audit.pruned", 1, 2 * TILE)
+    with (tmp_path / "b.zip").open("wb") as out:
+        await write_bundle(out, store, scope="x", seqs=[600, 700, last.seq], files=())
+    await store.close()
+    for file, pruned in ((tmp_path / "r.db", 2 * TILE), (tmp_path / "b.zip", 0)):
+        report = verify(file, trusted=KEYS.known, anchored=[anchor])
+        assert (report.answer, report.pruned) == (Answer.VERIFIED, pruned), report.reason
+    store = await opened_at(tmp_path / "r.db")
+    standing = await store.log_standing()
+    assert standing.is_signed, standing.problem
+    assert checkpoint(opened(standing.note, KEYS.known)[0]).size == last.seq
+    await store.close()
+
+
+async def test_a_bundle_of_what_was_given_up_is_refused_not_shortened(tmp_path: Path) -> None:
+    store = await opened_at(tmp_path / "r.db")
+    await filled(store, TILE, days_ago=90)
+    await store.prune(before=NOW)
+    with (tmp_path / "b.zip").open("wb") as out, pytest.raises(ValueError, match="are gone"):
+        await write_bundle(out, store, scope="x", seqs=[3, 4], files=())
+    await store.close()
+
+
+@pytest.mark.parametrize("days_ago", [90, 1])
+async def test_only_what_is_old_enough_goes(tmp_path: Path, days_ago: int) -> None:
+    store = await opened_at(tmp_path / "r.db")
+    await filled(store, 2 * TILE, days_ago=days_ago)
+    assert bool(await store.prune(before=NOW - 60 * DAY)) is (days_ago == 90)
+    await store.close()
+
+
+async def test_what_a_sink_was_not_told_stays(tmp_path: Path) -> None:
+    store = await opened_at(tmp_path / "r.db")
+    await filled(store, 2 * TILE, days_ago=90)
+    await store.move_cursor("webhook", to=TILE + 5)
+    assert await store.prune(before=NOW) == TILE
+    await store.close()
+
+
+async def test_what_belongs_to_an_open_incident_stays_with_its_rows(tmp_path: Path) -> None:
+    store = await opened_at(tmp_path / "r.db")
+    [remediation] = await queued(store, firing(), at=NOW - 90 * DAY)
+    await filled(store, 2 * TILE, days_ago=80)
+    assert await store.prune(before=NOW) == 0
+    step = await store.advance(
+        remediation, to=State.DIAGNOSING, record=NOTE, at=NOW - 70 * DAY, change=Change(target=target())
+    )
+    await store.advance(step, to=State.CANCELLED, record=NOTE, at=NOW - 70 * DAY)
+    await store.accept([resolved()], at=NOW - 70 * DAY)
+    await filled(store, TILE, days_ago=65)
+    assert await store.prune(before=NOW - 60 * DAY) == 3 * TILE
+    assert await store.incidents(limit=10, open_only=False) == []
+    assert (await store.accept([firing()], at=NOW)).queued == 1, "nothing of it is left"
+    await store.close()
+
+
+async def test_an_alert_that_still_fires_is_not_forgotten(tmp_path: Path) -> None:
+    """Else its next repeat would be taken for a new episode, and be acted on again."""
+    store = await opened_at(tmp_path / "r.db")
+    [remediation] = await queued(store, firing(), at=NOW - 90 * DAY)
+    step = await store.advance(remediation, to=State.DIAGNOSING, record=NOTE, at=NOW - 90 * DAY)
+    await store.advance(step, to=State.DECLINED, record=NOTE, at=NOW - 90 * DAY)
+    await filled(store, 2 * TILE, days_ago=80)
+    assert await store.prune(before=NOW - 60 * DAY) == 2 * TILE
+    assert (await store.accept([firing()], at=NOW)).repeated == 1
+    await store.close()
+
+
+async def test_nothing_else_can_be_deleted(tmp_path: Path) -> None:
+    store = await opened_at(tmp_path / "r.db")
+    await filled(store, TILE, days_ago=90)
+    with pytest.raises(StoreUnavailable, match="append-only"):
+        await store._writer.write(lambda t: t.connection.exec_driver_sql("DELETE FROM records WHERE seq = 3"))
+    await store.close()
