@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,8 @@ from typing import Any
 import pytest
 import yaml
 
+from remediator.anchor.base import AnchorUnavailable
+from remediator.anchor.config_map import ConfigMapAnchor
 from remediator.kube.client import connect
 from remediator.sinks.kubernetes_event import KubernetesEventSink
 from remediator.store.base import CommittedRecord
@@ -307,4 +310,34 @@ def test_active_account_may_act_only_where_a_namespace_consents(silent: ControlP
         assert not may(silent, ACTIVE, "get", "secrets", namespace)
     finally:
         own = [item for item in rbac if "active" in item["metadata"]["name"] or "rollback" in item["metadata"]["name"]]
+        silent.kubectl("delete", "-f", "-", stdin="---\n".join(json.dumps(item) + "\n" for item in own))
+
+
+async def test_anchor_of_the_audit_log_can_be_moved_on_and_nothing_else_of_its_kind(silent: ControlPlane) -> None:
+    """The role names one ConfigMap; applying the manifests again does not turn it back."""
+    own = [
+        item
+        for item in rendered(silent, KUSTOMIZE / "active")
+        if "audit-anchor" in item["metadata"]["name"] or item["kind"] == "ServiceAccount"
+    ]
+    silent.apply(own)
+    cluster = await connect(name="rig", kubeconfig=silent.kubeconfig(ACTIVE))
+    try:
+        anchor = ConfigMapAnchor(cluster, namespace="remediator", name="remediator-audit-anchor")
+
+        async def is_moved() -> bool:
+            with suppress(AnchorUnavailable):  # until the binding takes effect
+                await anchor.write(b"one\n")
+                return True
+            return False
+
+        await wait_for_async(is_moved, timeout_seconds=10, what="the binding to take effect")
+        await anchor.write(b"two\n")
+        silent.apply(own)
+        assert await anchor.read() == b"two\n"
+        other = ConfigMapAnchor(cluster, namespace="remediator", name="another")
+        with pytest.raises(AnchorUnavailable, match="forbidden"):
+            await other.write(b"one\n")
+    finally:
+        await cluster.close()
         silent.kubectl("delete", "-f", "-", stdin="---\n".join(json.dumps(item) + "\n" for item in own))

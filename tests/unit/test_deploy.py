@@ -178,6 +178,13 @@ def test_only_the_pod_that_needs_the_token_mounts_it() -> None:
     assert pod_spec()["automountServiceAccountToken"] is True
 
 
+def test_active_mode_has_its_key_and_an_anchor_that_applying_does_not_turn_back() -> None:
+    assert "../components/audit-key" in kustomization("active")["components"]
+    assert "data" not in one("ConfigMap", "remediator-audit-anchor")
+    (rule,) = one("Role", "remediator-audit-anchor")["rules"]
+    assert (rule["resourceNames"], rule["verbs"]) == (["remediator-audit-anchor"], ["get", "patch"])
+
+
 def test_one_writer_holds_the_database() -> None:
     """Two pods on one SQLite file is one too many, also during an update."""
     spec = one("Deployment")["spec"]
