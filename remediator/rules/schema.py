@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import cached_property
 from typing import Annotated, Any, Literal, Self
@@ -39,6 +39,7 @@ from remediator.guards import GUARDS
 from remediator.guards.freeze import Freeze
 from remediator.model import Json, Mode
 from remediator.rules.conditions import CONDITIONS
+from remediator.rules.escalation import ContactRow, EscalationMatrix, PaceTime, escalation_matrix
 from remediator.rules.matcher import Matcher, parse_matchers
 from remediator.rules.names import known
 from remediator.rules.patterns import LogPatternRow
@@ -324,6 +325,17 @@ class Document(Strict):
         (), max_length=200, description="What crashed containers write last, beside the patterns that are shipped."
     )
     freezes: tuple[Freeze, ...] = Field((), max_length=200, description="Times in which nothing is changed.")
+    contacts: Mapping[Name, ContactRow] = Field(
+        default={},
+        max_length=200,
+        description="The escalation matrix: row -> who is told that people are needed. One is `default`, for whatever "
+        "names no row. Given in one file at most.",
+    )
+    pace: Mapping[Annotated[int, Field(strict=True, ge=1, le=4)], PaceTime] = Field(
+        default={},
+        description="Severity -> time without an acknowledgement until the next of the row is told, 1m to 7d. Given in "
+        "one file at most. Default: 1: 5m, 2: 15m, 3: 1h, 4: 8h.",
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -353,6 +365,7 @@ class RuleSet:
     log_patterns: tuple[LogPattern, ...] = ()
     """For `diagnose`: those that are shipped and those of the files."""
     freezes: tuple[Freeze, ...] = ()
+    escalation: EscalationMatrix = field(default_factory=EscalationMatrix)
 
     def place(self, rule: str, path: Path = ()) -> str:
         """`file:line:column` of a part of a rule, or of the nearest part around it that was written."""
@@ -380,6 +393,7 @@ def rule_set(
     places: Mapping[str, Mapping[Path, Place]] | None = None,
     log_patterns: Iterable[LogPatternRow] = (),
     freezes: Iterable[Freeze] = (),
+    escalation: EscalationMatrix | None = None,
 ) -> RuleSet:
     """The table of these rules, indexed for matching."""
     ordered = tuple(rules)
@@ -388,6 +402,7 @@ def rule_set(
     listed = {name for some in names if some is not None for name in some}
     patterns = tuple(log_patterns)
     windows = tuple(freezes)
+    matrix = escalation or escalation_matrix()
     return RuleSet(
         rules=ordered,
         severities=policy,
@@ -397,6 +412,7 @@ def rule_set(
                 "severities": policy.as_json(),
                 "log_patterns": [pattern.model_dump(mode="json") for pattern in patterns],
                 "freezes": [window.model_dump(mode="json") for window in windows],
+                "escalation": matrix.as_json(),
             }
         ),
         places=places or {},
@@ -404,6 +420,7 @@ def rule_set(
         by_any_alertname=tuple(rule for rule, some in zip(ordered, names, strict=True) if some is None),
         log_patterns=tuple(pattern.compiled() for pattern in patterns),
         freezes=windows,
+        escalation=matrix,
     )
 
 
