@@ -38,6 +38,7 @@ Json = Any
 RemediationId = NewType("RemediationId", int)
 IncidentId = NewType("IncidentId", int)
 ActionId = NewType("ActionId", str)
+EscalationId = NewType("EscalationId", int)
 
 
 class AlertStatus(StrEnum):

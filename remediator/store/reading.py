@@ -9,6 +9,7 @@ from typing import Protocol
 
 from remediator.model import IncidentId, Json, Remediation
 from remediator.store.base import CommittedRecord
+from remediator.store.escalations_base import Escalation
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,12 +29,14 @@ class IncidentRow:
 
 @dataclass(frozen=True, slots=True)
 class IncidentView:
-    """An incident whole: its remediations (with their diagnoses by remediation id) and every record, oldest first."""
+    """An incident whole: its remediations (with their diagnoses by remediation id), every record and its escalations,
+    oldest first."""
 
     row: IncidentRow
     remediations: Sequence[Remediation]
     diagnoses: Mapping[int, Json]
     records: Sequence[CommittedRecord]
+    escalations: Sequence[Escalation]
 
 
 class IncidentReader(Protocol):

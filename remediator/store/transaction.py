@@ -18,7 +18,17 @@ import sqlalchemy as sa
 
 from remediator.audit.record import encode_entry
 from remediator.store.rows import to_micros
-from remediator.store.tables import alerts, debits, incidents, records, remediations, resets, rollouts, template_events
+from remediator.store.tables import (
+    alerts,
+    debits,
+    escalations,
+    incidents,
+    records,
+    remediations,
+    resets,
+    rollouts,
+    template_events,
+)
 
 _NUMBERED = {
     "alerts": alerts.c.id,
@@ -28,6 +38,7 @@ _NUMBERED = {
     "debits": debits.c.id,
     "resets": resets.c.id,
     "rollouts": rollouts.c.id,
+    "escalations": escalations.c.id,
     "records": records.c.seq,
 }
 _HIGHEST = sa.select(
