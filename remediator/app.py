@@ -55,7 +55,7 @@ from remediator.store.base import Accepted, Record
 from remediator.store.database import Database, open_database
 from remediator.telemetry import Telemetry, otlp_exporter
 from remediator.watch import watcher as watch
-from remediator.worker import Pace, Publisher, Worker
+from remediator.worker import Escalator, Pace, Publisher, Worker
 
 PASS_SHARE = 0.75
 """Share of the lease that one pass over a remediation may take; the rest is for the last commit and for clocks."""
@@ -152,6 +152,7 @@ class Service:
         self._worker = Worker(
             self.parts, pace, around=self._traced, is_receiving=lambda: database.is_receiving
         )
+        self._escalator = Escalator(self.parts, poll_seconds=settings.poll_seconds)
         self._publishers = [
             Publisher(sink, store=database, reader=database, poll_seconds=min(1.0, settings.poll_seconds))
             for sink in self._sinks()
@@ -196,10 +197,12 @@ class Service:
             watch = group.create_task(self._watch_files())
             gauges = group.create_task(self._observe())
             rollouts = group.create_task(self._watch_rollouts())
+            escalator = group.create_task(self._escalator.run())
             await self._stopping.wait()
             watch.cancel()
             gauges.cancel()
             rollouts.cancel()
+            escalator.cancel()
             self._worker.stop()
             await asyncio.wait([worker])
             for publisher in self._publishers:

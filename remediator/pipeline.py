@@ -1,6 +1,7 @@
-"""The whole way of one alert, in order: `admit` ends step 1, `remediate` is steps 2 to 9, `publish` is step 10.
+"""The whole way of one alert, in order: `admit` ends step 1, `remediate` is steps 2 to 9, `publish` and `pass_on` are
+step 10.
 
-`receive/` calls `admit` inside the request; `worker.py` runs the other two in loops. Every step is one call; every way
+`receive/` calls `admit` inside the request; `worker.py` runs the others in loops. Every step is one call; every way
 a step can end is one call of the journal, which commits the new state with its record. Whoever claims the remediation
 next, after a wait or a crash, goes on from the committed state: what was only read is read again, what was to be
 written is looked for on the object before anything is sent.
@@ -256,6 +257,17 @@ async def publish(sink: Sink, *, reader: IncidentReader, store: Store, limit: in
             await sink.tell(record)
         await reader.move_cursor(sink.name, to=record.seq)
     return len(records)
+
+
+async def pass_on(parts: Parts, *, limit: int = 100) -> int:
+    """Step 10, tell: what nobody acknowledged in time goes to the next contact, also while writes are stopped; what a
+    gate caused ends when it is left. Returns how many were due."""
+    now, matrix = parts.clock.now(), parts.rules().escalation
+    await parts.store.end_left_gates(at=now)
+    due = await parts.store.due_escalations(at=now, limit=limit)
+    for one in due:
+        await parts.store.pass_on(one, matrix.following(one), at=now)
+    return len(due)
 
 
 async def is_over(journal: Journal, parts: Parts) -> bool:

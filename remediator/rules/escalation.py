@@ -1,7 +1,8 @@
 """The escalation matrix: who is told that people are needed, in what order, and how long each has to answer.
 
 Part of the rule table, as data: `contacts:` are its rows, one for each kind of issue, and `pace:` says how soon the
-next of a row is told. Pure. Where no contacts are given there is one row that names nobody: whoever hears is told.
+next of a row is told. `journal.py` asks it whom to call, step 10 of the pipeline who is next. Pure. Where no contacts
+are given there is one row that names nobody: whoever hears is told.
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from remediator.model import Reason
 from remediator.rules.severity import LEAST
+from remediator.store.escalations_base import Call, Escalation, Following, Further
 from remediator.units import Duration, between, format_duration
 
 DEFAULT = "default"
@@ -21,6 +24,12 @@ DEFAULT = "default"
 
 INFRASTRUCTURE = "infrastructure"
 """The row for what is no single workload's problem, where there is one of that name."""
+
+MOST_REMINDERS = 10
+"""How often the last of a row is told again before it is said that nobody answers."""
+
+IF_UNKNOWN = 3
+"""The severity of what went wrong before a rule said how severe it is."""
 
 DEFAULT_PACE: Mapping[int, timedelta] = {
     1: timedelta(minutes=5),
@@ -69,6 +78,20 @@ class EscalationMatrix:
     def wait(self, severity: int) -> timedelta:
         """How long each has to answer."""
         return self.pace[min(max(severity, 1), LEAST)]
+
+    def call(self, name: str | None, *, severity: int | None, reason: Reason, detail: str) -> Call:
+        """The first of the row that holds, to be told that people are needed."""
+        row, level = self.row(name), IF_UNKNOWN if severity is None else severity
+        return Call(row, self.tell(row)[0], self.wait(level), level, reason, detail)
+
+    def following(self, one: Escalation) -> Following:
+        """What comes next for one that nobody acknowledged in time. The row is as it is now, also if it was shorter."""
+        row, wait = self.tell(one.contact), self.wait(one.severity)
+        if one.level < len(row):
+            return Following(Further.PASSED_ON, row[one.level], wait)
+        if one.reminders < MOST_REMINDERS:
+            return Following(Further.REMINDED, row[-1], wait)
+        return Following(Further.UNANSWERED, one.told, None)
 
     def as_json(self) -> Mapping[str, object]:
         """For the table's digest."""

@@ -248,7 +248,7 @@ async def no_help(one: World) -> None:
 async def fault_of_ours(one: World) -> None:
     await one.receive()
     [remediation] = await one.claim()
-    await Journal(remediation, store=one.database, clock=one.clock).broken("KeyError: 'x'")
+    await Journal(remediation, store=one.database, clock=one.clock, rules=one.rules).broken("KeyError: 'x'")
 
 
 def table(**changes: Any) -> dict[str, RuleSet]:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from remediator.model import EscalationId, IncidentId, Reason, RemediationId
 from remediator.rules.escalation import ContactRow, escalation_matrix
 from remediator.rules.load import load_rules
 from remediator.rules.report import RulesError
 from remediator.rules.schema import rule_set
 from remediator.rules.shipped import shipped_rules
+from remediator.store.escalations_base import Call, Escalation, Following, Further
 from tests.unit.rules.make import a_rule
 
 RULE = "rules: [{name: one, match: ['alertname=\"A\"'], severity: 1, respond: [{do: escalate}], contact: pods}]\n"
@@ -39,6 +42,65 @@ def test_the_severity_decides_the_pace(severity: int, minutes: int) -> None:
 def test_a_pace_that_is_not_given_is_the_default() -> None:
     matrix = escalation_matrix(pace={1: timedelta(minutes=2)})
     assert [matrix.wait(severity).total_seconds() for severity in (1, 2)] == [120, 900]
+
+
+def test_the_first_of_the_row_is_called() -> None:
+    call = MATRIX.call("pods", severity=2, reason=Reason.NO_ROW, detail="why")
+    assert call == Call("pods", "bob", timedelta(minutes=15), 2, Reason.NO_ROW, "why")
+
+
+def test_what_nobody_rated_is_neither_urgent_nor_forgotten() -> None:
+    call = MATRIX.call(None, severity=None, reason=Reason.INTERNAL_ERROR, detail="why")
+    assert (call.contact, call.tell, call.severity) == ("default", "ada", 3)
+
+
+def escalation(**changes: Any) -> Escalation:
+    facts: dict[str, Any] = {
+        "id": EscalationId(1),
+        "incident_id": IncidentId(1),
+        "remediation_id": RemediationId(1),
+        "cluster": "lab",
+        "gate": None,
+        "title": "A",
+        "target": None,
+        "rule": "one",
+        "contact": "pods",
+        "severity": 1,
+        "level": 1,
+        "reminders": 0,
+        "told": "bob",
+        "reason": Reason.NO_ROW,
+        "detail": "why",
+        "needs_person": False,
+        "opened_at": datetime(2026, 11, 23, tzinfo=UTC),
+        "next_at": datetime(2026, 11, 23, 0, 5, tzinfo=UTC),
+        "acked_at": None,
+        "acked_by": None,
+        "acked_comment": None,
+        "ended_at": None,
+        "ended": None,
+    }
+    return Escalation(**{**facts, **changes})
+
+
+FIVE = timedelta(minutes=5)
+
+
+@pytest.mark.parametrize(
+    ("changes", "following"),
+    [
+        ({}, Following(Further.PASSED_ON, "eve", FIVE)),
+        ({"severity": 3}, Following(Further.PASSED_ON, "eve", timedelta(hours=1))),
+        ({"level": 2, "told": "eve"}, Following(Further.REMINDED, "eve", FIVE)),
+        ({"level": 2, "reminders": 9}, Following(Further.REMINDED, "eve", FIVE)),
+        ({"level": 2, "reminders": 10, "told": "eve"}, Following(Further.UNANSWERED, "eve", None)),
+        # The table was loaded anew meanwhile.
+        ({"level": 5, "told": "joe"}, Following(Further.REMINDED, "eve", FIVE)),
+        ({"contact": "gone", "told": "joe"}, Following(Further.REMINDED, "ada", FIVE)),
+    ],
+)
+def test_the_next_is_told_and_the_last_again(changes: dict[str, Any], following: Following) -> None:
+    assert MATRIX.following(escalation(**changes)) == following
 
 
 def test_the_matrix_is_part_of_the_table_s_digest() -> None:
