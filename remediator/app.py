@@ -340,6 +340,7 @@ class Service:
         while True:
             with contextlib.suppress(RemediatorError):
                 self._telemetry.queued(await self.database.queue_depth())
+                self._telemetry.open_escalations(await self.database.open_escalations())
                 self._telemetry.paused(await self._is_stopped())
             await asyncio.sleep(max(1.0, self._settings.poll_seconds))
 

@@ -216,9 +216,6 @@ class Database:
     async def acknowledge(self, escalation: EscalationId, said: Acknowledgement) -> Escalation:
         return await self._writer.write(lambda t: escalations.acknowledge(t, escalation, said))
 
-    async def open_escalations(self) -> Mapping[tuple[int, bool], int]:
-        return await self._writer.read(lambda t: escalation_rows.counts(t.connection))
-
     async def note(self, notes: Sequence[Record], *, at: datetime) -> None:
         await self._writer.write(lambda transaction: switches.note(transaction, notes, at=at))
 
@@ -237,6 +234,9 @@ class Database:
 
     async def queue_depth(self) -> Mapping[str, int]:
         return await self._writer.read(lambda t: incidents.queue_depth(t.connection))
+
+    async def open_escalations(self) -> Mapping[tuple[int, bool], int]:
+        return await self._writer.read(lambda t: escalation_rows.counts(t.connection))
 
     async def cursor(self, sink: str) -> int:
         return await self._writer.read(lambda t: switches.read_cursor(t.connection, sink))

@@ -6,7 +6,7 @@ ends by itself when nothing of it fires any more, or when its gate is left.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -118,6 +118,3 @@ class Escalations(Protocol):
 
     async def acknowledge(self, escalation: EscalationId, said: Acknowledgement) -> Escalation:
         """Nobody further is told. It ends when nothing of it fires, or `said` closes it. Raises NotOpen."""
-
-    async def open_escalations(self) -> Mapping[tuple[int, bool], int]:
-        """(severity, whether acknowledged) -> how many are open."""

@@ -48,6 +48,9 @@ class IncidentReader(Protocol):
     async def queue_depth(self) -> Mapping[str, int]:
         """State -> how many remediations are in it, for states that are not final."""
 
+    async def open_escalations(self) -> Mapping[tuple[int, bool], int]:
+        """(severity, whether acknowledged) -> how many escalations are open."""
+
     async def cursor(self, sink: str) -> int:
         """The last record that the sink has been told."""
 
