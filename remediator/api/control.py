@@ -9,22 +9,14 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Annotated, Self, TypeVar
+from typing import Self
 
 import structlog
-from aiohttp import hdrs, web
-from pydantic import (
-    AfterValidator,
-    AwareDatetime,
-    BaseModel,
-    ConfigDict,
-    Field,
-    ValidationError,
-    field_validator,
-    model_validator,
-)
+from aiohttp import web
+from pydantic import AwareDatetime, Field, field_validator, model_validator
 
-from remediator.api.answers import Answer, answer, problem, unauthorized
+from remediator.api.answers import Answer, answer, problem
+from remediator.api.asking import Asked, Subject, read_asked
 from remediator.clock import Clock
 from remediator.guards.stop import Stop
 from remediator.model import Json, RemediationId
@@ -37,28 +29,7 @@ from remediator.store.reading import IncidentReader
 _log = structlog.get_logger(__name__)
 
 
-def _storable(text: str) -> str:
-    if "\x00" in text:
-        raise ValueError("the character NUL cannot be stored")
-    return text
-
-
-Comment = Annotated[str, Field(min_length=1, max_length=1000, pattern=r"\S"), AfterValidator(_storable)]
-By = Annotated[str, Field(min_length=1, max_length=200, pattern=r"\S"), AfterValidator(_storable)]
-Subject = Annotated[str, Field(min_length=1, max_length=600, pattern=r"\S"), AfterValidator(_storable)]
-
-
-class _Request(BaseModel):
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
-
-    comment: Comment = Field(description="Why. Required.")
-    by: By = Field(description="Who.")
-
-
-T = TypeVar("T", bound=_Request)
-
-
-class PauseRequest(_Request):
+class PauseRequest(Asked):
     """Engage or release the kill switch, or the pause of one rule, namespace or target."""
 
     engaged: bool
@@ -95,14 +66,14 @@ class PauseRequest(_Request):
         return next(((what, subject) for what, subject in named if subject is not None), None)
 
 
-class ResetRequest(_Request):
+class ResetRequest(Asked):
     """Let the counting of what did not help begin anew: a circuit breaker's, or a target's attempts."""
 
     what: Forgiven = Field(strict=False, description="rule, cluster or target.")
     subject: Subject = Field(description="Name of the rule or cluster, or the target: cluster/namespace/Kind/name.")
 
 
-class ApprovalRequest(_Request):
+class ApprovalRequest(Asked):
     """Approve or deny one plan, as it was shown."""
 
     plan_hash: str = Field(pattern=r"^[0-9a-f]{64}$", description="Of the plan that the person saw.")
@@ -247,7 +218,7 @@ class ControlRoutes:
 
     async def set_pause(self, request: web.Request) -> web.Response:
         """Engage or release the kill switch, or one pause."""
-        wanted = await self._read(request, PauseRequest)
+        wanted = await read_asked(request, PauseRequest, is_allowed=self._is_allowed)
         if isinstance(wanted, web.Response):
             return wanted
         now = self._clock.now()
@@ -267,7 +238,7 @@ class ControlRoutes:
 
     async def reset(self, request: web.Request) -> web.Response:
         """Close a circuit breaker, or release a target, as a person who has looked at it."""
-        wanted = await self._read(request, ResetRequest)
+        wanted = await read_asked(request, ResetRequest, is_allowed=self._is_allowed)
         if isinstance(wanted, web.Response):
             return wanted
         done = Reset(wanted.what, wanted.subject, wanted.by, wanted.comment, self._clock.now())
@@ -298,7 +269,7 @@ class ControlRoutes:
         return await self._answered(request, is_granted=False)
 
     async def _answered(self, request: web.Request, *, is_granted: bool) -> web.Response:
-        wanted = await self._read(request, ApprovalRequest)
+        wanted = await read_asked(request, ApprovalRequest, is_allowed=self._is_allowed)
         if isinstance(wanted, web.Response):
             return wanted
         if not re.fullmatch(r"(R-)?[0-9]{1,15}", text := request.match_info["id"]):
@@ -313,17 +284,6 @@ class ControlRoutes:
         word = "approved" if is_granted else "denied"
         _log.warning(word, remediation=number, by=said.by, comment=said.comment)
         return answer(ApprovalDone(ref=f"R-{number}", granted=is_granted, by=said.by, comment=said.comment, at=now))
-
-    async def _read(self, request: web.Request, model: type[T]) -> T | web.Response:
-        if not self._is_allowed(request.headers.get(hdrs.AUTHORIZATION)):
-            return unauthorized()
-        if request.content_type != "application/json":
-            return problem(415, "Content-Type must be application/json")
-        try:
-            return model.model_validate_json(await request.read())
-        except ValidationError as error:
-            first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-            return problem(400, ": ".join([*(str(part) for part in first["loc"]), first["msg"]]))
 
     async def _pause(self) -> web.Response:
         now = self._clock.now()
