@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from remediator.cli.options import DEFAULT_URL, ByOption, CommentOption, OutputOption, TokenOption, UrlOption
 from remediator.cli.output import Output
 from remediator.errors import RemediatorError
 
@@ -28,12 +29,6 @@ deployments_app = typer.Typer(
 app.add_typer(check_app, name="check")
 app.add_typer(incidents_app, name="incidents")
 app.add_typer(deployments_app, name="deployments")
-
-OutputOption = Annotated[Output, typer.Option("-o", "--output", help="Form of the output.")]
-UrlOption = Annotated[
-    str, typer.Option("--url", envvar="REMEDIATOR_URL", help="Address of the running service.", show_envvar=True)
-]
-DEFAULT_URL = "http://127.0.0.1:9095"
 
 
 @app.command()
@@ -185,11 +180,6 @@ def show_deployment(
     raise typer.Exit(run(url, deployment, output))
 
 
-CommentOption = Annotated[str, typer.Option("--comment", help="Why. Required, and kept.")]
-ByOption = Annotated[str | None, typer.Option("--by", help="Who. Default: the user of this machine.")]
-TokenOption = Annotated[
-    str | None, typer.Option("--token-file", envvar="REMEDIATOR_TOKEN_FILE", help="File with the bearer token.")
-]
 RuleOption = Annotated[str | None, typer.Option("--rule", help="Only what this rule does.")]
 NamespaceOption = Annotated[str | None, typer.Option("--namespace", "-n", help="Only what is in this namespace.")]
 TargetOption = Annotated[str | None, typer.Option("--target", help="Only this one: namespace/kind/name.")]
