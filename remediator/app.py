@@ -26,6 +26,7 @@ from remediator.api.application import build_application
 from remediator.api.budgets import BudgetRoutes
 from remediator.api.control import ControlRoutes
 from remediator.api.deployments import DeploymentRoutes
+from remediator.api.escalations import EscalationRoutes
 from remediator.api.operating import OperatingRoutes
 from remediator.api.reading import IncidentRoutes
 from remediator.api.server import HttpServer
@@ -306,6 +307,12 @@ class Service:
                 metrics=self._metrics,
                 clock=self.parts.clock,
                 problem=lambda: self._watcher.problem,
+            ),
+            escalations=EscalationRoutes(
+                self.database,
+                rules=self.parts.rules,
+                clock=self.parts.clock,
+                is_allowed=self._tokens.is_allowed,
             ),
             telemetry=self._telemetry,
             max_body_bytes=self._settings.max_body_bytes,

@@ -16,6 +16,7 @@ from remediator.api.answers import problem
 from remediator.api.budgets import BudgetRoutes
 from remediator.api.control import ControlRoutes
 from remediator.api.deployments import DeploymentRoutes
+from remediator.api.escalations import EscalationRoutes
 from remediator.api.openapi import document
 from remediator.api.operating import OperatingRoutes
 from remediator.api.reading import IncidentRoutes
@@ -43,6 +44,7 @@ def build_application(
     budgets: BudgetRoutes,
     incidents: IncidentRoutes,
     deployments: DeploymentRoutes,
+    escalations: EscalationRoutes,
     telemetry: Telemetry,
     max_body_bytes: int,
     version: str,
@@ -62,6 +64,7 @@ def build_application(
             *budgets.routes(),
             *incidents.routes(),
             *deployments.routes(),
+            *escalations.routes(),
             web.get("/openapi.json", openapi),
         ]
     )

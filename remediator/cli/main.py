@@ -10,6 +10,7 @@ import typer
 
 from remediator.cli.options import DEFAULT_URL, ByOption, CommentOption, OutputOption, TokenOption, UrlOption
 from remediator.cli.output import Output
+from remediator.cli.people import people_app
 from remediator.errors import RemediatorError
 
 app = typer.Typer(
@@ -26,6 +27,7 @@ incidents_app = typer.Typer(help="Look at incidents of a running service.", no_a
 deployments_app = typer.Typer(
     help="Look at the rollouts that a running service watches.", no_args_is_help=True, rich_markup_mode=None
 )
+app.add_typer(people_app)
 app.add_typer(check_app, name="check")
 app.add_typer(incidents_app, name="incidents")
 app.add_typer(deployments_app, name="deployments")
@@ -285,63 +287,6 @@ def reset(
     raise typer.Exit(
         run(url, output, what=what, subject=subject, comment=comment, by=by, token_file=token_file)
     )
-
-
-@app.command()
-def approvals(url: UrlOption = DEFAULT_URL, output: OutputOption = Output.SIMPLE) -> None:
-    """List what waits for a person: the exact change, the dry run, what it costs and until when.
-
-    Example: remediator approvals
-    """
-    from remediator.cli.control import approvals as run
-
-    raise typer.Exit(run(url, output))
-
-
-RemediationArgument = Annotated[str, typer.Argument(metavar="ID", help="Number of the remediation, as 7 or R-7.")]
-HashOption = Annotated[
-    str | None, typer.Option("--plan-hash", help="Of the plan that was looked at. Default: the one that waits now.")
-]
-
-
-@app.command()
-def approve(
-    remediation: RemediationArgument,
-    comment: CommentOption,
-    plan_hash: HashOption = None,
-    by: ByOption = None,
-    url: UrlOption = DEFAULT_URL,
-    token_file: TokenOption = None,
-    output: OutputOption = Output.SIMPLE,
-) -> None:
-    """Approve one plan, as it is shown. A plan that changed since needs a new approval.
-
-    Example: remediator approve R-7 --comment 'agreed with the shop team'
-    """
-    from remediator.cli.control import approve as run
-
-    given: dict[str, Any] = {"comment": comment, "plan_hash": plan_hash, "by": by, "token_file": token_file}
-    raise typer.Exit(run(url, output, remediation=remediation, is_granted=True, **given))
-
-
-@app.command()
-def deny(
-    remediation: RemediationArgument,
-    comment: CommentOption,
-    plan_hash: HashOption = None,
-    by: ByOption = None,
-    url: UrlOption = DEFAULT_URL,
-    token_file: TokenOption = None,
-    output: OutputOption = Output.SIMPLE,
-) -> None:
-    """Deny one plan; it is not asked for again for this alert.
-
-    Example: remediator deny R-7 --comment 'we fix it forward'
-    """
-    from remediator.cli.control import approve as run
-
-    given: dict[str, Any] = {"comment": comment, "plan_hash": plan_hash, "by": by, "token_file": token_file}
-    raise typer.Exit(run(url, output, remediation=remediation, is_granted=False, **given))
 
 
 def _subject(rule: str | None, namespace: str | None, target: str | None) -> dict[str, str]:

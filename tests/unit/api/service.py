@@ -16,6 +16,7 @@ from remediator.api.application import build_application
 from remediator.api.budgets import BudgetRoutes
 from remediator.api.control import ControlRoutes
 from remediator.api.deployments import DeploymentRoutes
+from remediator.api.escalations import EscalationRoutes
 from remediator.api.operating import OperatingRoutes
 from remediator.api.reading import IncidentRoutes
 from remediator.api.server import HttpServer
@@ -123,6 +124,9 @@ async def running(
         budgets=BudgetRoutes(store, cluster="lab", rules=lambda: RULES, clock=clock),
         incidents=IncidentRoutes(store),
         deployments=DeploymentRoutes(store.rollouts, metrics=metrics, clock=clock, problem=lambda: ""),
+        escalations=EscalationRoutes(
+            store, rules=lambda: RULES, clock=clock, is_allowed=lambda header: header == TOKEN
+        ),
         telemetry=telemetry,
         max_body_bytes=settings.max_body_bytes,
         version="1.2.3",
