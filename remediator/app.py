@@ -154,9 +154,10 @@ class Service:
             self.parts, pace, around=self._traced, is_receiving=lambda: database.is_receiving
         )
         self._escalator = Escalator(self.parts, poll_seconds=settings.poll_seconds)
+        self._told = self._sinks()
         self._publishers = [
             Publisher(sink, store=database, reader=database, poll_seconds=min(1.0, settings.poll_seconds))
-            for sink in self._sinks()
+            for sink in self._told
         ]
         self._watcher = watch.Watcher(
             database.rollouts,
@@ -174,7 +175,10 @@ class Service:
         return self._server.port
 
     async def start(self) -> None:
-        """Listen. The worker starts with `run`: what arrives before is stored and waits."""
+        """Listen. The worker starts with `run`: what arrives before is stored and waits, and every sink is told it."""
+        for sink, skipped in (await self.database.begin_cursors([sink.name for sink in self._told])).items():
+            if skipped:
+                self._log.info("a sink that is new here begins at the present", sink=sink, skipped=skipped)
         await self._server.start(self._settings.listen_host, self._settings.listen_port)
         self._log.info(
             "listening",

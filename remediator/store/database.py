@@ -238,6 +238,10 @@ class Database:
     async def open_escalations(self) -> Mapping[tuple[int, bool], int]:
         return await self._writer.read(lambda t: escalation_rows.counts(t.connection))
 
+    async def begin_cursors(self, sinks: Sequence[str]) -> Mapping[str, int]:
+        at = self._clock.now()
+        return await self._writer.write(lambda t: switches.begin_cursors(t.connection, sinks, at=at))
+
     async def cursor(self, sink: str) -> int:
         return await self._writer.read(lambda t: switches.read_cursor(t.connection, sink))
 

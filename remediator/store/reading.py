@@ -51,6 +51,10 @@ class IncidentReader(Protocol):
     async def open_escalations(self) -> Mapping[tuple[int, bool], int]:
         """(severity, whether acknowledged) -> how many escalations are open."""
 
+    async def begin_cursors(self, sinks: Sequence[str]) -> Mapping[str, int]:
+        """Give each sink that was never heard of its place: after the last record, so that nobody is told what happened
+        long ago. The new ones -> how many records they are not told."""
+
     async def cursor(self, sink: str) -> int:
         """The last record that the sink has been told."""
 

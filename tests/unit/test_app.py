@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -13,7 +14,10 @@ from remediator.clock import SystemClock
 from remediator.errors import ConfigError
 from remediator.settings import Settings
 from remediator.simulate.apiserver import EmbeddedCluster
+from remediator.store.base import Record
+from remediator.store.database import open_database
 from tests.cluster.waiting import wait_for_async
+from tests.unit.scripted_server import Answer, ScriptedServer
 
 RULE = """\
 rules:
@@ -76,3 +80,43 @@ async def test_readiness_names_the_part_that_is_missing(service: Service, cluste
     assert [part.name for part in await service.readiness() if part.is_required and not part.is_ready] == [
         "api-server"
     ]
+
+
+async def test_a_webhook_that_is_new_to_an_old_database_is_told_what_comes(
+    cluster: EmbeddedCluster, tmp_path: Path
+) -> None:
+    """Not the history of months; and what comes while it is away is told when it is back, also after a restart."""
+    (tmp_path / "rules.yaml").write_text(RULE.format(name="one"), encoding="utf-8")
+    url, clock = f"sqlite:///{tmp_path / 'r.db'}", SystemClock()
+    old = await open_database(url, clock=clock)
+    await old.note([Record("pause.set", {"n": n}) for n in range(3)], at=clock.now())
+    await old.close()
+    server = ScriptedServer()
+    await server.start()
+    flags = {
+        "web_listen_address": "127.0.0.1:0",
+        "storage_url": url,
+        "rules": (tmp_path / "rules.yaml",),
+        "kube_server": cluster.url,
+        "webhook_url": server.url,
+        "events": False,
+        "poll_seconds": 0.05,
+    }
+    server.answers(Answer(503), Answer(503), Answer())
+
+    async def serves_while(number: int) -> None:
+        async with open_service(Settings.load(None, flags), clock=clock) as service, asyncio.TaskGroup() as group:
+            await service.database.note([Record("pause.set", {"n": number})], at=clock.now())
+            running = group.create_task(service.run())
+            await wait_for_async(lambda: number in _told(server)[2:], timeout_seconds=10, what="it is told")
+            service.stop()
+            await running
+
+    await serves_while(3)
+    await serves_while(4)
+    await server.stop()
+    assert _told(server) == [3, 3, 3, 4]
+
+
+def _told(server: ScriptedServer) -> list[int]:
+    return [json.loads(asked.body)["data"]["n"] for asked in server.asked]
