@@ -300,6 +300,7 @@ class Service:
                 self.database,
                 self.database,
                 clock=self.parts.clock,
+                rules=self.parts.rules,
                 stop=self._stop,
                 is_allowed=self._tokens.is_allowed,
                 paused=self._telemetry.paused,

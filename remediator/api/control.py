@@ -20,6 +20,8 @@ from remediator.api.asking import Asked, Subject, read_asked
 from remediator.clock import Clock
 from remediator.guards.stop import Stop
 from remediator.model import Json, RemediationId
+from remediator.rules.report import did_you_mean
+from remediator.rules.schema import RuleSet
 from remediator.store.approvals_base import Approval, Awaiting, NotAwaited
 from remediator.store.base import KillSwitch, Store
 from remediator.store.budgets_base import Forgiven, Reset
@@ -180,8 +182,8 @@ class ResetDone(Answer):
 
 
 class ControlRoutes:
-    """Handlers over the store. `stop` asks for the kill switch wherever it is; `paused` sets its gauge;
-    `wake` says that there is something to be done."""
+    """Handlers over the store. `rules` gives the table in force; `stop` asks for the kill switch wherever it is;
+    `paused` sets its gauge; `wake` says that there is something to be done."""
 
     def __init__(
         self,
@@ -189,6 +191,7 @@ class ControlRoutes:
         reader: IncidentReader,
         *,
         clock: Clock,
+        rules: Callable[[], RuleSet],
         stop: Callable[[], Awaitable[Stop | None]],
         is_allowed: Callable[[str | None], bool],
         paused: Callable[[bool], None],
@@ -197,6 +200,7 @@ class ControlRoutes:
         self._store = store
         self._reader = reader
         self._clock = clock
+        self._rules = rules
         self._stop = stop
         self._is_allowed = is_allowed
         self._paused = paused
@@ -228,6 +232,8 @@ class ControlRoutes:
             switch = KillSwitch(wanted.engaged, wanted.comment, wanted.by, now, wanted.until)
             await self._store.set_kill_switch(switch)
             self._paused(switch.engaged)
+        elif wanted.engaged and (unknown := self._unknown(*named)) is not None:
+            return problem(400, unknown)
         elif wanted.engaged:
             await self._store.set_pause(Pause(*named, wanted.by, wanted.comment, now, wanted.until))
         elif not await self._store.lift_pause(*named, by=wanted.by, comment=wanted.comment, at=now):
@@ -284,6 +290,14 @@ class ControlRoutes:
         word = "approved" if is_granted else "denied"
         _log.warning(word, remediation=number, by=said.by, comment=said.comment)
         return answer(ApprovalDone(ref=f"R-{number}", granted=is_granted, by=said.by, comment=said.comment, at=now))
+
+    def _unknown(self, what: PauseOf, subject: str) -> str | None:
+        """Why that pause would stop nothing, None: it may. (A namespace or target may come to be.)"""
+        names = [rule.name for rule in self._rules().rules]
+        if what is not PauseOf.RULE or subject in names:
+            return None
+        hint = did_you_mean(subject, names)
+        return f"rule: the table has no rule {subject!r}" + (f"; {hint}" if hint else "")
 
     async def _pause(self) -> web.Response:
         now = self._clock.now()

@@ -102,6 +102,7 @@ async def running(
         store,
         store,
         clock=clock,
+        rules=lambda: RULES,
         stop=stop,
         is_allowed=lambda header: header == TOKEN,
         paused=telemetry.paused,
