@@ -24,19 +24,18 @@ from remediator.diagnose.base import Named, Scene
 from remediator.diagnose.diagnose import Diagnosis, diagnose
 from remediator.errors import PermanentError
 from remediator.guards import GUARDS
-from remediator.guards.base import NoParameters, View
+from remediator.guards.base import View
 from remediator.guards.check import check
 from remediator.guards.faults import Faults
-from remediator.guards.still_firing import StillFiringGuard
 from remediator.guards.stop import Stop, SwitchInCluster, stop_of
 from remediator.journal import Journal
 from remediator.kube.base import Cluster
 from remediator.kube.ownership import wishes_of
 from remediator.kube.workload import Workload, read_workload
+from remediator.last_look import no_longer_wanted, vetoed
 from remediator.model import (
     Alert,
     Answer,
-    Decision,
     Mode,
     Outcome,
     Plan,
@@ -151,7 +150,8 @@ async def remediate(journal: Journal, parts: Parts) -> None:
         # 7 act: the intent is durable, and debited, before a request goes out; what forbids it is looked at once more
         if not await journal.intend(ruling, view.mode):
             return None
-        if (stop := await no_longer_true(view, parts) or await stopped(journal, parts)) is not None:
+        late = replace(view, now=clock.now())
+        if (stop := await no_longer_wanted(late) or await stopped(journal, parts)) is not None:
             return await journal.stopped(stop)
         await act_on(journal, parts, await act(journal.plan, journal.step, cluster=cluster, clock=clock))
 
@@ -170,7 +170,7 @@ async def remediate(journal: Journal, parts: Parts) -> None:
         # 9 settle: the inverse once, or people
         if not journal.plan.is_reversible or journal.plan.proof.otherwise != "revert":
             return await journal.escalate_failure("the action did not help; the rule asks for people")
-        if (stop := await stopped(journal, parts)) is not None:
+        if (stop := await forbidden(journal, parts)) is not None:
             return await journal.escalate_failure(f"the action did not help and may not be reverted: {stop.detail}")
         await journal.intend_revert()
         await undo_on(journal, parts, await undo(journal.plan, journal.step, cluster=cluster))
@@ -180,7 +180,7 @@ async def remediate(journal: Journal, parts: Parts) -> None:
         if clock.now() - journal.acted_at > RESTORE_WITHIN:
             return await journal.escalate_failure("it helped, but could not be given back: all has not been well since")
         seen = await look(journal, parts)
-        stop = await stopped(journal, parts)
+        stop = await forbidden(journal, parts)
         if seen.outcome is not Outcome.VERIFIED or stop is not None:
             return await journal.look_again(seen, at=clock.now() + RESTORE_PAUSE)
         await journal.intend_restore()
@@ -194,7 +194,7 @@ async def remediate(journal: Journal, parts: Parts) -> None:
 async def act_on(journal: Journal, parts: Parts, written: Written) -> None:
     """Commit what became of a request; while the plan has a further one, send that, after its own intent."""
     while await journal.acted(written):
-        stop = await stopped(journal, parts)
+        stop = await forbidden(journal, parts)
         if stop is None:
             written = await act(journal.plan, journal.step, cluster=parts.cluster, clock=parts.clock)
         else:
@@ -204,7 +204,7 @@ async def act_on(journal: Journal, parts: Parts, written: Written) -> None:
 async def undo_on(journal: Journal, parts: Parts, written: Written) -> None:
     """As `act_on`, for the inverses: of the last step first."""
     while await journal.undone(written):
-        stop = await stopped(journal, parts)
+        stop = await forbidden(journal, parts)
         if stop is None:
             written = await undo(journal.plan, journal.step, cluster=parts.cluster)
         else:
@@ -300,10 +300,10 @@ async def stopped(journal: Journal, parts: Parts) -> Stop | None:
     return await stop_of(parts.store, parts.switch, rule=rule, target=target, now=parts.clock.now())
 
 
-async def no_longer_true(view: View, parts: Parts) -> Stop | None:
-    """Why the alert is no reason to act any more, None: it is. The guards before the intent may have taken a minute."""
-    verdict = await StillFiringGuard().check(replace(view, now=parts.clock.now()), NoParameters())
-    return None if verdict.decision is Decision.ALLOW else Stop(verdict.reason, verdict.detail, verdict.until)
+async def forbidden(journal: Journal, parts: Parts) -> Stop | None:
+    """As `stopped`, and what the owners say now: for a further request, or an inverse, that no guard has looked at."""
+    veto = await vetoed(journal.plan, parts.cluster, now=parts.clock.now())
+    return veto or await stopped(journal, parts)
 
 
 async def as_watched(target: Target, workload: Workload, parts: Parts) -> Workload:
