@@ -7,7 +7,7 @@ request is bound to. Called by `pipeline.py`; costs two reads of the API server,
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from remediator.errors import RemediatorError, cut
 from remediator.guards.base import NoParameters, View
@@ -17,11 +17,26 @@ from remediator.guards.still_firing import StillFiringGuard
 from remediator.guards.stop import Stop
 from remediator.kube.base import Cluster, NotFound, path_of
 from remediator.kube.ownership import MODE, wishes_of
-from remediator.model import Decision, Json, Mode, Plan, Reason, Target, Verdict
+from remediator.kube.rollout import rollout_status
+from remediator.model import Cause, Decision, Json, Mode, Plan, Reason, Target, Verdict
+
+SHOWN_BY_PODS = frozenset(
+    {
+        *(Cause.CODE_ERROR, Cause.CANNOT_START, Cause.IMAGE_ERROR, Cause.MISSING_CONFIG, Cause.PROBE_FAILING),
+        *(Cause.CAPACITY, Cause.TAINT_OR_AFFINITY, Cause.VOLUME, Cause.QUOTA, Cause.NODE_FAULT),
+    }
+)
+"""Causes that keep a pod from being there or ready. The others are seen by metrics, or leave the pods as they are."""
+
+WITH_PODS = frozenset({"Deployment", "StatefulSet", "DaemonSet"})
+
+STABLE_FOR = timedelta(minutes=2)
+"""How long what is well now is left alone before it is decided anew; its alert is about to be resolved."""
 
 
-async def no_longer_wanted(view: View) -> Stop | None:
-    """Why the first request may not go out any more, None: it may. `view` is of now, but for what was read before."""
+async def no_longer_wanted(view: View, cause: Cause) -> Stop | None:
+    """Why the first request may not go out any more, None: it may. `view` is of now, but for what was read before;
+    `cause` is what the diagnosis blamed."""
     verdict = await StillFiringGuard().check(view, NoParameters())
     if verdict.decision is not Decision.ALLOW:
         return _stop(verdict)
@@ -39,7 +54,21 @@ async def no_longer_wanted(view: View) -> Stop | None:
         verdict = await guard.check(fresh, NoParameters())
         if verdict.decision is not Decision.ALLOW:
             return _stop(verdict)
-    return None
+    return condition_gone(workload, target.kind, cause)
+
+
+def condition_gone(workload: Json, kind: str, cause: Cause) -> Stop | None:
+    """The workload is well now, by its own status: all that it wants is there, available, of one release and observed.
+
+    Pure. A container that runs between two crashes counts as well here; the next look finds it in its back-off.
+    """
+    if cause not in SHOWN_BY_PODS or kind not in WITH_PODS:
+        return None
+    status = rollout_status(workload, kind)
+    if not status.is_complete:
+        return None
+    detail = f"{status.detail}: nothing is to be seen of {cause} any more"
+    return Stop(Reason.CONDITION_GONE, detail, look_again=STABLE_FOR)
 
 
 async def vetoed(plan: Plan, cluster: Cluster, *, now: datetime) -> Stop | None:

@@ -322,6 +322,7 @@ class Reason(StrEnum):
     ALERT_RESOLVED = "alert-resolved"
     ALERT_SILENCED = "alert-silenced"
     ALERT_NOT_FIRING = "alert-not-firing"
+    CONDITION_GONE = "condition-gone"
     TRUNCATED = "alerts-truncated"
     DRY_RUN_REFUSED = "dry-run-refused"
     NOT_PROVABLE = "dry-run-not-provable"

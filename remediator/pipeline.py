@@ -151,7 +151,7 @@ async def remediate(journal: Journal, parts: Parts) -> None:
         if not await journal.intend(ruling, view.mode):
             return None
         late = replace(view, now=clock.now())
-        if (stop := await no_longer_wanted(late) or await stopped(journal, parts)) is not None:
+        if (stop := await no_longer_wanted(late, diagnosis.cause) or await stopped(journal, parts)) is not None:
             return await journal.stopped(stop)
         await act_on(journal, parts, await act(journal.plan, journal.step, cluster=cluster, clock=clock))
 

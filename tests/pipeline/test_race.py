@@ -128,6 +128,11 @@ def opts_out(kind: str, namespace: str | None, name: str) -> Event:
     return event
 
 
+async def healed(one: World) -> None:
+    """By the status of the Deployment; Prometheus has not noticed yet."""
+    one.shop.live["status"] |= {"replicas": 2, "updatedReplicas": 2, "availableReplicas": 2}
+
+
 WORKLOAD, NAMESPACE = f"get {DEPLOYMENT}", "get /api/v1/namespaces/shop"
 EVENTS: dict[str, tuple[Event, str]] = {
     "resolved": (resolved, "is_resolved"),
@@ -141,6 +146,7 @@ EVENTS: dict[str, tuple[Event, str]] = {
     "kill switch": (killed, "kill_switch"),
     "paused": (paused, "pauses"),
     "opted out": (opts_out("Deployment", "shop", "checkout"), WORKLOAD),
+    "healed": (healed, WORKLOAD),
     "namespace opted out": (opts_out("Namespace", None, "shop"), NAMESPACE),
 }
 """Each with the call that sees it last."""
@@ -168,7 +174,7 @@ async def test_no_write_is_done_after_it(name: str) -> None:
             assert one.shop.image == "shop/checkout:1.5", f"{name} before call {at} of {last}"
 
 
-@pytest.mark.parametrize("name", ["resolved", "silenced", "kill switch", "opted out", "namespace opted out"])
+@pytest.mark.parametrize("name", ["resolved", "silenced", "kill switch", "opted out", "namespace opted out", "healed"])
 async def test_what_comes_after_the_last_look_comes_too_late(name: str) -> None:
     """The negative control: it is the look that keeps it from being done."""
     write = (await baseline()).index(WRITE) + 1

@@ -251,6 +251,17 @@ async def fault_of_ours(one: World) -> None:
     await Journal(remediation, store=one.database, clock=one.clock, rules=one.rules).broken("KeyError: 'x'")
 
 
+async def healed_meanwhile(one: World) -> None:
+    """The pods came back between the diagnosis and the write, and Prometheus has not noticed yet."""
+
+    def answer(request: Request, dry_run: bool) -> Json:
+        one.shop.live["status"] |= {"replicas": 2, "updatedReplicas": 2, "availableReplicas": 2}
+        return one.shop.patch(request, dry_run)
+
+    one.shop.replies["PATCH", DEPLOYMENT] = answer
+    await one.receive()
+
+
 def table(**changes: Any) -> dict[str, RuleSet]:
     return {"rules": rule_set([rule(**changes)])}
 
@@ -465,6 +476,7 @@ WAYS: dict[Reason, tuple[Way, dict[str, Any]]] = {
     Reason.PAUSED_BY_PERSON: (shop_paused, {}),
     Reason.ALERT_SILENCED: (silenced, {}),
     Reason.ALERT_NOT_FIRING: (not_listed, {}),
+    Reason.CONDITION_GONE: (healed_meanwhile, {}),
     Reason.FREEZE_WINDOW: (as_it_is, {"rules": rule_set([CRASH_LOOP], freezes=[Freeze(name="always")])}),
     Reason.APPROVAL_DENIED: (denied, {"mode": Mode.APPROVE}),
     Reason.STORM: (others_alert(4), {}),

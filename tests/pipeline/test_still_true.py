@@ -89,6 +89,11 @@ async def asks_for_approval(one: World) -> None:
     one.shop.live["metadata"]["annotations"]["remediator.io/mode"] = "approve"
 
 
+async def healed(one: World) -> None:
+    """All its pods are ready, and Prometheus has not noticed yet."""
+    one.shop.live["status"] |= {"replicas": 2, "updatedReplicas": 2, "availableReplicas": 2}
+
+
 async def deleted(one: World) -> None:
     one.shop.remove("Deployment", "shop", "checkout")
 
@@ -123,6 +128,7 @@ async def nothing(one: World) -> None: ...
         (made_silent, Reason.MODE_SILENT),
         (made_silent_by_a_typo, Reason.MODE_INVALID),
         (asks_for_approval, Reason.NEEDS_APPROVAL),
+        (healed, Reason.CONDITION_GONE),
         (deleted, Reason.TARGET_NOT_FOUND),
         (replaced, Reason.TARGET_CHANGED),
         (api_server_lost, Reason.FACT_MISSING),
@@ -167,6 +173,16 @@ async def test_silent_mode_recommends_and_says_that_nobody_could_tell() -> None:
         assert await one.run() is State.RECOMMENDED
         told = {verdict["guard"]: verdict["reason"] for verdict in (await one.last_body())["verdicts"]}
         assert told["still-firing"] == Reason.FACT_MISSING
+
+
+async def test_what_is_well_now_is_left_alone_for_two_minutes() -> None:
+    async with world() as one:
+        one.store = AfterIntent(one, healed)  # type: ignore[assignment]
+        await one.receive()
+        await one.one_pass()
+        for seconds, is_due in ((119, False), (1, True)):
+            one.clock.jump(seconds=seconds)
+            assert bool(await one.claim()) is is_due
 
 
 VETOES = [opted_out, paused_by_its_owner, namespace_opted_out, made_silent, made_silent_by_a_typo, namespace_forbidden]
