@@ -44,6 +44,7 @@ from remediator.receive.base import Quarantined
 from remediator.receive.server import Receiver
 from remediator.receive.tokens import BearerTokens
 from remediator.rules.load import load_rules
+from remediator.rules.report import RulesError
 from remediator.rules.schema import RuleSet
 from remediator.rules.shipped import shipped_rules
 from remediator.settings import Settings
@@ -74,6 +75,7 @@ class RuleTable:
         self._clock = clock
         self.problem = ""
         self.current: RuleSet = load_rules(*self._paths)
+        self._calendars = self.current.calendars
         self._seen = self._fingerprint()
         telemetry.reloaded(at_seconds=clock.now().timestamp(), successful=True)
 
@@ -85,18 +87,27 @@ class RuleTable:
         except ConfigError as error:
             self.problem = str(error)
             self._telemetry.reloaded(at_seconds=self._clock.now().timestamp(), successful=False)
+            if isinstance(error, RulesError):
+                self._look_at(error.calendars)
             raise
         self.current, self.problem = fresh, ""
         self._telemetry.reloaded(at_seconds=self._clock.now().timestamp(), successful=True)
+        self._look_at(fresh.calendars)
 
     def is_changed(self) -> bool:
-        """Whether the files differ from what was last loaded or tried."""
+        """Whether the files differ from what was last loaded or tried, the calendars that they name included."""
         return self._fingerprint() != self._seen
+
+    def _look_at(self, calendars: tuple[Path, ...]) -> None:
+        """From now on at these. What is looked at already keeps its look, or a change while loading would be missed."""
+        if calendars != self._calendars:
+            self._calendars = calendars
+            self._seen = self._fingerprint()
 
     def _fingerprint(self) -> str:
         files = [f for p in self._paths for f in (sorted(p.glob("*.yaml")) if p.is_dir() else [p])]
         digest = hashlib.sha256()
-        for file in files:
+        for file in (*files, *self._calendars):
             with contextlib.suppress(OSError):
                 digest.update(str(file).encode() + b"\0" + file.read_bytes())
         return digest.hexdigest()

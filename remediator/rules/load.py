@@ -5,7 +5,7 @@ All files are read and every error is collected before anything is refused, so t
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path as FilePath
@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from remediator.guards.freeze import Freeze
 from remediator.model import Json
+from remediator.rules.calendar import MAX_BYTES, BadCalendar, CalendarFreeze, read_calendar
 from remediator.rules.document import Path, Source, read_source
 from remediator.rules.escalation import DEFAULT, ContactRow, escalation_matrix
 from remediator.rules.lint import Placed, lint_contacts, lint_order, lint_rule
@@ -38,7 +39,8 @@ class _Reading:
     contacts: Mapping[str, ContactRow] = field(default_factory=dict)
     pace: Mapping[int, timedelta] = field(default_factory=dict)
     given_in: dict[str, str] = field(default_factory=dict)
-    freezes: list[Freeze] = field(default_factory=list)
+    freezes: list[Freeze | CalendarFreeze] = field(default_factory=list)
+    calendars: list[FilePath] = field(default_factory=list)
     names: dict[str, str] = field(default_factory=dict)
     patterns: dict[str, LogPatternRow] = field(default_factory=dict)
     pattern_names: dict[str, str] = field(default_factory=dict)
@@ -68,7 +70,8 @@ def load_rules(*paths: FilePath) -> RuleSet:
         for problem in sorted(source.problems, key=lambda problem: (problem.line, problem.column))
     ]
     if problems:
-        raise RulesError(report(problems, rules=reading.count), problems=problems)
+        text = report(problems, rules=reading.count)
+        raise RulesError(text, problems=problems, calendars=reading.calendars)
     places = {name: spots for source in sources for name, spots in _places(source, reading.rules)}
     return rule_set(
         [placed.rule for placed in reading.rules],
@@ -77,6 +80,7 @@ def load_rules(*paths: FilePath) -> RuleSet:
         places=places,
         log_patterns=reading.patterns.values(),
         freezes=reading.freezes,
+        calendars=reading.calendars,
         escalation=escalation_matrix(reading.contacts, reading.pace),
     )
 
@@ -124,7 +128,7 @@ def _add_document(reading: _Reading, source: Source) -> None:
             reading.pace = document.pace
         _add_contacts(reading, source, document.contacts)
         _add_patterns(reading, source, document.log_patterns)
-        reading.freezes.extend(document.freezes)
+        _add_freezes(reading, source, document.freezes)
     if not isinstance(rules, list):
         source.complain(source.spot(("rules",)), f"expected a list of rules, got {shown(rules)}")
         return
@@ -150,6 +154,21 @@ def _add_contacts(reading: _Reading, source: Source, contacts: Mapping[str, Cont
         hint = f"add {DEFAULT}: {{tell: [...]}}"
         spot = source.spot(("contacts",), of_key=True)
         source.complain(spot, f"no row '{DEFAULT}', for whatever names no row", hint)
+
+
+def _add_freezes(reading: _Reading, source: Source, freezes: Sequence[Freeze]) -> None:
+    for position, freeze in enumerate(freezes):
+        if freeze.calendar is None:
+            reading.freezes.append(freeze)
+            continue
+        file = FilePath(source.file).parent / freeze.calendar
+        reading.calendars.append(file)
+        try:
+            with file.open("rb") as opened:
+                reading.freezes.append(read_calendar(opened.read(MAX_BYTES + 1), freeze))
+        except (OSError, BadCalendar) as error:
+            why = f"cannot be read: {error.strerror or error}" if isinstance(error, OSError) else str(error)
+            source.complain(source.spot(("freezes", position, "calendar")), f"calendar {freeze.calendar}: {why}")
 
 
 def _add_patterns(reading: _Reading, source: Source, rows: tuple[LogPatternRow, ...]) -> None:

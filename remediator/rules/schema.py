@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import cached_property
+from pathlib import Path as FilePath
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
@@ -38,6 +39,7 @@ from remediator.diagnose.queries import unknown_placeholder
 from remediator.guards import GUARDS
 from remediator.guards.freeze import Freeze
 from remediator.model import Json, Mode
+from remediator.rules.calendar import CalendarFreeze
 from remediator.rules.conditions import CONDITIONS
 from remediator.rules.escalation import ContactRow, EscalationMatrix, PaceTime, escalation_matrix
 from remediator.rules.matcher import Matcher, parse_matchers
@@ -364,7 +366,9 @@ class RuleSet:
     """The rules whose matchers do not list alertnames."""
     log_patterns: tuple[LogPattern, ...] = ()
     """For `diagnose`: those that are shipped and those of the files."""
-    freezes: tuple[Freeze, ...] = ()
+    freezes: tuple[Freeze | CalendarFreeze, ...] = ()
+    calendars: tuple[FilePath, ...] = ()
+    """The files that the freezes came from besides the rule files."""
     escalation: EscalationMatrix = field(default_factory=EscalationMatrix)
 
     def place(self, rule: str, path: Path = ()) -> str:
@@ -392,7 +396,8 @@ def rule_set(
     severity_labels: Mapping[str, int] | None = None,
     places: Mapping[str, Mapping[Path, Place]] | None = None,
     log_patterns: Iterable[LogPatternRow] = (),
-    freezes: Iterable[Freeze] = (),
+    freezes: Iterable[Freeze | CalendarFreeze] = (),
+    calendars: Iterable[FilePath] = (),
     escalation: EscalationMatrix | None = None,
 ) -> RuleSet:
     """The table of these rules, indexed for matching."""
@@ -411,7 +416,7 @@ def rule_set(
                 "rules": [rule.digest for rule in ordered],
                 "severities": policy.as_json(),
                 "log_patterns": [pattern.model_dump(mode="json") for pattern in patterns],
-                "freezes": [window.model_dump(mode="json") for window in windows],
+                "freezes": [window.as_json() for window in windows],
                 "escalation": matrix.as_json(),
             }
         ),
@@ -420,6 +425,7 @@ def rule_set(
         by_any_alertname=tuple(rule for rule, some in zip(ordered, names, strict=True) if some is None),
         log_patterns=tuple(pattern.compiled() for pattern in patterns),
         freezes=windows,
+        calendars=tuple(calendars),
         escalation=matrix,
     )
 

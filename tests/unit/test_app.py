@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -71,6 +72,45 @@ async def test_a_reload_that_fails_leaves_the_table_and_says_so(service: Service
 
 async def test_changed_files_are_loaded_without_being_asked(service: Service, tmp_path: Path) -> None:
     (tmp_path / "rules.yaml").write_text(RULE.format(name="two"), encoding="utf-8")
+    await wait_for_async(lambda: rules(service) == ["two"], timeout_seconds=5, what="the new table")
+
+
+CALENDAR = (
+    "BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:-//a test//EN\r\nBEGIN:VEVENT\r\nUID:1\r\n"
+    "DTSTART:{year}0101T000000Z\r\nDURATION:P1D\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n"
+)
+
+
+def frozen(service: Service, year: int) -> bool:
+    new_year = datetime(year, 1, 1, 12, tzinfo=UTC)
+    return any(freeze.until(new_year) is not None for freeze in service.parts.rules().freezes)
+
+
+async def test_a_calendar_that_changed_is_loaded_and_one_that_broke_leaves_the_table(
+    service: Service, tmp_path: Path
+) -> None:
+    calendar = tmp_path / "cal.ics"
+    calendar.write_text(CALENDAR.format(year=2027), encoding="utf-8")
+    named = RULE.format(name="one") + "freezes: [{name: holidays, calendar: cal.ics}]\n"
+    (tmp_path / "rules.yaml").write_text(named, encoding="utf-8")
+    await wait_for_async(lambda: frozen(service, 2027), timeout_seconds=5, what="the calendar")
+
+    calendar.write_text(CALENDAR.format(year=2028), encoding="utf-8")
+    await wait_for_async(lambda: frozen(service, 2028), timeout_seconds=5, what="the changed calendar")
+
+    calendar.write_text("not found", encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"rules.yaml:6:38: error: calendar cal.ics: not as RFC 5545 has it"):
+        await service.reload()
+    assert frozen(service, 2028)
+
+
+async def test_a_calendar_that_was_missing_is_noticed_when_it_comes(service: Service, tmp_path: Path) -> None:
+    named = RULE.format(name="two") + "freezes: [{name: holidays, calendar: cal.ics}]\n"
+    (tmp_path / "rules.yaml").write_text(named, encoding="utf-8")
+    with pytest.raises(ConfigError, match="cannot be read"):
+        await service.reload()
+    assert rules(service) == ["one"]
+    (tmp_path / "cal.ics").write_text(CALENDAR.format(year=2027), encoding="utf-8")
     await wait_for_async(lambda: rules(service) == ["two"], timeout_seconds=5, what="the new table")
 
 
