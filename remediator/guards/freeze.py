@@ -87,8 +87,10 @@ class Freeze(BaseModel):
         return self.model_dump(mode="json", exclude_none=True)
 
     def until(self, now: datetime) -> datetime | None:
-        """When the window that is open now ends, with those that follow it without a break; None: none is open. One with
-        a calendar that nobody read is open always."""
+        """When the window that is open now ends, with those that follow it without a break; None: none is open.
+
+        One with a calendar that nobody read is open always.
+        """
         end = self._end(now)
         for _ in range(LONGEST):
             further = None if end is None else self._end(end)

@@ -172,6 +172,7 @@ async def deploy_another(one: World) -> None:
     third = template("shop/checkout:1.6")
     one.shop.live["spec"]["template"] = third
     one.shop.live["metadata"]["annotations"][REVISION] = "9"
+    one.shop.live["status"] |= {"replicas": 3, "updatedReplicas": 1, "availableReplicas": 0}
     one.shop.add(a_set(9, third, created=one.clock.now()), crashing("checkout-9-a", "checkout-9", "rs-9"))
     labels = {**CRASH, "pod": "checkout-9-a"}
     await one.receive(alert(fingerprint="e" * 16, labels=labels, starts_at=one.clock.now()))
