@@ -7,14 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
 import os
 import socket
 from collections.abc import AsyncIterator, Awaitable, Sequence
 from dataclasses import asdict
 from datetime import timedelta
 from importlib.metadata import version
-from pathlib import Path
 
 import structlog
 from aiohttp import web
@@ -43,9 +41,6 @@ from remediator.prometheus.client import PrometheusMetrics
 from remediator.receive.base import Quarantined
 from remediator.receive.server import Receiver
 from remediator.receive.tokens import BearerTokens
-from remediator.rules.load import load_rules
-from remediator.rules.report import RulesError
-from remediator.rules.schema import RuleSet
 from remediator.rules.shipped import shipped_rules
 from remediator.settings import Settings
 from remediator.sinks.base import Sink
@@ -55,6 +50,7 @@ from remediator.sinks.metrics import MetricsSink
 from remediator.sinks.webhook import WebhookSink
 from remediator.store.base import Accepted, Record
 from remediator.store.database import Database, open_database
+from remediator.table import RuleTable
 from remediator.telemetry import Telemetry, otlp_exporter
 from remediator.watch import watcher as watch
 from remediator.worker import Escalator, Pace, Publisher, Worker
@@ -63,54 +59,6 @@ PASS_SHARE = 0.75
 """Share of the lease that one pass over a remediation may take; the rest is for the last commit and for clocks."""
 
 VERSION = version("remediator")
-
-
-class RuleTable:
-    """The rules in force. `reload` loads all files first and swaps then, so a fault leaves the old table standing."""
-
-    def __init__(self, paths: Sequence[Path], *, telemetry: Telemetry, clock: Clock) -> None:
-        """Raises ConfigError with every problem of the files."""
-        self._paths = tuple(paths)
-        self._telemetry = telemetry
-        self._clock = clock
-        self.problem = ""
-        self.current: RuleSet = load_rules(*self._paths)
-        self._calendars = self.current.calendars
-        self._seen = self._fingerprint()
-        telemetry.reloaded(at_seconds=clock.now().timestamp(), successful=True)
-
-    def reload(self) -> None:
-        """Raises ConfigError; then the table from before stays in force and `problem` says why."""
-        self._seen = self._fingerprint()
-        try:
-            fresh = load_rules(*self._paths)
-        except ConfigError as error:
-            self.problem = str(error)
-            self._telemetry.reloaded(at_seconds=self._clock.now().timestamp(), successful=False)
-            if isinstance(error, RulesError):
-                self._look_at(error.calendars)
-            raise
-        self.current, self.problem = fresh, ""
-        self._telemetry.reloaded(at_seconds=self._clock.now().timestamp(), successful=True)
-        self._look_at(fresh.calendars)
-
-    def is_changed(self) -> bool:
-        """Whether the files differ from what was last loaded or tried, the calendars that they name included."""
-        return self._fingerprint() != self._seen
-
-    def _look_at(self, calendars: tuple[Path, ...]) -> None:
-        """From now on at these. What is looked at already keeps its look, or a change while loading would be missed."""
-        if calendars != self._calendars:
-            self._calendars = calendars
-            self._seen = self._fingerprint()
-
-    def _fingerprint(self) -> str:
-        files = [f for p in self._paths for f in (sorted(p.glob("*.yaml")) if p.is_dir() else [p])]
-        digest = hashlib.sha256()
-        for file in (*files, *self._calendars):
-            with contextlib.suppress(OSError):
-                digest.update(str(file).encode() + b"\0" + file.read_bytes())
-        return digest.hexdigest()
 
 
 class Service:
