@@ -7,35 +7,30 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
 import os
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from datetime import timedelta
 from importlib.metadata import version
-from pathlib import Path
 
 import structlog
 from aiohttp import web
 
 from remediator.alertmanager.base import Alertmanager
 from remediator.alertmanager.client import AlertmanagerApi
-from remediator.anchor.base import Anchor
-from remediator.anchor.config_map import ConfigMapAnchor
-from remediator.anchor.file import FileAnchor
 from remediator.anchor.keeper import LogKeeper
+from remediator.anchor.opening import anchors_of, log_keys
 from remediator.api.answers import Part
 from remediator.api.application import build_application
 from remediator.api.audit import AuditRoutes
 from remediator.api.budgets import BudgetRoutes
 from remediator.api.control import ControlRoutes
 from remediator.api.deployments import DeploymentRoutes
+from remediator.api.escalations import EscalationRoutes
 from remediator.api.operating import OperatingRoutes
 from remediator.api.reading import IncidentRoutes
-from remediator.api.requests import RequestReader
 from remediator.api.server import HttpServer
-from remediator.audit.note import BadNote, SigningKey, signing_key
 from remediator.clock import Clock
 from remediator.errors import ConfigError, RemediatorError, cut
 from remediator.guards.faults import CountedCluster, CountedMetrics, Faults
@@ -49,9 +44,6 @@ from remediator.prometheus.client import PrometheusMetrics
 from remediator.receive.base import Quarantined
 from remediator.receive.server import Receiver
 from remediator.receive.tokens import BearerTokens
-from remediator.rules.commit import commit_of
-from remediator.rules.load import load_rules
-from remediator.rules.schema import RuleSet
 from remediator.rules.shipped import shipped_rules
 from remediator.settings import Settings
 from remediator.sinks.base import Sink
@@ -63,9 +55,10 @@ from remediator.store.base import Accepted, Record
 from remediator.store.database import Database, open_database
 from remediator.store.log import LogKeys
 from remediator.store.log_base import LogStanding
+from remediator.table import RuleTable
 from remediator.telemetry import Telemetry, otlp_exporter
 from remediator.watch import watcher as watch
-from remediator.worker import Pace, Publisher, Worker
+from remediator.worker import Escalator, Pace, Publisher, Worker
 
 PASS_SHARE = 0.75
 """Share of the lease that one pass over a remediation may take; the rest is for the last commit and for clocks."""
@@ -74,47 +67,6 @@ PRUNE_EVERY_SECONDS = 24 * 3600.0
 PRUNE_PAUSE_SECONDS = 0.5
 
 VERSION = version("remediator")
-
-
-class RuleTable:
-    """The rules in force. `reload` loads all files first and swaps then, so a fault leaves the old table standing."""
-
-    def __init__(self, paths: Sequence[Path], *, telemetry: Telemetry, clock: Clock) -> None:
-        """Raises ConfigError with every problem of the files."""
-        self._paths = tuple(paths)
-        self._telemetry = telemetry
-        self._clock = clock
-        self.problem = ""
-        self.current: RuleSet = self._load()
-        self._seen = self._fingerprint()
-        telemetry.reloaded(at_seconds=clock.now().timestamp(), successful=True)
-
-    def reload(self) -> None:
-        """Raises ConfigError; then the table from before stays in force and `problem` says why."""
-        self._seen = self._fingerprint()
-        try:
-            fresh = self._load()
-        except ConfigError as error:
-            self.problem = str(error)
-            self._telemetry.reloaded(at_seconds=self._clock.now().timestamp(), successful=False)
-            raise
-        self.current, self.problem = fresh, ""
-        self._telemetry.reloaded(at_seconds=self._clock.now().timestamp(), successful=True)
-
-    def _load(self) -> RuleSet:
-        return replace(load_rules(*self._paths), commit=commit_of(self._paths[0]))
-
-    def is_changed(self) -> bool:
-        """Whether the files differ from what was last loaded or tried."""
-        return self._fingerprint() != self._seen
-
-    def _fingerprint(self) -> str:
-        files = [f for p in self._paths for f in (sorted(p.glob("*.yaml")) if p.is_dir() else [p])]
-        digest = hashlib.sha256()
-        for file in files:
-            with contextlib.suppress(OSError):
-                digest.update(str(file).encode() + b"\0" + file.read_bytes())
-        return digest.hexdigest()
 
 
 class Service:
@@ -181,9 +133,11 @@ class Service:
         self._worker = Worker(
             self.parts, pace, around=self._traced, is_receiving=lambda: database.is_receiving
         )
+        self._escalator = Escalator(self.parts, poll_seconds=settings.poll_seconds)
+        self._told = self._sinks()
         self._publishers = [
             Publisher(sink, store=database, reader=database, poll_seconds=min(1.0, settings.poll_seconds))
-            for sink in self._sinks()
+            for sink in self._told
         ]
         self._watcher = watch.Watcher(
             database.rollouts,
@@ -201,8 +155,11 @@ class Service:
         return self._server.port
 
     async def start(self) -> None:
-        """Listen. The worker starts with `run`: what arrives before is stored and waits."""
+        """Listen. The worker starts with `run`: what arrives before is stored and waits, and every sink is told it."""
         await self._keeper.begin()
+        for sink, skipped in (await self.database.begin_cursors([sink.name for sink in self._told])).items():
+            if skipped:
+                self._log.info("a sink that is new here begins at the present", sink=sink, skipped=skipped)
         await self._server.start(self._settings.listen_host, self._settings.listen_port)
         self._log.info(
             "listening",
@@ -228,11 +185,13 @@ class Service:
             rollouts = group.create_task(self._watch_rollouts())
             keeper = group.create_task(self._keeper.run())
             pruning = group.create_task(self._prune())
+            escalator = group.create_task(self._escalator.run())
             await self._stopping.wait()
             watch.cancel()
             gauges.cancel()
             rollouts.cancel()
             pruning.cancel()
+            escalator.cancel()
             self._worker.stop()
             await asyncio.wait([worker])
             for publisher in self._publishers:
@@ -328,12 +287,15 @@ class Service:
             is_allowed=self._tokens.is_allowed,
             version=VERSION,
         )
-        requests = RequestReader(self._tokens.is_allowed)
         return build_application(
             receiver.routes(),
             operating=operating,
             audit=AuditRoutes(
-                self.database, self._keeper, clock=self.parts.clock, requests=requests, wake=self._worker.wake
+                self.database,
+                self._keeper,
+                clock=self.parts.clock,
+                is_allowed=self._tokens.is_allowed,
+                wake=self._worker.wake,
             ),
             budgets=BudgetRoutes(
                 self.database,
@@ -345,8 +307,9 @@ class Service:
                 self.database,
                 self.database,
                 clock=self.parts.clock,
+                rules=self.parts.rules,
                 stop=self._stop,
-                requests=requests,
+                is_allowed=self._tokens.is_allowed,
                 paused=self._telemetry.paused,
                 wake=self._worker.wake,
             ),
@@ -356,6 +319,12 @@ class Service:
                 metrics=self._metrics,
                 clock=self.parts.clock,
                 problem=lambda: self._watcher.problem,
+            ),
+            escalations=EscalationRoutes(
+                self.database,
+                rules=self.parts.rules,
+                clock=self.parts.clock,
+                is_allowed=self._tokens.is_allowed,
             ),
             telemetry=self._telemetry,
             max_body_bytes=self._settings.max_body_bytes,
@@ -403,35 +372,9 @@ class Service:
         while True:
             with contextlib.suppress(RemediatorError):
                 self._telemetry.queued(await self.database.queue_depth())
+                self._telemetry.open_escalations(await self.database.open_escalations())
                 self._telemetry.paused(await self._is_stopped())
             await asyncio.sleep(max(1.0, self._settings.poll_seconds))
-
-
-def anchors_of(settings: Settings, cluster: Cluster) -> Sequence[Anchor]:
-    """Where the newest checkpoint of the audit log is kept outside its database."""
-    anchors: list[Anchor] = []
-    if settings.audit_anchor_file is not None:
-        anchors.append(FileAnchor(settings.audit_anchor_file))
-    if settings.audit_anchor_configmap is not None:
-        namespace, _, name = settings.audit_anchor_configmap.partition("/")
-        anchors.append(ConfigMapAnchor(cluster, namespace=namespace, name=name))
-    return anchors
-
-
-def log_keys(settings: Settings) -> LogKeys:
-    """The keys of the audit log. Raises ConfigError with the file that cannot be used."""
-
-    def read(file: Path | None) -> SigningKey | None:
-        if file is None:
-            return None
-        try:
-            return signing_key(settings.audit_key_name, file.read_bytes())
-        except OSError as error:
-            raise ConfigError(f"{file}: cannot read the audit log's key: {error.strerror}") from error
-        except BadNote as error:
-            raise ConfigError(f"{file}: {error}") from error
-
-    return LogKeys(read(settings.audit_key_file), read(settings.audit_previous_key_file))
 
 
 @contextlib.asynccontextmanager

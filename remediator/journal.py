@@ -29,6 +29,7 @@ from remediator.model import (
     Answer,
     Bound,
     Decision,
+    Gate,
     Json,
     Mode,
     Outcome,
@@ -40,12 +41,14 @@ from remediator.model import (
     Target,
 )
 from remediator.redact import redact_object
+from remediator.rules.escalation import INFRASTRUCTURE
 from remediator.rules.match import NoMatch
 from remediator.rules.plan import Planned
-from remediator.rules.schema import Rule
+from remediator.rules.schema import Rule, RuleSet
 from remediator.store.approvals_base import Approval, plan_hash
 from remediator.store.base import Change, Record, Store, TemplateEvent
 from remediator.store.budgets_base import BudgetUsed, Use
+from remediator.store.escalations_base import Call
 from remediator.target.labels import NoTarget
 from remediator.target.resolve import Resolved
 
@@ -61,6 +64,9 @@ MAX_TRIES = 3
 DECIDE_AGAIN = frozenset({Reason.CONFLICT, Reason.REPLY_LOST, Reason.NOT_SENT, Reason.DISRUPTION_BUDGET})
 """Why a first request was not done, where deciding again may lead to one that is."""
 
+CALLS_PEOPLE = frozenset({State.ESCALATED, State.UNKNOWN, State.REVERTED})
+"""What a remediation ends in when people are needed."""
+
 _BY_HARM = ("done", "theirs", "not-done", "unknown")
 """What can become of an inverse: `theirs` is what someone changed meanwhile, which is therefore left alone."""
 
@@ -68,10 +74,12 @@ _BY_HARM = ("done", "theirs", "not-done", "unknown")
 class Journal:
     """One claimed remediation on its way; `remediation` is always as last committed."""
 
-    def __init__(self, remediation: Remediation, *, store: Store, clock: Clock) -> None:
+    def __init__(self, remediation: Remediation, *, store: Store, clock: Clock, rules: RuleSet) -> None:
+        """`rules` is the table in force, which says whom to call."""
         self.remediation = remediation
         self._store = store
         self._clock = clock
+        self._rules = rules
         self._known: dict[str, Json] = {}
         self._severity = remediation.severity
         self._plan = remediation.plan
@@ -133,12 +141,12 @@ class Journal:
         body = {**_no(Reason.NO_RULE, f"no rule matches{nearest}"), "nearest": miss.nearest}
         await self._advance(State.DECLINED, "decision.declined", body)
 
-    def matched(self, rule: Rule, severity: int, *, rules_commit: str = "") -> None:
+    def matched(self, rule: Rule, severity: int) -> None:
         """What all later records name. Said again once the target may have changed the severity."""
         self._severity = severity
         self._known |= {"rule": rule.name, "rule_digest": rule.digest, "severity": severity}
-        self._known |= {"contact": rule.contact, "runbook_url": rule.runbook_url}
-        self._known |= {"rules_commit": rules_commit} if rules_commit else {}
+        self._known |= {"contact": self._rules.escalation.row(rule.contact), "runbook_url": rule.runbook_url}
+        self._known |= {"rules_commit": self._rules.commit} if self._rules.commit else {}
 
     async def no_target(self, rule: Rule, answer: NoTarget) -> None:
         change = Change(reason=answer.reason, rule=rule.name, severity=self._severity)
@@ -158,6 +166,8 @@ class Journal:
         """A plan, or the row's, action's or precondition's "no" with its advice."""
         facts = {"cause": diagnosis.cause.value, "rows": planned.trace, "rule_text": rule.as_json()}
         facts |= {"evidence": [finding.summary for finding in diagnosis.evidence]}
+        if (owner := diagnosis.owner) is not None:
+            self._known |= {"contact": self._rules.escalation.row(owner)}
         change = Change(
             rule=rule.name,
             severity=self._severity,
@@ -187,7 +197,8 @@ class Journal:
         verdict, plan = ruling.deciding, self.plan
         body = {**_plan(plan), **_no(verdict.reason, verdict.detail), "guard": verdict.guard}
         body["verdicts"] = _verdicts(ruling)
-        change = Change(mode=mode, gates=ruling.gates)
+        calls = {gate.key: self._gate_call(gate) for gate in ruling.gates}
+        change = Change(mode=mode, gates=ruling.gates, gate_calls=calls)
         match verdict.decision:
             case Decision.HOLD:
                 until = verdict.until or self._clock.now() + timedelta(minutes=1)
@@ -448,9 +459,25 @@ class Journal:
         told = {**known, **self._known, "from": self.state.value, "to": to.value, **body}
         # The rule is the operator's own text, and its digest stands beside it: it stays as it was.
         record = Record(kind, {name: told[name] if name == "rule_text" else redact_object(told[name]) for name in told})
+        if to in CALLS_PEOPLE:
+            change = _with(change, call=self._call(record.body))
         self.remediation = await self._store.advance(
             self.remediation, to=to, record=record, at=self._clock.now(), change=change
         )
+
+    def _call(self, body: Mapping[str, Json]) -> Call:
+        """To the contact of the rule, or of the dependency that is to blame; who is called wants the advice too."""
+        contact, reason = self._known.get("contact"), Reason(body.get("reason") or Reason.NONE)
+        if contact is None and (rule := self._rules.rule(self.rule)) is not None:
+            contact = rule.contact
+        detail = "; ".join(str(body[name]) for name in ("detail", "advice") if body.get(name))
+        return self._rules.escalation.call(contact, severity=self._severity, reason=reason, detail=detail)
+
+    def _gate_call(self, gate: Gate) -> Call:
+        """An alert that flaps is its rule's; what many share is no single workload's, and the most severe."""
+        own, detail = gate.reason is Reason.FLAPPING, redact_object(gate.detail)
+        contact, severity = (self._known["contact"], self._severity) if own else (INFRASTRUCTURE, 1)
+        return self._rules.escalation.call(contact, severity=severity, reason=gate.reason, detail=detail)
 
     def _with_plan(self, to: State, change: Change) -> Change:
         """The exact requests are committed with the first intent, and replaced when none can be sent any more."""

@@ -38,6 +38,7 @@ Json = Any
 RemediationId = NewType("RemediationId", int)
 IncidentId = NewType("IncidentId", int)
 ActionId = NewType("ActionId", str)
+EscalationId = NewType("EscalationId", int)
 
 
 class AlertStatus(StrEnum):
@@ -327,6 +328,7 @@ class Reason(StrEnum):
     ALERT_RESOLVED = "alert-resolved"
     ALERT_SILENCED = "alert-silenced"
     ALERT_NOT_FIRING = "alert-not-firing"
+    CONDITION_GONE = "condition-gone"
     TRUNCATED = "alerts-truncated"
     DRY_RUN_REFUSED = "dry-run-refused"
     NOT_PROVABLE = "dry-run-not-provable"

@@ -1,6 +1,7 @@
-"""The whole way of one alert, in order: `admit` ends step 1, `remediate` is steps 2 to 9, `publish` is step 10.
+"""The whole way of one alert, in order: `admit` ends step 1, `remediate` is steps 2 to 9, `publish` and `pass_on` are
+step 10.
 
-`receive/` calls `admit` inside the request; `worker.py` runs the other two in loops. Every step is one call; every way
+`receive/` calls `admit` inside the request; `worker.py` runs the others in loops. Every step is one call; every way
 a step can end is one call of the journal, which commits the new state with its record. Whoever claims the remediation
 next, after a wait or a crash, goes on from the committed state: what was only read is read again, what was to be
 written is looked for on the object before anything is sent.
@@ -23,19 +24,18 @@ from remediator.diagnose.base import Named, Scene
 from remediator.diagnose.diagnose import Diagnosis, diagnose
 from remediator.errors import PermanentError
 from remediator.guards import GUARDS
-from remediator.guards.base import NoParameters, View
+from remediator.guards.base import View
 from remediator.guards.check import check
 from remediator.guards.faults import Faults
-from remediator.guards.still_firing import StillFiringGuard
 from remediator.guards.stop import ProvableLog, Stop, SwitchInCluster, stop_of
 from remediator.journal import Journal
 from remediator.kube.base import Cluster
 from remediator.kube.ownership import wishes_of
 from remediator.kube.workload import Workload, read_workload
+from remediator.last_look import no_longer_wanted, vetoed
 from remediator.model import (
     Alert,
     Answer,
-    Decision,
     Mode,
     Outcome,
     Plan,
@@ -117,7 +117,7 @@ async def remediate(journal: Journal, parts: Parts) -> None:
         rule = match(alert, parts.rules())
         if isinstance(rule, NoMatch):
             return await journal.no_rule(rule)
-        journal.matched(rule, severity_of(parts.rules(), rule, alert), rules_commit=parts.rules().commit)
+        journal.matched(rule, severity_of(parts.rules(), rule, alert))
 
         # 3 target
         found = await resolve(
@@ -131,7 +131,7 @@ async def remediate(journal: Journal, parts: Parts) -> None:
             return await journal.target_gone(rule, found.target)
         workload = await as_watched(found.target, workload, parts)
         severity = severity_of(parts.rules(), rule, alert, workload)
-        journal.matched(rule, severity, rules_commit=parts.rules().commit)
+        journal.matched(rule, severity)
 
         # 4 diagnose
         scene = scene_of(found.target, workload, rule, journal, parts)
@@ -153,7 +153,8 @@ async def remediate(journal: Journal, parts: Parts) -> None:
         # 7 act: the intent is durable, and debited, before a request goes out; what forbids it is looked at once more
         if not await journal.intend(ruling, view, clock_offset_seconds=parts.clock_offset_seconds()):
             return None
-        if (stop := await no_longer_true(view, parts) or await stopped(journal, parts)) is not None:
+        late = replace(view, now=clock.now())
+        if (stop := await no_longer_wanted(late, diagnosis.cause) or await stopped(journal, parts)) is not None:
             return await journal.stopped(stop)
         await act_on(journal, parts, await send(journal, parts))
 
@@ -172,7 +173,7 @@ async def remediate(journal: Journal, parts: Parts) -> None:
         # 9 settle: the inverse once, or people
         if not journal.plan.is_reversible or journal.plan.proof.otherwise != "revert":
             return await journal.escalate_failure("the action did not help; the rule asks for people")
-        if (stop := await stopped(journal, parts)) is not None:
+        if (stop := await forbidden(journal, parts)) is not None:
             return await journal.escalate_failure(f"the action did not help and may not be reverted: {stop.detail}")
         await journal.intend_revert()
         await undo_on(journal, parts, await send_inverse(journal, parts))
@@ -182,7 +183,7 @@ async def remediate(journal: Journal, parts: Parts) -> None:
         if clock.now() - journal.acted_at > RESTORE_WITHIN:
             return await journal.escalate_failure("it helped, but could not be given back: all has not been well since")
         seen = await look(journal, parts)
-        stop = await stopped(journal, parts)
+        stop = await forbidden(journal, parts)
         if seen.outcome is not Outcome.VERIFIED or stop is not None:
             return await journal.look_again(seen, at=clock.now() + RESTORE_PAUSE)
         await journal.intend_restore()
@@ -196,7 +197,7 @@ async def remediate(journal: Journal, parts: Parts) -> None:
 async def act_on(journal: Journal, parts: Parts, written: Written) -> None:
     """Commit what became of a request; while the plan has a further one, send that, after its own intent."""
     while await journal.acted(written):
-        stop = await stopped(journal, parts)
+        stop = await forbidden(journal, parts)
         if stop is None:
             written = await send(journal, parts)
         else:
@@ -206,7 +207,7 @@ async def act_on(journal: Journal, parts: Parts, written: Written) -> None:
 async def undo_on(journal: Journal, parts: Parts, written: Written) -> None:
     """As `act_on`, for the inverses: of the last step first."""
     while await journal.undone(written):
-        stop = await stopped(journal, parts)
+        stop = await forbidden(journal, parts)
         if stop is None:
             written = await send_inverse(journal, parts)
         else:
@@ -277,6 +278,17 @@ async def publish(sink: Sink, *, reader: IncidentReader, store: Store, limit: in
     return len(records)
 
 
+async def pass_on(parts: Parts, *, limit: int = 100) -> int:
+    """Step 10, tell: what nobody acknowledged in time goes to the next contact, also while writes are stopped; what a
+    gate caused ends when it is left. Returns how many were due."""
+    now, matrix = parts.clock.now(), parts.rules().escalation
+    await parts.store.end_left_gates(at=now)
+    due = await parts.store.due_escalations(at=now, limit=limit)
+    for one in due:
+        await parts.store.pass_on(one, matrix.following(one), at=now)
+    return len(due)
+
+
 async def is_over(journal: Journal, parts: Parts) -> bool:
     """Whether there is nothing left to decide: resolved meanwhile, denied, or no decision within its time."""
     remediation = journal.remediation
@@ -307,10 +319,10 @@ async def stopped(journal: Journal, parts: Parts) -> Stop | None:
     return await stop_of(parts.store, parts.switch, parts.log, rule=rule, target=target, now=parts.clock.now())
 
 
-async def no_longer_true(view: View, parts: Parts) -> Stop | None:
-    """Why the alert is no reason to act any more, None: it is. The guards before the intent may have taken a minute."""
-    verdict = await StillFiringGuard().check(replace(view, now=parts.clock.now()), NoParameters())
-    return None if verdict.decision is Decision.ALLOW else Stop(verdict.reason, verdict.detail, verdict.until)
+async def forbidden(journal: Journal, parts: Parts) -> Stop | None:
+    """As `stopped`, and what the owners say now: for a further request, or an inverse, that no guard has looked at."""
+    veto = await vetoed(journal.plan, parts.cluster, now=parts.clock.now())
+    return veto or await stopped(journal, parts)
 
 
 async def as_watched(target: Target, workload: Workload, parts: Parts) -> Workload:

@@ -40,6 +40,7 @@ MAX_TRACEBACK_LENGTH = 16384
 DURATION_BUCKETS_SECONDS = (0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1200, 1800)
 """From one quick request to a verification that takes half an hour; the SDK's own are shaped for milliseconds."""
 
+LEAST_SEVERE = 4
 
 Labels = tuple[tuple[str, str], ...]
 
@@ -81,6 +82,9 @@ class Telemetry:
         )
         self._decisions = meter.create_counter("remediator.decisions", description="Decisions by rule and action.")
         self._holds = meter.create_counter("remediator.held", description="Why nothing was done, by rule and reason.")
+        self._escalations = meter.create_counter(
+            "remediator.escalations", description="What became of escalations, by step and severity."
+        )
         self._incidents = meter.create_counter("remediator.incidents", description="Closed incidents by outcome.")
         self._notified = meter.create_counter("remediator.notifications", description="Notifications attempted.")
         self._not_notified = meter.create_counter(
@@ -94,6 +98,7 @@ class Telemetry:
             ("mode_info", "", "The most that any rule may do."),
             ("paused", "", "Whether the kill switch is engaged."),
             ("queue_depth", "", "Remediations that are not final, by state."),
+            ("open_escalations", "", "Escalations that are open, by severity and whether somebody has them."),
             ("rollouts", "", "Present rollouts of the deployment watch, by state."),
             ("config_last_reload_successful", "", "Whether the last attempt to load the rules succeeded."),
             ("config_last_reload_success_timestamp", "s", "When the rules were last loaded, in Unix seconds."),
@@ -148,6 +153,7 @@ class Telemetry:
         telemetry._set("mode_info", 1, mode=mode.value)
         telemetry.paused(False)
         telemetry.queued({})
+        telemetry.open_escalations({})
         return telemetry
 
     def alerts_received(self, status: AlertStatus, count: int) -> None:
@@ -190,6 +196,17 @@ class Telemetry:
         for state in State:
             if state not in TERMINAL:
                 self._set("queue_depth", depth.get(state, 0), state=state.value)
+
+    def escalated(self, *, step: str, severity: int) -> None:
+        """`step` is `opened`, `joined`, `passed-on`, `reminded`, `unanswered`, `acknowledged` or `ended`."""
+        self._escalations.add(1, {"step": step, "severity": str(severity)})
+
+    def open_escalations(self, counts: Mapping[tuple[int, bool], int]) -> None:
+        """(severity, whether acknowledged) -> how many; those that are not named have none."""
+        for severity in range(1, LEAST_SEVERE + 1):
+            for is_acked in (False, True):
+                labels = {"severity": str(severity), "acknowledged": str(is_acked).lower()}
+                self._set("open_escalations", counts.get((severity, is_acked), 0), **labels)
 
     def rollouts(self, counts: Mapping[str, int]) -> None:
         """State -> how many present rollouts; replaces what was said before."""

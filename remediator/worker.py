@@ -1,4 +1,5 @@
-"""The loops: claim due remediations and take each on its way; tell committed records to the sinks; drain on stop.
+"""The loops: claim due remediations and take each on its way; tell committed records to the sinks, and the next contact
+what nobody acknowledged; drain on stop.
 
 The only place that decides on retries. A pass over one remediation is bounded by its lease, so that a claim that ran
 out is never written under.
@@ -17,7 +18,7 @@ import structlog
 from remediator.errors import RemediatorError, TransientError, cut
 from remediator.journal import Journal
 from remediator.model import Remediation
-from remediator.pipeline import Parts, publish, remediate
+from remediator.pipeline import Parts, pass_on, publish, remediate
 from remediator.sinks.base import Sink
 from remediator.store.base import LostClaim, Store, StoreUnavailable
 from remediator.store.reading import IncidentReader
@@ -114,7 +115,8 @@ class Worker:
 
     async def _one(self, remediation: Remediation) -> None:
         """One pass. Lets no Exception out: a fault of one remediation must not stop the others."""
-        journal = Journal(remediation, store=self._parts.store, clock=self._parts.clock)
+        parts = self._parts
+        journal = Journal(remediation, store=parts.store, clock=parts.clock, rules=parts.rules())
         log = self._log.bind(remediation=remediation.id, alert=remediation.alert.name)
         try:
             async with asyncio.timeout(self._pace.pass_seconds):
@@ -143,6 +145,24 @@ class Worker:
             await self._parts.store.release(
                 journal.remediation, due_at=due, progress=journal.remediation.progress
             )
+
+
+class Escalator:
+    """Tells the next contact of what nobody acknowledged in time, for as long as the service runs."""
+
+    def __init__(self, parts: Parts, *, poll_seconds: float) -> None:
+        self._parts = parts
+        self._poll_seconds = poll_seconds
+        self._log = structlog.get_logger("remediator.escalator")
+
+    async def run(self) -> None:
+        """Until cancelled. What was due meanwhile is told by the next process: when it is due stands in the store."""
+        while True:
+            try:
+                await pass_on(self._parts)
+            except RemediatorError as error:
+                self._log.error("nobody further is told now", error=cut(str(error)))
+            await asyncio.sleep(self._poll_seconds)
 
 
 class Publisher:

@@ -50,9 +50,14 @@ def test_only_the_wrappers_import_the_clients() -> None:
         for path in SOURCES
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         for name in _imported(node)
-        if name in ("kubernetes_asyncio", "prometheus_api_client")
+        if name in ("kubernetes_asyncio", "prometheus_api_client", "icalendar", "recurring_ical_events")
     }
-    assert found == {("kubernetes_asyncio", "kube"), ("prometheus_api_client", "prometheus")}
+    assert found == {
+        ("kubernetes_asyncio", "kube"),
+        ("prometheus_api_client", "prometheus"),
+        ("icalendar", "rules"),
+        ("recurring_ical_events", "rules"),
+    }
 
 
 def test_time_comes_from_the_clock_only() -> None:

@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from remediator.disclosed import disclosed_plan
 from remediator.errors import cut
 from remediator.model import Json, Plan, Remediation, Target
+from remediator.store.escalations_base import Escalation
 from remediator.store.reading import IncidentRow, IncidentView
 
 
@@ -109,16 +110,49 @@ class LogEntry(Answer):
     body: Mapping[str, Json]
 
 
+class EscalationEntry(Answer):
+    """That people are needed, who of them was told, and who has it."""
+
+    ref: str = Field(description="How people write it: E-<number>.")
+    incident: str | None = Field(description="inc-<number>; null: it is of a gate.")
+    gate: str | None
+    title: str = Field(description="The alert's name, or the gate's key.")
+    target: str
+    rule: str | None
+    severity: int
+    contact: str = Field(description="Row of the escalation matrix.")
+    told: str = Field(description="Who was told last.")
+    reason: str
+    detail: str
+    opened_at: datetime
+    next_at: datetime | None = Field(description="When the next one is told; null: nobody is.")
+    acked_at: datetime | None
+    acked_by: str | None
+    acked_comment: str | None
+    ended_at: datetime | None = Field(description="null while it is open.")
+    ended: str | None = Field(description="Why it ended.")
+
+    @classmethod
+    def of(cls, one: Escalation) -> EscalationEntry:
+        apart = ("ref", "incident", "target")
+        fields: dict[str, Any] = {n: getattr(one, n) for n in EscalationEntry.model_fields if n not in apart}
+        incident = None if one.incident_id is None else f"inc-{one.incident_id}"
+        target = "" if one.target is None else str(one.target)
+        return EscalationEntry(ref=one.ref, incident=incident, target=target, **fields)
+
+
 class IncidentDetail(Answer):
     incident: Incident
     remediations: Sequence[Attempt]
+    escalations: Sequence[EscalationEntry]
     records: Sequence[LogEntry] = Field(description="Everything that happened, oldest first.")
 
     @classmethod
     def of(cls, view: IncidentView) -> Self:
         attempts = [_attempt(item, view.diagnoses.get(item.id)) for item in view.remediations]
         records = [LogEntry.model_validate(record) for record in view.records]
-        return cls(incident=Incident.of(view.row), remediations=attempts, records=records)
+        escalations = [EscalationEntry.of(one) for one in view.escalations]
+        return cls(incident=Incident.of(view.row), remediations=attempts, escalations=escalations, records=records)
 
 
 def _attempt(item: Remediation, diagnosis: Json) -> Attempt:

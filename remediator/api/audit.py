@@ -17,7 +17,7 @@ from pydantic import Field
 from remediator.anchor.base import Doubt
 from remediator.anchor.keeper import LogKeeper, NotConfirmed
 from remediator.api.answers import Answer, answer, problem
-from remediator.api.requests import PersonRequest, RequestReader
+from remediator.api.asking import Asked, read_asked
 from remediator.audit.commitments import FREE
 from remediator.clock import Clock
 from remediator.store.log_base import LogReader, LogStanding
@@ -25,14 +25,14 @@ from remediator.store.log_base import LogReader, LogStanding
 _log = structlog.get_logger(__name__)
 
 
-class ConfirmRequest(PersonRequest):
+class ConfirmRequest(Asked):
     """The log of this start is the one it should be, or goes on as a new one."""
 
     size: int = Field(ge=0, description="Records at the start, as `GET /api/v1/audit` says.")
     root: Annotated[str, Field(pattern=r"^[A-Za-z0-9+/]{43}=$")] = Field(description="The root over them, in base64.")
 
 
-class RedactRequest(PersonRequest):
+class RedactRequest(Asked):
     """Take back the free content of some fields of one record. The proofs stay valid; the content is gone."""
 
     seq: int = Field(ge=1, description="Number of the record.")
@@ -79,13 +79,13 @@ class AuditRoutes:
         keeper: LogKeeper,
         *,
         clock: Clock,
-        requests: RequestReader,
+        is_allowed: Callable[[str | None], bool],
         wake: Callable[[], None],
     ) -> None:
         self._reader = reader
         self._keeper = keeper
         self._clock = clock
-        self._requests = requests
+        self._is_allowed = is_allowed
         self._wake = wake
 
     def routes(self) -> list[web.RouteDef]:
@@ -134,7 +134,7 @@ class AuditRoutes:
         return web.Response(body=body, content_type="text/plain", charset="utf-8")
 
     async def confirm(self, request: web.Request) -> web.Response:
-        wanted = await self._requests.read(request, ConfirmRequest)
+        wanted = await read_asked(request, ConfirmRequest, is_allowed=self._is_allowed)
         if isinstance(wanted, web.Response):
             return wanted
         try:
@@ -147,7 +147,7 @@ class AuditRoutes:
         return answer(AuditDone(done=done))
 
     async def redact(self, request: web.Request) -> web.Response:
-        wanted = await self._requests.read(request, RedactRequest)
+        wanted = await read_asked(request, RedactRequest, is_allowed=self._is_allowed)
         if isinstance(wanted, web.Response):
             return wanted
         if unknown := [name for name in wanted.fields if name not in FREE]:

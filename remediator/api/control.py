@@ -16,10 +16,12 @@ from aiohttp import web
 from pydantic import AwareDatetime, Field, field_validator, model_validator
 
 from remediator.api.answers import Answer, answer, problem
-from remediator.api.requests import PersonRequest, RequestReader, Subject
+from remediator.api.asking import Asked, Subject, read_asked
 from remediator.clock import Clock
 from remediator.guards.stop import Stop
 from remediator.model import Json, RemediationId
+from remediator.rules.report import did_you_mean
+from remediator.rules.schema import RuleSet
 from remediator.store.approvals_base import Approval, Awaiting, NotAwaited
 from remediator.store.base import KillSwitch, Store
 from remediator.store.budgets_base import Forgiven, Reset
@@ -29,7 +31,7 @@ from remediator.store.reading import IncidentReader
 _log = structlog.get_logger(__name__)
 
 
-class PauseRequest(PersonRequest):
+class PauseRequest(Asked):
     """Engage or release the kill switch, or the pause of one rule, namespace or target."""
 
     engaged: bool
@@ -66,14 +68,14 @@ class PauseRequest(PersonRequest):
         return next(((what, subject) for what, subject in named if subject is not None), None)
 
 
-class ResetRequest(PersonRequest):
+class ResetRequest(Asked):
     """Let the counting of what did not help begin anew: a circuit breaker's, or a target's attempts."""
 
     what: Forgiven = Field(strict=False, description="rule, cluster or target.")
     subject: Subject = Field(description="Name of the rule or cluster, or the target: cluster/namespace/Kind/name.")
 
 
-class ApprovalRequest(PersonRequest):
+class ApprovalRequest(Asked):
     """Approve or deny one plan, as it was shown."""
 
     plan_hash: str = Field(pattern=r"^[0-9a-f]{64}$", description="Of the plan that the person saw.")
@@ -180,8 +182,8 @@ class ResetDone(Answer):
 
 
 class ControlRoutes:
-    """Handlers over the store. `stop` asks for the kill switch wherever it is; `paused` sets its gauge;
-    `wake` says that there is something to be done."""
+    """Handlers over the store. `rules` gives the table in force; `stop` asks for the kill switch wherever it is;
+    `paused` sets its gauge; `wake` says that there is something to be done."""
 
     def __init__(
         self,
@@ -189,16 +191,18 @@ class ControlRoutes:
         reader: IncidentReader,
         *,
         clock: Clock,
+        rules: Callable[[], RuleSet],
         stop: Callable[[], Awaitable[Stop | None]],
-        requests: RequestReader,
+        is_allowed: Callable[[str | None], bool],
         paused: Callable[[bool], None],
         wake: Callable[[], None],
     ) -> None:
         self._store = store
         self._reader = reader
         self._clock = clock
+        self._rules = rules
         self._stop = stop
-        self._requests = requests
+        self._is_allowed = is_allowed
         self._paused = paused
         self._wake = wake
 
@@ -218,7 +222,7 @@ class ControlRoutes:
 
     async def set_pause(self, request: web.Request) -> web.Response:
         """Engage or release the kill switch, or one pause."""
-        wanted = await self._requests.read(request, PauseRequest)
+        wanted = await read_asked(request, PauseRequest, is_allowed=self._is_allowed)
         if isinstance(wanted, web.Response):
             return wanted
         now = self._clock.now()
@@ -228,6 +232,8 @@ class ControlRoutes:
             switch = KillSwitch(wanted.engaged, wanted.comment, wanted.by, now, wanted.until)
             await self._store.set_kill_switch(switch)
             self._paused(switch.engaged)
+        elif wanted.engaged and (unknown := self._unknown(*named)) is not None:
+            return problem(400, unknown)
         elif wanted.engaged:
             await self._store.set_pause(Pause(*named, wanted.by, wanted.comment, now, wanted.until))
         elif not await self._store.lift_pause(*named, by=wanted.by, comment=wanted.comment, at=now):
@@ -238,7 +244,7 @@ class ControlRoutes:
 
     async def reset(self, request: web.Request) -> web.Response:
         """Close a circuit breaker, or release a target, as a person who has looked at it."""
-        wanted = await self._requests.read(request, ResetRequest)
+        wanted = await read_asked(request, ResetRequest, is_allowed=self._is_allowed)
         if isinstance(wanted, web.Response):
             return wanted
         done = Reset(wanted.what, wanted.subject, wanted.by, wanted.comment, self._clock.now())
@@ -269,7 +275,7 @@ class ControlRoutes:
         return await self._answered(request, is_granted=False)
 
     async def _answered(self, request: web.Request, *, is_granted: bool) -> web.Response:
-        wanted = await self._requests.read(request, ApprovalRequest)
+        wanted = await read_asked(request, ApprovalRequest, is_allowed=self._is_allowed)
         if isinstance(wanted, web.Response):
             return wanted
         if not re.fullmatch(r"(R-)?[0-9]{1,15}", text := request.match_info["id"]):
@@ -284,6 +290,14 @@ class ControlRoutes:
         word = "approved" if is_granted else "denied"
         _log.warning(word, remediation=number, by=said.by, comment=said.comment)
         return answer(ApprovalDone(ref=f"R-{number}", granted=is_granted, by=said.by, comment=said.comment, at=now))
+
+    def _unknown(self, what: PauseOf, subject: str) -> str | None:
+        """Why that pause would stop nothing, None: it may. (A namespace or target may come to be.)"""
+        names = [rule.name for rule in self._rules().rules]
+        if what is not PauseOf.RULE or subject in names:
+            return None
+        hint = did_you_mean(subject, names)
+        return f"rule: the table has no rule {subject!r}" + (f"; {hint}" if hint else "")
 
     async def _pause(self) -> web.Response:
         now = self._clock.now()

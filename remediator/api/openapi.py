@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from remediator.api.answers import IncidentDetail, Incidents, Problem, Readiness
+from remediator.api.answers import EscalationEntry, IncidentDetail, Incidents, Problem, Readiness
 from remediator.api.audit import AuditDone, AuditStatus, ConfirmRequest, RedactRequest
 from remediator.api.budgets import Budgets
 from remediator.api.control import (
@@ -26,10 +26,12 @@ from remediator.api.control import (
     Status,
 )
 from remediator.api.deployments import DeploymentDetail, Deployments
+from remediator.api.escalations import AckRequest, OpenEscalations
 
 TEXT = "text/plain"
 JSON = "application/json"
 _MODELS: tuple[type[BaseModel], ...] = (
+    AckRequest,
     ApprovalDone,
     ApprovalRequest,
     ApprovalsAwaited,
@@ -39,8 +41,10 @@ _MODELS: tuple[type[BaseModel], ...] = (
     ConfirmRequest,
     DeploymentDetail,
     Deployments,
+    EscalationEntry,
     IncidentDetail,
     Incidents,
+    OpenEscalations,
     PauseRequest,
     PauseStatus,
     Problem,
@@ -55,6 +59,7 @@ _REQUESTS: Mapping[str, type[BaseModel]] = {
     "/api/v1/approvals/{id}/deny": ApprovalRequest,
     "/api/v1/audit/confirm": ConfirmRequest,
     "/api/v1/audit/redact": RedactRequest,
+    "/api/v1/escalations/{id}/ack": AckRequest,
     "/api/v1/pause": PauseRequest,
     "/api/v1/reset": ResetRequest,
 }
@@ -87,6 +92,10 @@ _PATHS: Mapping[str, Mapping[str, tuple[str, type[BaseModel] | None, tuple[int, 
         "post": ("Take back the free content of a record.", AuditDone, (400, 401, 404, 415, 503), True)
     },
     "/api/v1/budgets": {"get": ("Budgets: used, by which remediation, next slot.", Budgets, (400, 503), False)},
+    "/api/v1/escalations": {"get": ("What people have to do.", OpenEscalations, (503,), False)},
+    "/api/v1/escalations/{id}/ack": {
+        "post": ("Take an escalation on.", EscalationEntry, (400, 401, 404, 409, 415, 503), True)
+    },
     "/api/v1/pause": {
         "get": ("The kill switch and the pauses.", PauseStatus, (503,), False),
         "post": ("Engage or release the kill switch or a pause.", PauseStatus, (400, 401, 404, 415, 503), True),

@@ -100,6 +100,7 @@ class OperatingRoutes:
         try:
             async with asyncio.timeout(GAUGES_TIMEOUT_SECONDS):
                 self._telemetry.queued(await self._reader.queue_depth())
+                self._telemetry.open_escalations(await self._reader.open_escalations())
                 self._telemetry.paused(await self._is_stopped())
         except (StoreUnavailable, TimeoutError) as error:
             _log.warning("gauges not refreshed", problem=str(error) or type(error).__name__)

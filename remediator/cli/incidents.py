@@ -10,6 +10,7 @@ import urllib.parse
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from remediator.cli.escalations import state_of
 from remediator.cli.reading import clean, columns, print_answer, to_seconds
 
 
@@ -48,6 +49,7 @@ def _story(found: Mapping[str, Any]) -> Iterator[str]:
             ("  outcome", " ".join(part for part in (incident["outcome"], incident["reason"]) if part)),
             ("  opened", to_seconds(incident["opened_at"])),
             ("  closed", to_seconds(closed) if closed else "still open"),
+            *(("  people", f"{one['ref']} {state_of(one)}") for one in found["escalations"]),
         ]
     )
     yield ""
@@ -59,7 +61,7 @@ def _story(found: Mapping[str, Any]) -> Iterator[str]:
 
 def _why(body: Mapping[str, Any]) -> Iterator[str]:
     """The facts of a record that say why, one per line, in the order in which people ask."""
-    for name in ("cause", "reason", "guard", "until", "advice", "runbook_url", "contact"):
+    for name in ("cause", "reason", "guard", "until", "advice", "runbook_url", "contact", "tell"):
         if value := body.get(name):
             yield f"{name}: {clean(value)}"
     if isinstance(request := body.get("request"), Mapping):

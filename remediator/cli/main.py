@@ -8,7 +8,10 @@ from typing import Annotated, Any
 
 import typer
 
+from remediator.cli.auditing import audit_app
+from remediator.cli.options import DEFAULT_URL, ByOption, CommentOption, OutputOption, TokenOption, UrlOption
 from remediator.cli.output import Output
+from remediator.cli.people import people_app
 from remediator.errors import RemediatorError
 
 app = typer.Typer(
@@ -25,19 +28,11 @@ incidents_app = typer.Typer(help="Look at incidents of a running service.", no_a
 deployments_app = typer.Typer(
     help="Look at the rollouts that a running service watches.", no_args_is_help=True, rich_markup_mode=None
 )
-audit_app = typer.Typer(
-    help="Verify the audit log offline, and look after it.", no_args_is_help=True, rich_markup_mode=None
-)
 app.add_typer(audit_app, name="audit")
+app.add_typer(people_app)
 app.add_typer(check_app, name="check")
 app.add_typer(incidents_app, name="incidents")
 app.add_typer(deployments_app, name="deployments")
-
-OutputOption = Annotated[Output, typer.Option("-o", "--output", help="Form of the output.")]
-UrlOption = Annotated[
-    str, typer.Option("--url", envvar="REMEDIATOR_URL", help="Address of the running service.", show_envvar=True)
-]
-DEFAULT_URL = "http://127.0.0.1:9095"
 
 
 @app.command()
@@ -205,11 +200,6 @@ def show_deployment(
     raise typer.Exit(run(url, deployment, output))
 
 
-CommentOption = Annotated[str, typer.Option("--comment", help="Why. Required, and kept.")]
-ByOption = Annotated[str | None, typer.Option("--by", help="Who. Default: the user of this machine.")]
-TokenOption = Annotated[
-    str | None, typer.Option("--token-file", envvar="REMEDIATOR_TOKEN_FILE", help="File with the bearer token.")
-]
 RuleOption = Annotated[str | None, typer.Option("--rule", help="Only what this rule does.")]
 NamespaceOption = Annotated[str | None, typer.Option("--namespace", "-n", help="Only what is in this namespace.")]
 TargetOption = Annotated[str | None, typer.Option("--target", help="Only this one: namespace/kind/name.")]
@@ -315,171 +305,6 @@ def reset(
     raise typer.Exit(
         run(url, output, what=what, subject=subject, comment=comment, by=by, token_file=token_file)
     )
-
-
-@app.command()
-def approvals(url: UrlOption = DEFAULT_URL, output: OutputOption = Output.SIMPLE) -> None:
-    """List what waits for a person: the exact change, the dry run, what it costs and until when.
-
-    Example: remediator approvals
-    """
-    from remediator.cli.control import approvals as run
-
-    raise typer.Exit(run(url, output))
-
-
-RemediationArgument = Annotated[str, typer.Argument(metavar="ID", help="Number of the remediation, as 7 or R-7.")]
-HashOption = Annotated[
-    str | None, typer.Option("--plan-hash", help="Of the plan that was looked at. Default: the one that waits now.")
-]
-
-
-@app.command()
-def approve(
-    remediation: RemediationArgument,
-    comment: CommentOption,
-    plan_hash: HashOption = None,
-    by: ByOption = None,
-    url: UrlOption = DEFAULT_URL,
-    token_file: TokenOption = None,
-    output: OutputOption = Output.SIMPLE,
-) -> None:
-    """Approve one plan, as it is shown. A plan that changed since needs a new approval.
-
-    Example: remediator approve R-7 --comment 'agreed with the shop team'
-    """
-    from remediator.cli.control import approve as run
-
-    given: dict[str, Any] = {"comment": comment, "plan_hash": plan_hash, "by": by, "token_file": token_file}
-    raise typer.Exit(run(url, output, remediation=remediation, is_granted=True, **given))
-
-
-@app.command()
-def deny(
-    remediation: RemediationArgument,
-    comment: CommentOption,
-    plan_hash: HashOption = None,
-    by: ByOption = None,
-    url: UrlOption = DEFAULT_URL,
-    token_file: TokenOption = None,
-    output: OutputOption = Output.SIMPLE,
-) -> None:
-    """Deny one plan; it is not asked for again for this alert.
-
-    Example: remediator deny R-7 --comment 'we fix it forward'
-    """
-    from remediator.cli.control import approve as run
-
-    given: dict[str, Any] = {"comment": comment, "plan_hash": plan_hash, "by": by, "token_file": token_file}
-    raise typer.Exit(run(url, output, remediation=remediation, is_granted=False, **given))
-
-
-@audit_app.command("verify")
-def audit_verify(
-    path: Annotated[Path, typer.Argument(metavar="PATH", help="A bundle, or the database of a stopped service.")],
-    trusted_keys: Annotated[
-        Path | None, typer.Option("--trusted-keys", help="File with one key a line: KEY [SINCE [UNTIL]].")
-    ] = None,
-    anchor: Annotated[
-        Path | None, typer.Option("--anchor", help="File with checkpoints that were kept outside the database.")
-    ] = None,
-    output: OutputOption = Output.SIMPLE,
-) -> None:
-    """Verify a bundle or a database, offline. Exit code 0 verified, 1 tampered, 3 and 4 something is not proven.
-
-    Example: remediator audit verify incident-7.zip --trusted-keys keys.txt --anchor checkpoint
-    """
-    from remediator.cli.audit import verify as run
-
-    raise typer.Exit(run(path, output, keys=trusted_keys, anchor=anchor))
-
-
-@audit_app.command("keygen")
-def audit_keygen(
-    path: Annotated[Path, typer.Argument(metavar="FILE", help="Where the private key is written; must not exist.")],
-    name: Annotated[str, typer.Option("--name", help="Name of the key, as audit_key_name.")] = "remediator",
-    output: OutputOption = Output.SIMPLE,
-) -> None:
-    """Make a key that signs the audit log; prints the line that verifiers put on their list.
-
-    Example: remediator audit keygen audit-key.pem >> keys.txt
-    """
-    from remediator.cli.audit import keygen as run
-
-    raise typer.Exit(run(path, output, name=name))
-
-
-@audit_app.command("status")
-def audit_status(url: UrlOption = DEFAULT_URL, output: OutputOption = Output.SIMPLE) -> None:
-    """Say how the audit log stands, and why nothing may be done on the strength of it.
-
-    Example: remediator audit status
-    """
-    from remediator.cli.audit import status as run
-
-    raise typer.Exit(run(url, output))
-
-
-@audit_app.command("checkpoint")
-def audit_checkpoint(url: UrlOption = DEFAULT_URL) -> None:
-    """Print the log's head as a signed note, to be kept somewhere else.
-
-    Example: remediator audit checkpoint > checkpoint
-    """
-    from remediator.cli.audit import checkpoint as run
-
-    raise typer.Exit(run(url))
-
-
-@audit_app.command("proof")
-def audit_proof(
-    seq: Annotated[int, typer.Argument(metavar="NUMBER", min=1, help="Number of the record.")],
-    url: UrlOption = DEFAULT_URL,
-) -> None:
-    """Print the proof that one record is in the log, as C2SP tlog-proof.
-
-    Example: remediator audit proof 17 > record-17.tlog-proof
-    """
-    from remediator.cli.audit import proof as run
-
-    raise typer.Exit(run(url, seq))
-
-
-@audit_app.command("confirm")
-def audit_confirm(
-    comment: CommentOption,
-    root: Annotated[str | None, typer.Option("--root", help="Root that was looked at. Default: as it is.")] = None,
-    by: ByOption = None,
-    url: UrlOption = DEFAULT_URL,
-    token_file: TokenOption = None,
-    output: OutputOption = Output.SIMPLE,
-) -> None:
-    """Say that the log is the one it should be, where no anchor can; or go on as a new log after a restore.
-
-    Example: remediator audit confirm --comment 'new disk, first start'
-    """
-    from remediator.cli.audit import confirm as run
-
-    raise typer.Exit(run(url, output, comment=comment, by=by, token_file=token_file, root=root))
-
-
-@audit_app.command("redact")
-def audit_redact(
-    seq: Annotated[int, typer.Argument(metavar="NUMBER", min=1, help="Number of the record.")],
-    comment: CommentOption,
-    fields: Annotated[list[str], typer.Option("--field", help="Name of a field; repeat.")],
-    by: ByOption = None,
-    url: UrlOption = DEFAULT_URL,
-    token_file: TokenOption = None,
-    output: OutputOption = Output.SIMPLE,
-) -> None:
-    """Take back what people or programs wrote into a record. The proofs stay valid.
-
-    Example: remediator audit redact 17 --field evidence --comment 'a customer name, ticket 4711'
-    """
-    from remediator.cli.audit import redact as run
-
-    raise typer.Exit(run(url, output, seq=seq, fields=fields, comment=comment, by=by, token_file=token_file))
 
 
 def _subject(rule: str | None, namespace: str | None, target: str | None) -> dict[str, str]:

@@ -1,6 +1,7 @@
 """What the commands share that read from a running service over HTTP: ask, and print as columns or JSON.
 
-Called by `incidents.py` and `deployments.py`. Only the standard library is imported, so that the commands start fast.
+Called by the other files of this folder that ask the service. Only the standard library is imported, so that the
+commands start fast.
 """
 
 from __future__ import annotations

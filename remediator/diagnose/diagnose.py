@@ -34,6 +34,16 @@ class Diagnosis:
     cause: Cause
     evidence: Sequence[Finding]
 
+    @property
+    def owner(self) -> str | None:
+        """The contact of the dependency that is to blame, None: none is, or it names none. Rather of one that was seen
+        to be unhealthy than of one that could not be looked at."""
+        if self.cause is not Cause.DEPENDENCY_DOWN:
+            return None
+        seen = [finding.facts for finding in self.findings if finding.kind == "dependency" and finding.facts["contact"]]
+        suspects = [facts["contact"] for health in (False, None) for facts in seen if facts["healthy"] is health]
+        return next(iter(suspects), None)
+
     def as_json(self) -> Json:
         return {
             "cause": self.cause.value,

@@ -29,7 +29,7 @@ class NoParameters(BaseModel):
 
 
 class Freezing(Protocol):
-    """A freeze window, as `freeze.py` has it."""
+    """Freeze windows, as `freeze.py` has them or a calendar does. `until` may take a moment: call it in a thread."""
 
     @property
     def name(self) -> str: ...

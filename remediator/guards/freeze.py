@@ -1,21 +1,22 @@
 """Freeze windows: times in which people want nothing changed, as `freezes:` of the rule files say them.
 
 A window begins on the local dates that its days and dates name, at `from`, and ends at `to`, the day after if that is
-not later. Local time follows the zone's own changes of the clock.
+not later. Local time follows the zone's own changes of the clock. Those of a calendar are read by `rules/calendar.py`.
 """
 
 from __future__ import annotations
 
+import asyncio
 import re
 from datetime import UTC, date, datetime, time, timedelta
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from remediator.clock import rfc3339
 from remediator.guards.base import NoParameters, View
-from remediator.model import Decision, Reason, Verdict
+from remediator.model import Decision, Json, Reason, Verdict
 
 Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 DAYS: tuple[Day, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
@@ -64,12 +65,32 @@ class Freeze(BaseModel):
     to: Annotated[str, AfterValidator(_time)] = Field(
         "24:00", description="When it ends, local; the next day if that is not later than it begins."
     )
+    calendar: str | None = Field(
+        None,
+        min_length=1,
+        max_length=1000,
+        description="An iCalendar file, relative to this one: every event is a window, instead of days and dates. What "
+        "has no zone there is local in `time_zone`.",
+    )
     namespaces: tuple[Annotated[str, Field(min_length=1, max_length=63)], ...] = Field(
         (), description="Only in these namespaces. None: everywhere."
     )
 
+    @model_validator(mode="after")
+    def _is_of_one_kind(self) -> Self:
+        if self.calendar is not None and {"days", "dates", "from_", "to"} & self.model_fields_set:
+            raise ValueError("its calendar says when: leave out days, dates, from and to")
+        return self
+
+    def as_json(self) -> Json:
+        """For the table's digest."""
+        return self.model_dump(mode="json", exclude_none=True)
+
     def until(self, now: datetime) -> datetime | None:
-        """When the window that is open now ends, with those that follow it without a break; None: none is open."""
+        """When the window that is open now ends, with those that follow it without a break; None: none is open.
+
+        One with a calendar that nobody read is open always.
+        """
         end = self._end(now)
         for _ in range(LONGEST):
             further = None if end is None else self._end(end)
@@ -109,11 +130,10 @@ class FreezeGuard:
 
     async def check(self, view: View, parameters: BaseModel) -> Verdict:
         namespace = view.plan.target.namespace
-        open_now = [
-            (until, freeze.name)
-            for freeze in view.freezes
-            if (not freeze.namespaces or namespace in freeze.namespaces) and (until := freeze.until(view.now))
-        ]
+        held = [freeze for freeze in view.freezes if not freeze.namespaces or namespace in freeze.namespaces]
+        # A calendar is expanded once a day, which may take a moment that others must not wait.
+        ends = [(await asyncio.to_thread(freeze.until, view.now), freeze.name) for freeze in held]
+        open_now = [(until, name) for until, name in ends if until is not None]
         if not open_now:
             return Verdict(self.name, Decision.ALLOW, Reason.NONE, f"none of {len(view.freezes)} windows is open")
         until, name = max(open_now)

@@ -28,15 +28,17 @@ LOOK_AGAIN = timedelta(seconds=30)
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """Why nothing may be written now. `until` is when that ends by itself, None: when a person says so."""
+    """Why nothing may be written now. `until` is when that ends by itself, None: when a person says so, which may be at
+    any time; it is asked again after `look_again`."""
 
     reason: Reason
     detail: str
     until: datetime | None = None
+    look_again: timedelta = LOOK_AGAIN
 
     def ask_again_at(self, now: datetime) -> datetime:
-        """Soon: a person may release it at any time."""
-        return min(self.until or now + LOOK_AGAIN, now + LOOK_AGAIN)
+        latest = now + self.look_again
+        return min(self.until or latest, latest)
 
 
 class ProvableLog(Protocol):

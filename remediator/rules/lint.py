@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from remediator.rules.document import Path, Source
@@ -64,3 +64,16 @@ def lint_order(rules: Sequence[Placed]) -> None:
                 break
         # Filed under one of its matchers only: whoever asks all of them asks that one too.
         earlier.setdefault(min(asked), []).append((asked, placed))
+
+
+def lint_contacts(rules: Sequence[Placed], contacts: Collection[str]) -> None:
+    """Complain of each contact that is no row of the escalation matrix: nobody would be told by that name."""
+    for placed in rules:
+        needed = enumerate(placed.rule.depends_on)
+        named: list[tuple[Path, str | None]] = [(("contact",), placed.rule.contact)]
+        named += [(("depends_on", number, "contact"), one.contact) for number, one in needed]
+        for where, name in named:
+            if name and name not in contacts:
+                hint = did_you_mean(name, contacts) or "give it a row under contacts:"
+                spot = placed.source.spot((*placed.path, *where))
+                placed.source.complain(spot, f"unknown contact '{name}'", hint)

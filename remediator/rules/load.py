@@ -5,16 +5,19 @@ All files are read and every error is collected before anything is refused, so t
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path as FilePath
 
 from pydantic import ValidationError
 
 from remediator.guards.freeze import Freeze
 from remediator.model import Json
+from remediator.rules.calendar import MAX_BYTES, BadCalendar, CalendarFreeze, read_calendar
 from remediator.rules.document import Path, Source, read_source
-from remediator.rules.lint import Placed, lint_order, lint_rule
+from remediator.rules.escalation import DEFAULT, ContactRow, escalation_matrix
+from remediator.rules.lint import Placed, lint_contacts, lint_order, lint_rule
 from remediator.rules.patterns import LogPatternRow, problems_of
 from remediator.rules.report import RulesError, report
 from remediator.rules.schema import Document, Place, Rule, RuleSet, rule_set
@@ -27,18 +30,22 @@ LOG_PATTERNS = "log-patterns.yaml"
 
 @dataclass(slots=True)
 class _Reading:
-    """What has been read so far. `count` is of all rules, `names` says where each name was first given."""
+    """What has been read so far. `count` is of all rules; `names` and `given_in` say where each name, and each field
+    that one file may give, was first given; `is_whole` is False once a file's own fields could not be read."""
 
     rules: list[Placed] = field(default_factory=list)
-    severities: dict[int, SeverityRow] = field(default_factory=dict)
-    severities_in: str = ""
+    severities: Mapping[int, SeverityRow] = field(default_factory=dict)
     severity_labels: Mapping[str, int] = field(default_factory=dict)
-    severity_labels_in: str = ""
-    freezes: list[Freeze] = field(default_factory=list)
+    contacts: Mapping[str, ContactRow] = field(default_factory=dict)
+    pace: Mapping[int, timedelta] = field(default_factory=dict)
+    given_in: dict[str, str] = field(default_factory=dict)
+    freezes: list[Freeze | CalendarFreeze] = field(default_factory=list)
+    calendars: list[FilePath] = field(default_factory=list)
     names: dict[str, str] = field(default_factory=dict)
     patterns: dict[str, LogPatternRow] = field(default_factory=dict)
     pattern_names: dict[str, str] = field(default_factory=dict)
     count: int = 0
+    is_whole: bool = True
 
 
 def load_rules(*paths: FilePath) -> RuleSet:
@@ -53,6 +60,8 @@ def load_rules(*paths: FilePath) -> RuleSet:
         if source.data is not None:
             _add_document(reading, source)
     lint_order(reading.rules)
+    if all(source.data is not None for source in sources) and reading.is_whole:
+        lint_contacts(reading.rules, reading.contacts)
     if not reading.count and not any(source.problems for source in sources):
         sources[0].complain((0, 0), "no rules: nothing would ever be done")
     problems = [
@@ -61,7 +70,8 @@ def load_rules(*paths: FilePath) -> RuleSet:
         for problem in sorted(source.problems, key=lambda problem: (problem.line, problem.column))
     ]
     if problems:
-        raise RulesError(report(problems, rules=reading.count), problems=problems)
+        text = report(problems, rules=reading.count)
+        raise RulesError(text, problems=problems, calendars=reading.calendars)
     places = {name: spots for source in sources for name, spots in _places(source, reading.rules)}
     return rule_set(
         [placed.rule for placed in reading.rules],
@@ -70,6 +80,8 @@ def load_rules(*paths: FilePath) -> RuleSet:
         places=places,
         log_patterns=reading.patterns.values(),
         freezes=reading.freezes,
+        calendars=reading.calendars,
+        escalation=escalation_matrix(reading.contacts, reading.pace),
     )
 
 
@@ -106,11 +118,17 @@ def _add_document(reading: _Reading, source: Source) -> None:
         document = Document.model_validate(without_rules)
     except ValidationError as error:
         complain(source, error, Document, at=())
+        reading.is_whole = False
     else:
-        _add_severities(reading, source, document.severities)
-        _add_severity_labels(reading, source, document.severity_labels)
+        if document.severities and _is_first(reading, source, "severities"):
+            reading.severities = document.severities
+        if document.severity_labels and _is_first(reading, source, "severity_labels"):
+            reading.severity_labels = document.severity_labels
+        if document.pace and _is_first(reading, source, "pace"):
+            reading.pace = document.pace
+        _add_contacts(reading, source, document.contacts)
         _add_patterns(reading, source, document.log_patterns)
-        reading.freezes.extend(document.freezes)
+        _add_freezes(reading, source, document.freezes)
     if not isinstance(rules, list):
         source.complain(source.spot(("rules",)), f"expected a list of rules, got {shown(rules)}")
         return
@@ -118,27 +136,39 @@ def _add_document(reading: _Reading, source: Source) -> None:
         _add_rule(reading, source, raw, ("rules", position))
 
 
-def _add_severities(reading: _Reading, source: Source, severities: object) -> None:
-    if not severities:
-        return
-    spot = source.spot(("severities",), of_key=True)
-    if reading.severities_in:
-        source.complain(spot, "severities are given twice", f"first in {reading.severities_in}")
-        return
-    assert isinstance(severities, dict)
-    reading.severities = severities
-    reading.severities_in = f"{source.file}:{spot[0] + 1}"
+def _is_first(reading: _Reading, source: Source, name: str) -> bool:
+    """Whether a field that one file may give is given here for the first time; a second time is a mistake."""
+    spot = source.spot((name,), of_key=True)
+    if name in reading.given_in:
+        source.complain(spot, f"'{name}' is given twice", f"first in {reading.given_in[name]}")
+        return False
+    reading.given_in[name] = f"{source.file}:{spot[0] + 1}"
+    return True
 
 
-def _add_severity_labels(reading: _Reading, source: Source, labels: Mapping[str, int]) -> None:
-    if not labels:
+def _add_contacts(reading: _Reading, source: Source, contacts: Mapping[str, ContactRow]) -> None:
+    if not contacts or not _is_first(reading, source, "contacts"):
         return
-    spot = source.spot(("severity_labels",), of_key=True)
-    if reading.severity_labels_in:
-        source.complain(spot, "severity_labels are given twice", f"first in {reading.severity_labels_in}")
-        return
-    reading.severity_labels = labels
-    reading.severity_labels_in = f"{source.file}:{spot[0] + 1}"
+    reading.contacts = contacts
+    if DEFAULT not in contacts:
+        hint = f"add {DEFAULT}: {{tell: [...]}}"
+        spot = source.spot(("contacts",), of_key=True)
+        source.complain(spot, f"no row '{DEFAULT}', for whatever names no row", hint)
+
+
+def _add_freezes(reading: _Reading, source: Source, freezes: Sequence[Freeze]) -> None:
+    for position, freeze in enumerate(freezes):
+        if freeze.calendar is None:
+            reading.freezes.append(freeze)
+            continue
+        file = FilePath(source.file).parent / freeze.calendar
+        reading.calendars.append(file)
+        try:
+            with file.open("rb") as opened:
+                reading.freezes.append(read_calendar(opened.read(MAX_BYTES + 1), freeze))
+        except (OSError, BadCalendar) as error:
+            why = f"cannot be read: {error.strerror or error}" if isinstance(error, OSError) else str(error)
+            source.complain(source.spot(("freezes", position, "calendar")), f"calendar {freeze.calendar}: {why}")
 
 
 def _add_patterns(reading: _Reading, source: Source, rows: tuple[LogPatternRow, ...]) -> None:

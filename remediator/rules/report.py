@@ -8,6 +8,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from remediator.errors import ConfigError, cut
 
@@ -36,11 +37,12 @@ class Problem:
 
 
 class RulesError(ConfigError):
-    """Rule files that cannot be used; the text is the whole report."""
+    """Rule files that cannot be used; the text is the whole report. `calendars` are the files that they name."""
 
-    def __init__(self, report: str, *, problems: Sequence[Problem]) -> None:
+    def __init__(self, report: str, *, problems: Sequence[Problem], calendars: Sequence[Path] = ()) -> None:
         super().__init__(report)
         self.problems = tuple(problems)
+        self.calendars = tuple(calendars)
 
 
 def report(problems: Iterable[Problem], *, rules: int) -> str:

@@ -9,9 +9,10 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import cached_property
+from pathlib import Path as FilePath
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
@@ -38,7 +39,9 @@ from remediator.diagnose.queries import unknown_placeholder
 from remediator.guards import GUARDS
 from remediator.guards.freeze import Freeze
 from remediator.model import Json, Mode
+from remediator.rules.calendar import CalendarFreeze
 from remediator.rules.conditions import CONDITIONS
+from remediator.rules.escalation import ContactRow, EscalationMatrix, PaceTime, escalation_matrix
 from remediator.rules.matcher import Matcher, parse_matchers
 from remediator.rules.names import known
 from remediator.rules.patterns import LogPatternRow
@@ -324,6 +327,17 @@ class Document(Strict):
         (), max_length=200, description="What crashed containers write last, beside the patterns that are shipped."
     )
     freezes: tuple[Freeze, ...] = Field((), max_length=200, description="Times in which nothing is changed.")
+    contacts: Mapping[Name, ContactRow] = Field(
+        default={},
+        max_length=200,
+        description="The escalation matrix: row -> who is told that people are needed. One is `default`, for whatever "
+        "names no row. Given in one file at most.",
+    )
+    pace: Mapping[Annotated[int, Field(strict=True, ge=1, le=4)], PaceTime] = Field(
+        default={},
+        description="Severity -> time without an acknowledgement until the next of the row is told, 1m to 7d. Given in "
+        "one file at most. Default: 1: 5m, 2: 15m, 3: 1h, 4: 8h.",
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -352,7 +366,10 @@ class RuleSet:
     """The rules whose matchers do not list alertnames."""
     log_patterns: tuple[LogPattern, ...] = ()
     """For `diagnose`: those that are shipped and those of the files."""
-    freezes: tuple[Freeze, ...] = ()
+    freezes: tuple[Freeze | CalendarFreeze, ...] = ()
+    calendars: tuple[FilePath, ...] = ()
+    """The files that the freezes came from besides the rule files."""
+    escalation: EscalationMatrix = field(default_factory=EscalationMatrix)
     commit: str = ""
     """The Git commit of the files, where it is known."""
 
@@ -381,7 +398,9 @@ def rule_set(
     severity_labels: Mapping[str, int] | None = None,
     places: Mapping[str, Mapping[Path, Place]] | None = None,
     log_patterns: Iterable[LogPatternRow] = (),
-    freezes: Iterable[Freeze] = (),
+    freezes: Iterable[Freeze | CalendarFreeze] = (),
+    calendars: Iterable[FilePath] = (),
+    escalation: EscalationMatrix | None = None,
 ) -> RuleSet:
     """The table of these rules, indexed for matching."""
     ordered = tuple(rules)
@@ -390,6 +409,7 @@ def rule_set(
     listed = {name for some in names if some is not None for name in some}
     patterns = tuple(log_patterns)
     windows = tuple(freezes)
+    matrix = escalation or escalation_matrix()
     return RuleSet(
         rules=ordered,
         severities=policy,
@@ -398,7 +418,8 @@ def rule_set(
                 "rules": [rule.digest for rule in ordered],
                 "severities": policy.as_json(),
                 "log_patterns": [pattern.model_dump(mode="json") for pattern in patterns],
-                "freezes": [window.model_dump(mode="json") for window in windows],
+                "freezes": [window.as_json() for window in windows],
+                "escalation": matrix.as_json(),
             }
         ),
         places=places or {},
@@ -406,6 +427,8 @@ def rule_set(
         by_any_alertname=tuple(rule for rule, some in zip(ordered, names, strict=True) if some is None),
         log_patterns=tuple(pattern.compiled() for pattern in patterns),
         freezes=windows,
+        calendars=tuple(calendars),
+        escalation=matrix,
     )
 
 

@@ -30,6 +30,13 @@ WORDS: Mapping[str, tuple[str, str]] = {
     "outcome.failed": ("NotVerified", "Warning"),
     "outcome.unknown": ("OutcomeUnknown", "Warning"),
     "outcome.reverted": ("Reverted", "Warning"),
+    "escalation.opened": ("PeopleCalled", "Warning"),
+    "escalation.joined": ("PeopleCalled", "Warning"),
+    "escalation.passed-on": ("PassedOn", "Warning"),
+    "escalation.reminded": ("Reminded", "Warning"),
+    "escalation.unanswered": ("Unanswered", "Warning"),
+    "escalation.acknowledged": ("Acknowledged", "Normal"),
+    "escalation.ended": ("EscalationEnded", "Normal"),
 }
 """Record kind -> (Event reason, Event type). Kinds that are not here make no Event."""
 
@@ -88,7 +95,7 @@ def _event(record: CommittedRecord, target: Json) -> Request:
             "eventTime": stamp if "." in stamp else stamp.replace("Z", ".000000Z"),
             "reportingController": "remediator.io/controller",
             "reportingInstance": "remediator",
-            "action": (action or "decide").capitalize(),
+            "action": (action or ("tell" if record.kind.startswith("escalation.") else "decide")).capitalize(),
             "reason": reason,
             "regarding": {
                 "apiVersion": f"{place.group}/{place.version}".lstrip("/"),

@@ -7,6 +7,8 @@ import structlog
 from remediator.store.base import CommittedRecord
 
 QUIET = frozenset({"alert.received", "step.diagnosing"})
+CALLS = frozenset(f"escalation.{step}" for step in ("opened", "joined", "passed-on", "reminded", "unanswered"))
+"""What somebody has to hear."""
 
 
 class LogSink:
@@ -27,6 +29,9 @@ class LogSink:
                 ("target", body.get("target")),
                 ("rule", body.get("rule")),
                 ("action", body.get("action")),
+                ("escalation", body.get("escalation")),
+                ("contact", body.get("contact") if record.kind in CALLS else None),
+                ("tell", body.get("tell")),
                 ("reason", body.get("reason")),
                 ("detail", body.get("detail")),
             )
@@ -34,5 +39,7 @@ class LogSink:
         }
         if record.kind in QUIET:
             self._log.debug(record.kind, **fields)
+        elif record.kind in CALLS:
+            self._log.warning(record.kind, **fields)
         else:
             self._log.info(record.kind, **fields)

@@ -56,6 +56,8 @@ class MetricsSink:
             if word in list(Outcome):
                 seconds = (record.at - self._acted_at.pop(record.remediation_id)).total_seconds()
                 self._telemetry.action_finished(action=str(action), outcome=Outcome(word), seconds=seconds)
+        elif record.kind.startswith("escalation."):
+            self._telemetry.escalated(step=record.kind.removeprefix("escalation."), severity=body["severity"])
         elif record.kind == "switch.engaged":
             self._telemetry.paused(True)
         elif record.kind == "switch.released":

@@ -29,6 +29,7 @@ from remediator.model import (
 )
 from remediator.store.approvals_base import Approvals
 from remediator.store.budgets_base import Ledger
+from remediator.store.escalations_base import Call, Escalations
 from remediator.store.gates_base import Gates
 from remediator.store.pauses_base import Pauses
 
@@ -92,7 +93,8 @@ class TemplateEvent:
 class Change:
     """The columns that a step changes, None = leave as it is. `ledger` lines are written in the same transaction, and
     `budgets` are debited in it: for good when the step begins to act, else in the shadow of what would have acted.
-    `rule_digest` stands beside the debit. `gates` are seen with it; `affected` replaces what the target had before."""
+    `rule_digest` stands beside the debit. `gates` are seen with it; `affected` replaces what the target had before.
+    `call` says that people are needed for it, `gate_calls` by a gate's key that they are when it is entered."""
 
     reason: Reason | None = None
     rule: str | None = None
@@ -110,6 +112,8 @@ class Change:
     rule_digest: str = ""
     gates: Sequence[Gate] = field(default_factory=tuple)
     affected: Sequence[AffectedPod] | None = None
+    call: Call | None = None
+    gate_calls: Mapping[str, Call] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,15 +127,15 @@ class KillSwitch:
     until: datetime | None
 
 
-class Store(Ledger, Gates, Pauses, Approvals, Protocol):
+class Store(Ledger, Gates, Pauses, Approvals, Escalations, Protocol):
     """The service's memory. Every method raises StoreUnavailable when the database cannot answer."""
 
     async def accept(self, alerts: Sequence[Alert], *, at: datetime) -> Accepted:
         """Keep every alert of one body, and queue a remediation for each new firing episode.
 
         An episode is (fingerprint, starts_at): a repeat of it queues nothing, whatever became of it. A resolved alert
-        is kept as such, which cancels what still waits for it. One `alert.received` or `alert.resolved` record for
-        each change, none for a repeat.
+        is kept as such, which cancels what still waits for it, and ends an escalation of which nothing fires any more.
+        One `alert.received` or `alert.resolved` record for each change, none for a repeat.
         """
 
     async def claim(
@@ -145,8 +149,9 @@ class Store(Ledger, Gates, Pauses, Approvals, Protocol):
         """Move it from its state to `to` with its record, if state and epoch are still as given.
 
         A `target` given for the first time joins the target's open incident or opens one; a final state without a
-        target opens an incident of its own, so that every decision can be listed. A final state gives the claim up, and
-        closes the incident when nothing of it is open; one that waits until it is due gives it up too. Going back from
+        target opens an incident of its own, so that every decision can be listed. A final state gives the claim up,
+        opens or joins the incident's escalation if `change.call` asks for it, and closes the incident when nothing of
+        it is open; one that waits until it is due gives it up too. Going back from
         `acting` to a decision forgets `acted_at` and gives back what was debited: nothing was written. Beginning with
         `acting` is refused (LostClaim) when the alert has been resolved meanwhile, and any busy state while another
         remediation of the same target is acting, verifying, reverting or restoring.

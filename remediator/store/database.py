@@ -14,13 +14,38 @@ from functools import partial
 import sqlalchemy as sa
 
 from remediator.clock import Clock
-from remediator.model import AffectedPod, Alert, Bound, IncidentId, Json, Remediation, RemediationId, State, Target
-from remediator.store import approvals, gates, incidents, intake, pauses, proofs, queue, redaction, retention, switches
+from remediator.model import (
+    AffectedPod,
+    Alert,
+    Bound,
+    EscalationId,
+    IncidentId,
+    Json,
+    Remediation,
+    RemediationId,
+    State,
+    Target,
+)
+from remediator.store import (
+    approvals,
+    escalation_rows,
+    escalations,
+    gates,
+    incidents,
+    intake,
+    pauses,
+    proofs,
+    queue,
+    redaction,
+    retention,
+    switches,
+)
 from remediator.store import budgets as ledger
 from remediator.store.approvals_base import Approval, Awaiting
 from remediator.store.base import Accepted, Change, CommittedRecord, KillSwitch, Record, TemplateEvent
 from remediator.store.budgets_base import Forgiven, PastAction, Reset, Spender, Use
 from remediator.store.episodes import prepare
+from remediator.store.escalations_base import Acknowledgement, Escalation, Following
 from remediator.store.gates_base import SeenGate
 from remediator.store.log import Log, LogKeys, kept, standing
 from remediator.store.log_base import LogRow, LogStanding
@@ -202,6 +227,23 @@ class Database:
     async def answer(self, approval: Approval) -> None:
         await self._writer.write(lambda transaction: approvals.put(transaction, approval))
 
+    async def escalations(self) -> Sequence[Escalation]:
+        return await self._writer.read(lambda t: escalation_rows.open_ones(t.connection))
+
+    async def due_escalations(self, *, at: datetime, limit: int) -> Sequence[Escalation]:
+        return await self._writer.read(lambda t: escalation_rows.due(t.connection, at=at, limit=limit))
+
+    async def pass_on(self, seen: Escalation, following: Following, *, at: datetime) -> bool:
+        return await self._writer.write(lambda t: escalations.pass_on(t, seen, following, at=at))
+
+    async def end_left_gates(self, *, at: datetime) -> int:
+        if not await self._writer.read(lambda t: escalation_rows.of_left_gates(t.connection, at=at)):
+            return 0  # as nearly always: nothing to write
+        return await self._writer.write(lambda t: escalations.end_left_gates(t, at=at))
+
+    async def acknowledge(self, escalation: EscalationId, said: Acknowledgement) -> Escalation:
+        return await self._writer.write(lambda t: escalations.acknowledge(t, escalation, said))
+
     async def note(self, notes: Sequence[Record], *, at: datetime) -> None:
         await self._writer.write(lambda transaction: switches.note(transaction, notes, at=at))
 
@@ -269,6 +311,13 @@ class Database:
 
     async def queue_depth(self) -> Mapping[str, int]:
         return await self._writer.read(lambda t: incidents.queue_depth(t.connection))
+
+    async def open_escalations(self) -> Mapping[tuple[int, bool], int]:
+        return await self._writer.read(lambda t: escalation_rows.counts(t.connection))
+
+    async def begin_cursors(self, sinks: Sequence[str]) -> Mapping[str, int]:
+        at = self._clock.now()
+        return await self._writer.write(lambda t: switches.begin_cursors(t.connection, sinks, at=at))
 
     async def cursor(self, sink: str) -> int:
         return await self._writer.read(lambda t: switches.read_cursor(t.connection, sink))

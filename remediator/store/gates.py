@@ -12,6 +12,8 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from remediator.model import AffectedPod, Gate, Reason, Target
+from remediator.store import escalations
+from remediator.store.escalations_base import Call
 from remediator.store.gates_base import SeenGate
 from remediator.store.log import Entry
 from remediator.store.rows import from_micros, to_micros
@@ -19,8 +21,8 @@ from remediator.store.tables import affected, alerts, gates, remediations
 from remediator.store.transaction import Transaction
 
 
-def enter(transaction: Transaction, gate: Gate, *, cluster: str, at: datetime) -> None:
-    """It is seen now. One record when it was not before; that is what people are told."""
+def enter(transaction: Transaction, gate: Gate, call: Call | None, *, cluster: str, at: datetime) -> None:
+    """It is seen now. One record, and one escalation if people are called, when it was not before."""
     connection = transaction.connection
     own = sa.and_(gates.c.cluster == cluster, gates.c.key == gate.key)
     values = {"seen_at": to_micros(at), "until": to_micros(at + gate.quiet), "detail": gate.detail}
@@ -31,6 +33,8 @@ def enter(transaction: Transaction, gate: Gate, *, cluster: str, at: datetime) -
     connection.execute(gates.insert(), line)
     body = {"gate": gate.key, "cluster": cluster, "reason": gate.reason.value, "detail": gate.detail}
     transaction.record(Entry.of(at, "gate.entered", body))
+    if call is not None:
+        escalations.call_for_gate(transaction, call, gate.key, cluster=cluster, at=at)
 
 
 def set_affected(connection: sa.Connection, target: Target, pods: Sequence[AffectedPod], *, at: datetime) -> None:

@@ -1,6 +1,6 @@
 """Incidents: opened, joined and closed by `queue.py`; listed and shown for people through `database.py`.
 
-An incident is everything about one target from its first alert until nothing of it is open.
+An incident is everything about one target from its first alert until nothing of it is open, people's part included.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from remediator.model import IncidentId, Remediation, Target
+from remediator.store import escalation_rows
 from remediator.store.reading import IncidentRow, IncidentView
 from remediator.store.rows import (
     REMEDIATION_COLUMNS,
@@ -21,7 +22,7 @@ from remediator.store.rows import (
     remediation_from,
     to_micros,
 )
-from remediator.store.tables import OPEN, alerts, incidents, records, remediations
+from remediator.store.tables import OPEN, alerts, escalations, incidents, records, remediations
 from remediator.store.transaction import Transaction
 
 _all = remediations.alias("all_of_incident")
@@ -62,10 +63,14 @@ def join(transaction: Transaction, remediation: Remediation, target: Target | No
 
 
 def close_if_done(connection: sa.Connection, incident_id: int, at: datetime) -> None:
+    """Close it unless a remediation of it is under way, or people are still to see to it."""
     still_open = sa.exists().where(remediations.c.incident_id == incident_id, OPEN)
+    escalated = sa.exists().where(escalations.c.incident_id == incident_id, escalations.c.ended_at.is_(None))
     connection.execute(
         incidents.update()
-        .where(incidents.c.id == incident_id, incidents.c.closed_at.is_(None), sa.not_(still_open))
+        .where(
+            incidents.c.id == incident_id, incidents.c.closed_at.is_(None), sa.not_(still_open), sa.not_(escalated)
+        )
         .values(closed_at=to_micros(at))
     )
 
@@ -101,6 +106,7 @@ def view(connection: sa.Connection, incident_id: IncidentId) -> IncidentView | N
         remediations=[remediation_from(row) for row in found],
         diagnoses={row["id"]: json.loads(row["diagnosis"]) for row in found if row["diagnosis"] is not None},
         records=[record_from(row) for row in entries],
+        escalations=escalation_rows.of_incident(connection, incident_id),
     )
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from remediator.model import AlertStatus, Reason, State
+from remediator.store import escalations
 from remediator.store.base import Accepted
 from remediator.store.episodes import Episode, Event, Intake, Kind, Sorted, sort
 from remediator.store.log import Entry
@@ -60,11 +61,13 @@ def accept(transaction: Transaction, intakes: Sequence[Intake]) -> Sequence[Acce
     ended = [episode for episode in old if episode.resolution]
     _insert_alerts(transaction, result.touched)
     _touch_alerts(transaction.connection, old)
-    places = _places(transaction.connection, ended) | _queue(transaction, result)
+    ended_places = _places(transaction.connection, ended)
+    places = ended_places | _queue(transaction, result)
     for event in result.events:
         remediation_id, incident_id = places.get(event.episode.id, (None, None))
         transaction.record(Entry(event.at, event.kind, remediation_id, incident_id, event.body, event.beside))
     _hurry(transaction.connection, ended)
+    _end_escalations(transaction, {incident for _, incident in ended_places.values() if incident}, ended)
     return result.accepted
 
 
@@ -176,6 +179,13 @@ def _hurry(connection: sa.Connection, episodes: Sequence[Episode]) -> None:
     rows = [{"of_alert": e.id, "now": to_micros(e.resolution.at)} for e in episodes if e.resolution]
     if rows:
         connection.execute(_HURRY, rows)
+
+
+def _end_escalations(transaction: Transaction, incidents: set[int], episodes: Sequence[Episode]) -> None:
+    last = max((episode.resolution.at for episode in episodes if episode.resolution), default=None)
+    for chunk in _chunks(sorted(incidents)):
+        assert last is not None
+        escalations.end_what_is_over(transaction, chunk, escalations.ALL_RESOLVED, at=last)
 
 
 def _chunks(values: Sequence[Any]) -> Iterator[list[Any]]:

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 
 from remediator.audit.commitments import sealed
 from remediator.model import TERMINAL, TRANSITIONS, IncidentId, Remediation, State
-from remediator.store import approvals, budgets, gates
+from remediator.store import approvals, budgets, escalations, gates
 from remediator.store.base import Change, LostClaim, Record
 from remediator.store.budgets_base import Spender
 from remediator.store.incidents import close_if_done, join
@@ -120,7 +120,8 @@ def advance(transaction: Transaction, step: Step) -> Remediation:
     if step.to is State.AWAITING_APPROVAL:
         approvals.forget(transaction.connection, remediation.id)
     for gate in change.gates:
-        gates.enter(transaction, gate, cluster="" if target is None else target.cluster, at=step.at)
+        cluster = "" if target is None else target.cluster
+        gates.enter(transaction, gate, change.gate_calls.get(gate.key), cluster=cluster, at=step.at)
     incident_id = _incident(transaction, step)
     for line in change.ledger:
         _write_ledger(transaction, step, line.uid, line.template_hash, line.event, line.at)
@@ -130,9 +131,12 @@ def advance(transaction: Transaction, step: Step) -> Remediation:
         for name in ("reason", "rule", "severity", "mode", "target", "plan", "acted_at", "due_at", "tries", "progress")
         if getattr(change, name) is not None
     }
-    return replace(
+    moved = replace(
         remediation, state=step.to, incident_id=None if incident_id is None else IncidentId(incident_id), **changed
     )
+    if step.to in TERMINAL:
+        _conclude(transaction, moved, step)
+    return moved
 
 
 def release(transaction: Transaction, remediation: Remediation, values: Mapping[str, Any]) -> None:
@@ -191,12 +195,19 @@ def _begins_to_act(step: Step) -> bool:
 def _incident(transaction: Transaction, step: Step) -> int | None:
     remediation = step.remediation
     incident_id: int | None = remediation.incident_id
-    is_final = step.to in TERMINAL
-    if incident_id is None and (step.change.target is not None or is_final):
+    if incident_id is None and (step.change.target is not None or step.to in TERMINAL):
         incident_id = join(transaction, remediation, step.change.target)
-    if incident_id is not None and is_final:
-        close_if_done(transaction.connection, incident_id, step.at)
     return incident_id
+
+
+def _conclude(transaction: Transaction, ended: Remediation, step: Step) -> None:
+    """People are called, or it recovered, or neither; and the incident closes when nothing of it is open."""
+    assert ended.incident_id is not None
+    if step.change.call is not None:
+        escalations.call_for_incident(transaction, step.change.call, ended, at=step.at)
+    elif ended.state is State.VERIFIED:
+        escalations.end_what_is_over(transaction, [ended.incident_id], escalations.RECOVERED, at=step.at)
+    close_if_done(transaction.connection, ended.incident_id, step.at)
 
 
 def _write_ledger(transaction: Transaction, step: Step, uid: str, template_hash: str, event: str, at: datetime) -> None:

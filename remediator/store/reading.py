@@ -9,6 +9,7 @@ from typing import Protocol
 
 from remediator.model import IncidentId, Json, Remediation
 from remediator.store.base import CommittedRecord
+from remediator.store.escalations_base import Escalation
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,12 +29,14 @@ class IncidentRow:
 
 @dataclass(frozen=True, slots=True)
 class IncidentView:
-    """An incident whole: its remediations (with their diagnoses by remediation id) and every record, oldest first."""
+    """An incident whole: its remediations (with their diagnoses by remediation id), every record and its escalations,
+    oldest first."""
 
     row: IncidentRow
     remediations: Sequence[Remediation]
     diagnoses: Mapping[int, Json]
     records: Sequence[CommittedRecord]
+    escalations: Sequence[Escalation]
 
 
 class IncidentReader(Protocol):
@@ -44,6 +47,13 @@ class IncidentReader(Protocol):
 
     async def queue_depth(self) -> Mapping[str, int]:
         """State -> how many remediations are in it, for states that are not final."""
+
+    async def open_escalations(self) -> Mapping[tuple[int, bool], int]:
+        """(severity, whether acknowledged) -> how many escalations are open."""
+
+    async def begin_cursors(self, sinks: Sequence[str]) -> Mapping[str, int]:
+        """Give each sink that was never heard of its place: after the last record, so that nobody is told what happened
+        long ago. The new ones -> how many records they are not told."""
 
     async def cursor(self, sink: str) -> int:
         """The last record that the sink has been told."""

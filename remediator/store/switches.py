@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 import sqlalchemy as sa
@@ -14,7 +14,7 @@ from remediator.clock import rfc3339
 from remediator.store.base import KillSwitch, Record, StoreUnavailable, TemplateEvent
 from remediator.store.log import Entry
 from remediator.store.rows import from_micros, to_micros
-from remediator.store.tables import cursors, kill_switch, remediations, template_events
+from remediator.store.tables import cursors, kill_switch, records, remediations, template_events
 from remediator.store.transaction import Transaction
 
 _THE_ONE = 1
@@ -52,6 +52,15 @@ def set_kill_switch(transaction: Transaction, switch: KillSwitch) -> None:
 def note(transaction: Transaction, notes: Sequence[Record], *, at: datetime) -> None:
     for one in notes:
         transaction.record(Entry.of(at, one.kind, one.body))
+
+
+def begin_cursors(connection: sa.Connection, sinks: Sequence[str], *, at: datetime) -> Mapping[str, int]:
+    last = connection.execute(sa.select(sa.func.coalesce(sa.func.max(records.c.seq), 0))).scalar_one()
+    known = set(connection.execute(sa.select(cursors.c.sink)).scalars())
+    new = [sink for sink in sinks if sink not in known]
+    for sink in new:
+        move_cursor(connection, sink, to=last, at=at)
+    return dict.fromkeys(new, last)
 
 
 def read_cursor(connection: sa.Connection, sink: str) -> int:

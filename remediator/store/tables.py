@@ -216,6 +216,31 @@ approvals = sa.Table(
     sa.Column("at", Instant, nullable=False),
 )
 
+escalations = sa.Table(
+    "escalations",
+    metadata,
+    sa.Column("id", Id, primary_key=True, autoincrement=False),
+    sa.Column("incident_id", Id, sa.ForeignKey("incidents.id", name="fk_escalations_incident")),
+    sa.Column("remediation_id", Id, sa.ForeignKey("remediations.id", name="fk_escalations_remediation")),
+    sa.Column("cluster", sa.Text, nullable=False),
+    sa.Column("gate", sa.Text),
+    sa.Column("contact", sa.Text, nullable=False),
+    sa.Column("severity", sa.Integer, nullable=False),
+    sa.Column("level", sa.Integer, nullable=False),
+    sa.Column("reminders", sa.Integer, nullable=False),
+    sa.Column("told", sa.Text, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("detail", sa.Text, nullable=False),
+    sa.Column("needs_person", sa.Boolean, nullable=False),
+    sa.Column("opened_at", Instant, nullable=False),
+    sa.Column("next_at", Instant),
+    sa.Column("acked_at", Instant),
+    sa.Column("acked_by", sa.Text),
+    sa.Column("acked_comment", sa.Text),
+    sa.Column("ended_at", Instant),
+    sa.Column("ended", sa.Text),
+)
+
 kill_switch = sa.Table(
     "kill_switch",
     metadata,
@@ -284,6 +309,7 @@ URGENCY = sa.func.coalesce(remediations.c.severity, sa.literal_column(str(SEVERI
 _FIRING = alerts.c.status == sa.literal_column("'firing'")
 _HAS_TARGET = remediations.c.target_key.is_not(None)
 _INCIDENT_OPEN = incidents.c.closed_at.is_(None)
+_ESCALATION_OPEN = escalations.c.ended_at.is_(None)
 
 
 def _index(name: str, *columns: sa.ColumnElement[object], unique: bool = False, where: sa.ColumnElement[bool]) -> None:
@@ -311,3 +337,8 @@ _index("uq_rollouts_present_target", rollouts.c.target_key, unique=True, where=r
 _index("ix_rollouts_ended", rollouts.c.ended_at, where=rollouts.c.ended_at.is_not(None))
 sa.Index("ix_rollouts_place", rollouts.c.namespace, rollouts.c.name)
 _index("ix_incidents_target", incidents.c.target_key, incidents.c.opened_at, where=incidents.c.target_key.is_not(None))
+# NULL equals nothing: the first is of incidents only, the second of gates only.
+_index("uq_escalations_open_incident", escalations.c.incident_id, unique=True, where=_ESCALATION_OPEN)
+_index("uq_escalations_open_gate", escalations.c.cluster, escalations.c.gate, unique=True, where=_ESCALATION_OPEN)
+_index("ix_escalations_due", escalations.c.next_at, where=escalations.c.next_at.is_not(None))
+_index("ix_escalations_incident", escalations.c.incident_id, where=escalations.c.incident_id.is_not(None))

@@ -17,7 +17,17 @@ import sqlalchemy as sa
 
 from remediator.store.log import Entry, Log
 from remediator.store.rows import to_micros
-from remediator.store.tables import alerts, debits, incidents, records, remediations, resets, rollouts, template_events
+from remediator.store.tables import (
+    alerts,
+    debits,
+    escalations,
+    incidents,
+    records,
+    remediations,
+    resets,
+    rollouts,
+    template_events,
+)
 
 _NUMBERED = {
     "alerts": alerts.c.id,
@@ -27,6 +37,7 @@ _NUMBERED = {
     "debits": debits.c.id,
     "resets": resets.c.id,
     "rollouts": rollouts.c.id,
+    "escalations": escalations.c.id,
 }
 _HIGHEST = sa.select(
     *(sa.select(sa.func.coalesce(sa.func.max(c), 0)).scalar_subquery().label(name) for name, c in _NUMBERED.items())

@@ -663,6 +663,17 @@ async def test_a_cursor_begins_at_zero_and_stays_where_it_was_moved(store: Datab
     assert (await store.cursor("slack"), await store.cursor("webhook")) == (7, 0)
 
 
+async def test_a_sink_that_is_new_begins_at_the_present_and_a_known_one_goes_on(store: Database) -> None:
+    assert await store.begin_cursors(["log"]) == {"log": 0}, "new with the database: it is told everything"
+    await store.accept([firing(number) for number in range(5)], at=NOW)
+    await store.move_cursor("log", to=2)
+    assert await store.begin_cursors(["log", "webhook"]) == {"webhook": 5}
+    assert (await store.cursor("log"), await store.cursor("webhook")) == (2, 5)
+    await store.accept([firing(9)], at=NOW)
+    assert await store.begin_cursors(["log", "webhook"]) == {}
+    assert await store.cursor("webhook") == 5, "what came since is told"
+
+
 async def test_a_cancelled_caller_leaves_the_others_alone(store: Database) -> None:
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(store.accept([firing(number)], at=NOW)) for number in range(20)]

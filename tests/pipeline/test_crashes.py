@@ -116,5 +116,6 @@ async def test_a_crash_while_reverting_reverts_once(after: bool) -> None:
 
             assert state in TERMINAL
             assert state in (State.REVERTED, State.UNKNOWN, State.ESCALATED), (at, state)
+            assert [r.kind for r in await one.told()] == ["escalation.opened"], "people are called, once"
             changes = one.shop.live["metadata"]["generation"] - 7
             assert changes == (2 if state is State.REVERTED else 1), (at, state, await one.kinds())

@@ -19,16 +19,20 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
+import remediator.journal
 import remediator.pipeline
 from remediator.alertmanager.base import Listed
 from remediator.errors import TransientError
+from remediator.journal import CALLS_PEOPLE
 from remediator.kube.base import Conflict, ReplyLost, Unreachable
 from remediator.kube.ownership import LAST_ACTION
-from remediator.model import Alert, AlertStatus, Json, Mode, Remediation, Request
+from remediator.model import TERMINAL, Alert, AlertStatus, Json, Mode, Remediation, Request
+from remediator.pipeline import pass_on
 from remediator.rules.schema import rule_set
-from remediator.store.base import KillSwitch, Record
+from remediator.store.base import CommittedRecord, KillSwitch, Record
 from remediator.store.budgets_base import Forgiven, Reset
 from remediator.store.database import Database, open_database
+from remediator.store.escalations_base import Acknowledgement, NotOpen
 from remediator.store.pauses_base import Pause, PauseOf
 from tests.clocks import FakeClock
 from tests.pipeline.test_crashes import Countdown, Crash
@@ -310,12 +314,44 @@ class Engine(RuleBasedStateMachine):
         self.clock.at += LEASE
         self.look()
 
+    @rule()
+    def nobody_answers(self) -> None:
+        self.do(pass_on(self.world.parts))
+
+    @rule(closes=st.booleans())
+    def somebody_answers(self, closes: bool) -> None:
+        said = Acknowledgement("me", "x", self.clock.now(), closes)
+        for one in self.do(self.database.escalations())[:1]:
+            with suppress(NotOpen):
+                self.do(self.database.acknowledge(one.id, said))
+
     def look(self) -> None:
-        """Every "no" has a name."""
-        for record in self.do(self.database.records(after=self.seen, limit=10000)):
+        """Every "no" has a name, and what needs people has called them."""
+        records = self.do(self.database.records(after=self.seen, limit=10000))
+        called = {r.remediation_id for r in records if r.kind in ("escalation.opened", "escalation.joined")}
+        for record in records:
             self.seen = record.seq
             if record.kind.startswith("decision."):
                 assert record.body["reason"] or record.kind == "decision.recommended", record.body
+            if record.body.get("to") in CALLS_PEOPLE and record.remediation_id not in called:
+                assert self.is_over_and_untouched(record), record.body
+        self.what_is_open_is_somebody_s()
+
+    def is_over_and_untouched(self, record: CommittedRecord) -> bool:
+        """The only one that needs nobody: resolved in the moment in which it was handed over, and nothing was done."""
+        view = self.do(self.database.incident(record.incident_id))
+        [own] = [one for one in view.remediations if one.id == record.remediation_id]
+        resolved = self.do(self.database.is_resolved(own.fingerprint, own.alert.starts_at))
+        return resolved and own.acted_at is None
+
+    def what_is_open_is_somebody_s(self) -> None:
+        """An incident is open while something of it is under way or people have to see to it, and only then."""
+        asked = {one.incident_id for one in self.do(self.database.escalations()) if one.incident_id is not None}
+        rows = self.do(self.database.incidents(limit=1000, open_only=True))
+        assert asked <= {row.id for row in rows}
+        for row in rows:
+            view = self.do(self.database.incident(row.id))
+            assert row.id in asked or any(one.state not in TERMINAL for one in view.remediations), row
 
     # -- people and servers
 
@@ -421,5 +457,12 @@ def test_no_order_of_events_leads_to_a_forbidden_write(request: pytest.FixtureRe
 def test_without_guards_the_machine_finds_a_forbidden_write(monkeypatch: pytest.MonkeyPatch) -> None:
     """The negative control: the events do lead there, and the model does see it."""
     monkeypatch.setattr(remediator.pipeline, "GUARDS", remediator.pipeline.GUARDS[:1])
+    with pytest.raises(AssertionError):
+        run_state_machine_as_test(Engine, settings=profile(200, shrinks=False))
+
+
+def test_without_calls_the_machine_finds_what_people_should_have_heard_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The negative control of `look`."""
+    monkeypatch.setattr(remediator.journal, "CALLS_PEOPLE", frozenset())
     with pytest.raises(AssertionError):
         run_state_machine_as_test(Engine, settings=profile(200, shrinks=False))

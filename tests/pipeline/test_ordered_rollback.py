@@ -210,6 +210,25 @@ async def test_a_controller_that_has_not_seen_the_patch_gets_no_eviction() -> No
     assert (db.image, db.made) == ("db:1.5", 0)
 
 
+async def test_an_owner_who_says_no_in_between_is_heard_before_the_next_request() -> None:
+    """And so nothing is undone either: people see to it."""
+    async with world() as (one, db):
+        patch = db.replies["PATCH", STATEFUL_SET]
+
+        def then_off(request: Request, dry_run: bool) -> Json:
+            assert callable(patch)
+            answer = patch(request, dry_run)
+            if not dry_run:
+                db.live["metadata"].setdefault("annotations", {})["remediator.io/mode"] = "off"
+            return answer
+
+        db.replies["PATCH", STATEFUL_SET] = then_off
+        state = await one.run()
+
+    assert state is State.ESCALATED
+    assert db.writes() == ["PATCH db"]
+
+
 async def test_a_budget_that_closes_in_between_leaves_the_pod_and_the_patch_is_undone() -> None:
     async with world() as (one, db):
 

@@ -21,7 +21,7 @@ from remediator.prometheus.base import PrometheusUnavailable
 from remediator.store.base import KillSwitch
 from remediator.store.pauses_base import Pause, PauseOf
 from tests.pipeline.history import Lists
-from tests.pipeline.world import World, world
+from tests.pipeline.world import DEPLOYMENT, World, world
 from tests.workloads import alert
 
 Event = Callable[[World], Awaitable[None]]
@@ -55,7 +55,8 @@ class Watched:
 
         async def called(*args: Any, **kwargs: Any) -> Any:
             is_write = name == "send" and not kwargs["dry_run"]
-            await self._counter.before(WRITE if is_write else name)
+            told = f"get {args[0]}" if name == "get" else name
+            await self._counter.before(WRITE if is_write else told)
             return await found(*args, **kwargs)
 
         return called
@@ -117,6 +118,22 @@ async def paused(one: World) -> None:
     await one.database.set_pause(Pause(PauseOf.TARGET, "shop/deployment/checkout", "me", "x", one.clock.now(), None))
 
 
+def opts_out(kind: str, namespace: str | None, name: str) -> Event:
+    """Its owner writes it on the workload or the namespace, which changes no generation."""
+
+    async def event(one: World) -> None:
+        metadata = one.shop.peek(kind, namespace, name)["metadata"]
+        metadata["annotations"] = {**metadata.get("annotations", {}), "remediator.io/mode": "off"}
+
+    return event
+
+
+async def healed(one: World) -> None:
+    """By the status of the Deployment; Prometheus has not noticed yet."""
+    one.shop.live["status"] |= {"replicas": 2, "updatedReplicas": 2, "availableReplicas": 2}
+
+
+WORKLOAD, NAMESPACE = f"get {DEPLOYMENT}", "get /api/v1/namespaces/shop"
 EVENTS: dict[str, tuple[Event, str]] = {
     "resolved": (resolved, "is_resolved"),
     "silenced": (silenced, "look_up"),
@@ -128,6 +145,9 @@ EVENTS: dict[str, tuple[Event, str]] = {
     "replaced": (replaced, WRITE),
     "kill switch": (killed, "kill_switch"),
     "paused": (paused, "pauses"),
+    "opted out": (opts_out("Deployment", "shop", "checkout"), WORKLOAD),
+    "healed": (healed, WORKLOAD),
+    "namespace opted out": (opts_out("Namespace", None, "shop"), NAMESPACE),
 }
 """Each with the call that sees it last."""
 
@@ -154,7 +174,7 @@ async def test_no_write_is_done_after_it(name: str) -> None:
             assert one.shop.image == "shop/checkout:1.5", f"{name} before call {at} of {last}"
 
 
-@pytest.mark.parametrize("name", ["resolved", "silenced", "kill switch"])
+@pytest.mark.parametrize("name", ["resolved", "silenced", "kill switch", "opted out", "namespace opted out", "healed"])
 async def test_what_comes_after_the_last_look_comes_too_late(name: str) -> None:
     """The negative control: it is the look that keeps it from being done."""
     write = (await baseline()).index(WRITE) + 1

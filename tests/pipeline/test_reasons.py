@@ -174,6 +174,7 @@ async def deploy_another(one: World) -> None:
     third = template("shop/checkout:1.6")
     one.shop.live["spec"]["template"] = third
     one.shop.live["metadata"]["annotations"][REVISION] = "9"
+    one.shop.live["status"] |= {"replicas": 3, "updatedReplicas": 1, "availableReplicas": 0}
     one.shop.add(a_set(9, third, created=one.clock.now()), crashing("checkout-9-a", "checkout-9", "rs-9"))
     labels = {**CRASH, "pod": "checkout-9-a"}
     await one.receive(alert(fingerprint="e" * 16, labels=labels, starts_at=one.clock.now()))
@@ -254,7 +255,18 @@ async def no_help(one: World) -> None:
 async def fault_of_ours(one: World) -> None:
     await one.receive()
     [remediation] = await one.claim()
-    await Journal(remediation, store=one.database, clock=one.clock).broken("KeyError: 'x'")
+    await Journal(remediation, store=one.database, clock=one.clock, rules=one.rules).broken("KeyError: 'x'")
+
+
+async def healed_meanwhile(one: World) -> None:
+    """The pods came back between the diagnosis and the write, and Prometheus has not noticed yet."""
+
+    def answer(request: Request, dry_run: bool) -> Json:
+        one.shop.live["status"] |= {"replicas": 2, "updatedReplicas": 2, "availableReplicas": 2}
+        return one.shop.patch(request, dry_run)
+
+    one.shop.replies["PATCH", DEPLOYMENT] = answer
+    await one.receive()
 
 
 def table(**changes: Any) -> dict[str, RuleSet]:
@@ -475,6 +487,7 @@ WAYS: dict[Reason, tuple[Way, dict[str, Any]]] = {
     Reason.PAUSED_BY_PERSON: (shop_paused, {}),
     Reason.ALERT_SILENCED: (silenced, {}),
     Reason.ALERT_NOT_FIRING: (not_listed, {}),
+    Reason.CONDITION_GONE: (healed_meanwhile, {}),
     Reason.FREEZE_WINDOW: (as_it_is, {"rules": rule_set([CRASH_LOOP], freezes=[Freeze(name="always")])}),
     Reason.APPROVAL_DENIED: (denied, {"mode": Mode.APPROVE}),
     Reason.STORM: (others_alert(4), {}),

@@ -19,7 +19,7 @@ from aiohttp import ClientSession
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from structlog.testing import capture_logs
 
-from remediator.app import RuleTable, Service
+from remediator.app import Service
 from remediator.cli.incidents import show_incident
 from remediator.clock import rfc3339
 from remediator.disclosed import commitment
@@ -30,6 +30,7 @@ from remediator.prometheus.replies import check
 from remediator.receive.tokens import BearerTokens
 from remediator.settings import Settings
 from remediator.store.database import open_database
+from remediator.table import RuleTable
 from remediator.telemetry import Telemetry
 from tests.clocks import FakeClock
 from tests.cluster.waiting import wait_for_async

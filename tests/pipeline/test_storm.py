@@ -14,12 +14,13 @@ from typing import Any
 
 from aiohttp import ClientSession
 
-from remediator.app import RuleTable, Service
+from remediator.app import Service
 from remediator.clock import Clock, SystemClock, rfc3339
 from remediator.model import Mode, Request
 from remediator.receive.tokens import BearerTokens
 from remediator.settings import Settings
 from remediator.store.database import open_database
+from remediator.table import RuleTable
 from remediator.telemetry import Telemetry
 from tests.logkeys import KEYS, signing
 from tests.pipeline.town import Place, Town, TownMetrics

@@ -252,7 +252,7 @@ class World:
         """Claim what is due and take each one as far as it goes; the state of the last one."""
         state = None
         for remediation in await self.claim():
-            journal = Journal(remediation, store=self.parts.store, clock=self.clock)
+            journal = Journal(remediation, store=self.parts.store, clock=self.clock, rules=self.rules)
             with suppress(LostClaim):
                 await remediate(journal, self.parts)
             state = journal.state
@@ -273,15 +273,23 @@ class World:
     async def records(self) -> Sequence[CommittedRecord]:
         return await self.database.records(after=0, limit=1000)
 
+    async def ours(self) -> list[CommittedRecord]:
+        """What was decided and done, in order; not what Alertmanager said, nor who was told."""
+        return [one for one in await self.records() if not one.kind.startswith(("alert.", "escalation."))]
+
     async def kinds(self) -> list[str]:
         """The kinds of our own records, in order."""
-        return [one.kind for one in await self.records() if not one.kind.startswith("alert.")]
+        return [one.kind for one in await self.ours()]
 
     async def last_body(self) -> Json:
-        return next((one.body for one in reversed(await self.records()) if not one.kind.startswith("alert.")), {})
+        return next((one.body for one in reversed(await self.ours())), {})
 
     async def last(self) -> CommittedRecord:
-        return next(one for one in reversed(await self.records()) if not one.kind.startswith("alert."))
+        return (await self.ours())[-1]
+
+    async def told(self) -> list[CommittedRecord]:
+        """What people were told of escalations."""
+        return [one for one in await self.records() if one.kind.startswith("escalation.")]
 
 
 @asynccontextmanager

@@ -25,11 +25,14 @@ remediator_config_last_reload_success_timestamp_seconds 1.5e+09
 remediator_config_last_reload_successful 1.0
 remediator_decisions_total{action="rollback",decision="executed",rule="crash-loop"} 1.0
 remediator_decisions_total{action="",decision="no_match",rule=""} 1.0
+remediator_escalations_total{severity="1",step="opened"} 1.0
 remediator_held_total{reason="cooldown",rule="crash-loop"} 1.0
 remediator_incidents_total{outcome="recovered_after_action",rule="crash-loop"} 1.0
 remediator_mode_info{mode="silent"} 1.0
 remediator_notifications_failed_total{integration="slack",reason="TimeoutError"} 1.0
 remediator_notifications_total{integration="slack"} 1.0
+remediator_open_escalations{acknowledged="false",severity="1"} 2.0
+remediator_open_escalations{acknowledged="true",severity="4"} 0.0
 remediator_paused 1.0
 remediator_queue_depth{state="queued"} 2.0
 remediator_queue_depth{state="held"} 0.0
@@ -60,6 +63,8 @@ def test_every_metric_has_its_agreed_name_and_labels(telemetry: Telemetry) -> No
     telemetry.notification_failed("slack", error=TimeoutError)
     telemetry.paused(True)
     telemetry.queued({"queued": 2})
+    telemetry.escalated(step="opened", severity=1)
+    telemetry.open_escalations({(1, False): 2})
     telemetry.rollouts({"rolling-out": 1})
     telemetry.rollouts({"watched": 3})
     telemetry.reloaded(at_seconds=1_500_000_000, successful=True)

@@ -6,13 +6,16 @@ import asyncio
 from collections.abc import Awaitable
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 from remediator.kube.base import Unreachable
 from remediator.model import Remediation, State
-from remediator.store.base import CommittedRecord
-from remediator.worker import Pace, Publisher, Worker
+from remediator.rules.schema import rule_set
+from remediator.store.base import CommittedRecord, StoreUnavailable
+from remediator.store.database import Database
+from remediator.worker import Escalator, Pace, Publisher, Worker
 from tests.cluster.waiting import wait_for_async
-from tests.pipeline.world import DEPLOYMENT, LEASE, World, world
+from tests.pipeline.world import DEPLOYMENT, LEASE, World, rule, world
 from tests.workloads import alert
 
 PACE = Pace("test", workers=2, lease=LEASE, poll_seconds=0.01, grace_seconds=0.2, pass_seconds=5)
@@ -125,6 +128,40 @@ async def test_a_fault_after_the_end_changes_nothing() -> None:
         await one.receive(silent)
         await run_until(one, Worker(one.parts, PACE, around=breaks_after), "decision.declined")
         assert await one.kinds() == ["step.diagnosing", "decision.declined"]
+
+
+async def test_the_next_contact_is_told_also_when_the_store_was_away() -> None:
+    async with world(rules=rule_set([rule(respond=[{"do": "escalate"}], verify=None)])) as one:
+        await one.receive()
+        await one.run()
+        one.clock.jump(minutes=5)
+        one.store = Away(one.database)  # type: ignore[assignment]
+        async with asyncio.TaskGroup() as group:
+            running = group.create_task(Escalator(one.parts, poll_seconds=0.01).run())
+
+            async def is_told() -> bool:
+                return "escalation.reminded" in [record.kind for record in await one.told()]
+
+            await wait_for_async(is_told, timeout_seconds=5, what="somebody is told")
+            running.cancel()
+        assert one.store.failures == 0
+
+
+class Away:
+    """A store that cannot be asked the first time."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self.failures = 1
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._database, name)
+
+    async def due_escalations(self, **asked: Any) -> Any:
+        if self.failures:
+            self.failures -= 1
+            raise StoreUnavailable("away")
+        return await self._database.due_escalations(**asked)
 
 
 class Deaf:

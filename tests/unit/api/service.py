@@ -20,9 +20,9 @@ from remediator.api.audit import AuditRoutes
 from remediator.api.budgets import BudgetRoutes
 from remediator.api.control import ControlRoutes
 from remediator.api.deployments import DeploymentRoutes
+from remediator.api.escalations import EscalationRoutes
 from remediator.api.operating import OperatingRoutes
 from remediator.api.reading import IncidentRoutes
-from remediator.api.requests import RequestReader
 from remediator.api.server import HttpServer
 from remediator.errors import ConfigError
 from remediator.guards.stop import Stop, stopped_by_switch
@@ -111,13 +111,13 @@ async def running(
     async def is_stopped() -> bool:
         return await stop() is not None
 
-    requests = RequestReader(lambda header: header == TOKEN)
     control = ControlRoutes(
         store,
         store,
         clock=clock,
+        rules=lambda: RULES,
         stop=stop,
-        requests=requests,
+        is_allowed=lambda header: header == TOKEN,
         paused=telemetry.paused,
         wake=lambda: None,
     )
@@ -144,10 +144,13 @@ async def running(
         (),
         operating=operating,
         control=control,
-        audit=AuditRoutes(store, keeper, clock=clock, requests=requests, wake=lambda: None),
+        audit=AuditRoutes(store, keeper, clock=clock, is_allowed=lambda header: header == TOKEN, wake=lambda: None),
         budgets=BudgetRoutes(store, cluster="lab", rules=lambda: RULES, clock=clock),
         incidents=IncidentRoutes(store),
         deployments=DeploymentRoutes(store.rollouts, metrics=metrics, clock=clock, problem=lambda: ""),
+        escalations=EscalationRoutes(
+            store, rules=lambda: RULES, clock=clock, is_allowed=lambda header: header == TOKEN
+        ),
         telemetry=telemetry,
         max_body_bytes=settings.max_body_bytes,
         version="1.2.3",

@@ -14,6 +14,7 @@ from remediator.cli import control
 from remediator.model import Budget, Gate, Mode, Reason, RemediationId, Scope, State
 from remediator.store.base import Change, Record
 from remediator.store.budgets_base import Forgiven, Reset
+from remediator.store.pauses_base import Pause, PauseOf
 from remediator.units import Limit
 from tests.unit.api.service import NOW, TOKEN, Service, running
 from tests.unit.store.examples import NOTE, brought_to, firing, plan, queued, target
@@ -101,13 +102,29 @@ async def test_a_pause_of_one_thing_leaves_the_switch_released(service: Service)
 
 async def test_a_pause_is_lifted_once(service: Service) -> None:
     await service.ask(
-        "POST", "/api/v1/pause", json={"engaged": True, "rule": "a", "comment": "x", "by": "ada"}, headers=SIGNED
+        "POST", "/api/v1/pause", json={"engaged": True, "rule": "latency", "comment": "x", "by": "ada"}, headers=SIGNED
     )
-    lifted = {"engaged": False, "rule": "a", "comment": "done", "by": "ada"}
+    lifted = {"engaged": False, "rule": "latency", "comment": "done", "by": "ada"}
     answers = [await service.ask("POST", "/api/v1/pause", json=lifted, headers=SIGNED) for _ in range(2)]
     assert [status for status, _ in answers] == [200, 404]
     kinds = [record.kind for record in await service.store.records(after=0, limit=10)]
     assert kinds == ["pause.set", "pause.lifted"]
+
+
+@pytest.mark.parametrize(
+    ("rule", "hint"), [("crash-lop", "; did you mean 'crash-loop'?"), ("zzz", "")], ids=["near", "unlike any"]
+)
+async def test_a_pause_of_a_rule_that_is_not_there_would_stop_nothing(service: Service, rule: str, hint: str) -> None:
+    wanted = {"engaged": True, "rule": rule, "comment": "x", "by": "ada"}
+    status, told = await service.ask("POST", "/api/v1/pause", json=wanted, headers=SIGNED)
+    assert (status, told["error"]) == (400, f"rule: the table has no rule {rule!r}{hint}")
+    assert await service.store.pauses() == []
+
+
+async def test_the_pause_of_a_rule_that_went_away_can_be_lifted(service: Service) -> None:
+    await service.store.set_pause(Pause(PauseOf.RULE, "of-yesterday", "ada", "x", NOW, None))
+    lifted = {"engaged": False, "rule": "of-yesterday", "comment": "gone", "by": "ada"}
+    assert (await service.ask("POST", "/api/v1/pause", json=lifted, headers=SIGNED))[0] == 200
 
 
 async def test_a_pause_is_of_one_thing(service: Service) -> None:
@@ -173,7 +190,7 @@ async def test_the_commands_pause_resume_and_reset(
         return control.pause(url, output, comment="b", by="ada", engaged=False, token_file=str(token))
 
     def one(url: str, output: str) -> int:
-        return control.pause(url, output, comment="c", by="ada", subject={"rule": "r"}, token_file=str(token))
+        return control.pause(url, output, comment="c", by="ada", subject={"rule": "latency"}, token_file=str(token))
 
     def reset(url: str, output: str) -> int:
         return control.reset(
@@ -185,7 +202,7 @@ async def test_the_commands_pause_resume_and_reset(
     assert said[1:] == [
         "kill switch released",
         "kill switch released",
-        "rule r paused by ada: c",
+        "rule latency paused by ada: c",
         "rule r counts anew from 2026-11-23T12:00:00Z",
     ]
 

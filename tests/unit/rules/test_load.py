@@ -61,7 +61,7 @@ def test_severities_may_stand_in_a_file_of_their_own(tmp_path: Path) -> None:
 
 def test_severities_are_given_once(tmp_path: Path) -> None:
     write(tmp_path, a=a_file("one") + "severities: {4: {wait: 1h}}\n", b="severities: {3: {wait: 1h}}\n")
-    assert "severities are given twice" in str(refused(tmp_path))
+    assert "'severities' is given twice" in str(refused(tmp_path))
 
 
 def test_names_are_unique_over_all_files(tmp_path: Path) -> None:

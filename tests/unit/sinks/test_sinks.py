@@ -6,11 +6,13 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from remediator.audit.record import canonical_json
 from remediator.kube.base import Conflict, Forbidden
 from remediator.model import IncidentId, Json, Mode, RemediationId
 from remediator.sinks.kubernetes_event import KubernetesEventSink
+from remediator.sinks.log import LogSink
 from remediator.sinks.metrics import MetricsSink
 from remediator.store.base import CommittedRecord
 from remediator.telemetry import Telemetry
@@ -57,11 +59,12 @@ async def metrics_of(*records: CommittedRecord) -> str:
         ("decision.declined", "no-rule", 'decision="no_match"'),
         ("outcome.verified", "", 'remediator_incidents_total{outcome="recovered_after_action",rule="crash-loop"} 1.0'),
         ("outcome.reverted", "", 'remediator_incidents_total{outcome="not_recovered",rule="crash-loop"} 1.0'),
+        ("escalation.passed-on", "", 'remediator_escalations_total{severity="2",step="passed-on"} 1.0'),
         ("switch.engaged", "", "remediator_paused 1.0"),
     ],
 )
 async def test_a_record_is_counted(kind: str, reason: str, line: str) -> None:
-    assert line in await metrics_of(record(kind, reason=reason))
+    assert line in await metrics_of(record(kind, reason=reason, severity=2))
 
 
 @pytest.mark.parametrize("ends", [["outcome.verified"], ["outcome.temporary", "restore.intent", "outcome.verified"]])
@@ -86,6 +89,9 @@ async def test_an_action_lasts_until_it_helped_and_is_counted_once(ends: list[st
         ("outcome.temporary", "scale", "VerifiedForNow", "Normal"),
         ("restore.intent", "scale", "GivingBack", "Normal"),
         ("outcome.failed", "scale", "NotVerified", "Warning"),
+        ("escalation.opened", "", "PeopleCalled", "Warning"),
+        ("escalation.passed-on", "", "PassedOn", "Warning"),
+        ("escalation.acknowledged", "", "Acknowledged", "Normal"),
     ],
 )
 async def test_a_record_is_an_event_on_its_object(kind: str, action: str, reason: str, type_: str) -> None:
@@ -99,6 +105,23 @@ async def test_a_record_is_an_event_on_its_object(kind: str, action: str, reason
     assert (request.body["reason"], request.body["type"]) == (reason, type_)
     assert request.body["regarding"]["uid"] == "d-1"
     assert request.body["note"] == "inc-2: why [cooldown] (rule crash-loop)"
+
+
+async def test_what_a_gate_caused_is_no_event_since_it_is_of_no_object() -> None:
+    cluster = FakeCluster()
+    await KubernetesEventSink(cluster).tell(record("escalation.opened", object=None))
+    assert cluster.sent == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "level"),
+    [("escalation.opened", "warning"), ("escalation.ended", "info"), ("decision.held", "info")],
+)
+async def test_what_somebody_has_to_hear_is_a_warning_in_the_log(kind: str, level: str) -> None:
+    with capture_logs() as lines:
+        await LogSink().tell(record(kind, escalation="E-3", contact="pods", tell="ada", detail="why"))
+    [line] = lines
+    assert (line["log_level"], line["event"], line["escalation"], line["tell"]) == (level, kind, "E-3", "ada")
 
 
 @pytest.mark.parametrize("kind", ["step.diagnosing", "alert.received", "revert.intent"])

@@ -61,6 +61,12 @@ async def test_tells_a_record_as_a_cloud_event(server: ScriptedServer, tmp_path:
     }
 
 
+async def test_people_are_called_by_it(server: ScriptedServer) -> None:
+    await WebhookSink(server.url, cluster="prod").tell(record("escalation.opened"))
+    [asked] = server.asked
+    assert json.loads(asked.body)["type"] == "io.remediator.escalation.opened"
+
+
 @pytest.mark.parametrize("kind", ["step.planned", "alert.received"])
 async def test_what_leads_up_to_a_decision_is_not_told(server: ScriptedServer, kind: str) -> None:
     await WebhookSink(server.url, cluster="prod").tell(record(kind))

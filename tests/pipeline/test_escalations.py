@@ -1,0 +1,231 @@
+"""People are called with what needs them, in the transaction of what causes it; then the next, until one answers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from remediator.journal import Journal
+from remediator.model import AlertStatus, Mode, Outcome, Reason, State
+from remediator.pipeline import pass_on
+from remediator.prometheus.base import PrometheusUnavailable
+from remediator.rules.escalation import ContactRow, escalation_matrix
+from remediator.rules.schema import RuleSet, rule_set
+from remediator.store.base import KillSwitch
+from remediator.store.escalations_base import Acknowledgement, Escalation
+from tests.pipeline.history import acted_before, comes_and_goes, nodes_lost, on_one_node, others_alert
+from tests.pipeline.world import World, rule, world
+from tests.workloads import alert
+
+ROWS = {
+    "default": ["nobody-else"],
+    "pods": ["ada", "bob"],
+    "infrastructure": ["eve"],
+    "database": ["dba"],
+}
+
+
+def table(rows: dict[str, list[str]] | None = None, **changes: Any) -> RuleSet:
+    contacts = {name: ContactRow(tell=tuple(tell)) for name, tell in (ROWS if rows is None else rows).items()}
+    return rule_set([rule(**{"contact": "pods", **changes})], escalation=escalation_matrix(contacts))
+
+
+ESCALATES = table(respond=[{"do": "escalate", "advice": "look at {target}"}], verify=None)
+RECOMMENDS = table(respond=[{"do": "recommend"}], verify=None)
+
+
+async def the_one(one: World) -> Escalation:
+    [found] = await one.database.escalations()
+    return found
+
+
+async def pages(one: World, minutes: float) -> Sequence[tuple[str, str | None]]:
+    """What is told in so many minutes of looking four times a minute, as (step, who)."""
+    before = len(await one.told())
+    for _ in range(int(minutes * 4)):
+        one.clock.jump(seconds=15)
+        await pass_on(one.parts)
+    told = (await one.told())[before:]
+    return [(record.kind.removeprefix("escalation."), record.body.get("tell")) for record in told]
+
+
+@pytest.mark.parametrize("mode", [Mode.ACTIVE, Mode.SILENT])
+async def test_a_row_that_escalates_calls_the_contact_of_its_rule(mode: Mode) -> None:
+    """Silent mode too: to tell people is no write."""
+    async with world(rules=ESCALATES, mode=mode) as one:
+        await one.receive()
+        assert await one.run() is State.ESCALATED
+        called = await the_one(one)
+        assert (called.contact, called.told, called.severity) == ("pods", "ada", 1)
+        assert called.reason is Reason.ROW_ESCALATES
+        assert called.detail.endswith("; look at shop/deployment/checkout"), "who is called wants the advice"
+        assert called.next_at == one.clock.now() + timedelta(minutes=5)
+
+
+async def test_what_is_only_recommended_calls_nobody() -> None:
+    """The negative control."""
+    async with world(rules=RECOMMENDS) as one:
+        await one.receive()
+        assert await one.run() is State.RECOMMENDED
+        assert await one.told() == []
+
+
+async def test_a_rule_without_a_contact_calls_the_default() -> None:
+    async with world(rules=table(contact=None, respond=[{"do": "escalate"}], verify=None)) as one:
+        await one.receive()
+        await one.run()
+        assert (await the_one(one)).told == "nobody-else"
+        assert (await one.last_body())["contact"] == "default"
+
+
+async def test_a_dependency_that_is_down_is_its_owner_s() -> None:
+    needs = {"name": "db", "kind": "StatefulSet", "object": "postgres", "contact": "database"}
+    rows = [{"when": {"cause": "dependency-down"}, "do": "escalate"}, {"do": "recommend"}]
+    async with world(rules=table(depends_on=[needs], respond=rows, verify=None)) as one:
+        metadata = {"name": "postgres", "namespace": "shop", "uid": "s-1"}
+        one.shop.add({"kind": "StatefulSet", "metadata": metadata, "spec": {"replicas": 3}, "status": {}})
+        await one.receive()
+        assert await one.run() is State.ESCALATED
+        assert (await the_one(one)).told == "dba"
+        assert (await one.last_body())["contact"] == "database"
+
+
+async def test_an_action_that_did_not_help_calls_people_also_after_a_restart() -> None:
+    """A process that goes on from `verifying` has matched no rule: the remediation's own says whom to call."""
+    async with world(rules=table()) as one:
+        one.shop.heals = False
+        await one.receive()
+        assert await one.run() is State.REVERTED
+        called = await the_one(one)
+        assert (called.told, called.severity, called.reason) == ("ada", 1, Reason.NOT_VERIFIED)
+        assert "was reverted" in called.detail
+
+
+async def test_an_outcome_that_nobody_knows_calls_people() -> None:
+    async with world(rules=table()) as one:
+        await one.receive()
+        await one.run(until=lambda state: state is State.VERIFYING)
+        one.metrics.failure = PrometheusUnavailable("down")
+        assert await one.run() is State.UNKNOWN
+        assert (await the_one(one)).reason is Reason.EVIDENCE_MISSING
+
+
+async def test_a_fault_of_ours_calls_the_default() -> None:
+    async with world(rules=table()) as one:
+        await one.receive()
+        [remediation] = await one.claim()
+        journal = Journal(remediation, store=one.database, clock=one.clock, rules=one.rules)
+        await journal.broken("KeyError: 'x'")
+        called = await the_one(one)
+        assert (called.told, called.severity, called.reason) == ("nobody-else", 3, Reason.INTERNAL_ERROR)
+
+
+async def test_two_attempts_that_did_not_help_call_people() -> None:
+    async with world(rules=table()) as one:
+        await acted_before(Outcome.FAILED, Outcome.FAILED, Outcome.VERIFIED, on="checkout")(one)
+        assert await one.run() is State.ESCALATED
+        assert (await the_one(one)).reason is Reason.ATTEMPTS_USED
+
+
+@pytest.mark.parametrize("mode", [Mode.ACTIVE, Mode.SILENT])
+@pytest.mark.parametrize(
+    ("way", "gate"),
+    [(others_alert(5), "storm"), (on_one_node, "shared-cause/node/node-1"), (nodes_lost, "cluster-health")],
+)
+async def test_what_is_no_single_workload_s_problem_is_the_infrastructure_s(way: Any, gate: str, mode: Mode) -> None:
+    async with world(rules=table(), mode=mode) as one:
+        await way(one)
+        await one.one_pass()
+        called = await the_one(one)
+        assert (called.gate, called.told, called.severity) == (gate, "eve", 1)
+        assert called.incident_id is None
+
+
+async def test_without_a_row_for_the_infrastructure_the_default_is_called() -> None:
+    async with world(rules=table({"default": ["zoe"], "pods": ["ada"]})) as one:
+        await nodes_lost(one)
+        await one.one_pass()
+        assert (await the_one(one)).told == "zoe"
+
+
+async def test_an_alert_that_flaps_is_its_rule_s() -> None:
+    async with world(rules=table()) as one:
+        await comes_and_goes(one)
+        await one.one_pass()
+        called = await the_one(one)
+        assert (called.reason, called.told) == (Reason.FLAPPING, "ada")
+
+
+async def test_the_next_is_told_then_the_last_again_ten_times_and_then_that_nobody_answers() -> None:
+    async with world(rules=ESCALATES) as one:
+        await one.receive()
+        await one.run()
+        assert await pages(one, 4.75) == []
+        assert await pages(one, 0.25) == [("passed-on", "bob")]
+        assert await pages(one, 300) == [*[("reminded", "bob")] * 10, ("unanswered", "bob")]
+        assert await pages(one, 300) == []
+        assert (await the_one(one)).next_at is None
+
+
+async def test_people_are_told_while_the_kill_switch_is_engaged() -> None:
+    async with world(rules=ESCALATES) as one:
+        await one.receive()
+        await one.run()
+        await one.database.set_kill_switch(KillSwitch(True, "stop", "me", one.clock.now(), None))
+        assert await pages(one, 6) == [("passed-on", "bob")]
+
+
+async def test_after_a_long_stop_the_next_one_is_told_and_not_all_at_once() -> None:
+    async with world(rules=ESCALATES) as one:
+        await one.receive()
+        await one.run()
+        one.clock.jump(hours=5)
+        assert await pages(one, 4) == [("passed-on", "bob")]
+
+
+async def test_the_severity_decides_how_soon() -> None:
+    """The alert says warning, which is severity 3: an hour."""
+    labels = {**alert().labels, "severity": "warning"}
+    slow = table(severity="from_label", respond=[{"do": "escalate"}], verify=None)
+    async with world(rules=slow) as one:
+        await one.receive(alert(labels=labels))
+        await one.run()
+        assert await pages(one, 59) == []
+        assert await pages(one, 2) == [("passed-on", "bob")]
+
+
+async def test_who_acknowledged_is_not_disturbed() -> None:
+    async with world(rules=ESCALATES) as one:
+        await one.receive()
+        await one.run()
+        await one.database.acknowledge((await the_one(one)).id, Acknowledgement("ada", "on it", one.clock.now()))
+        assert await pages(one, 60) == []
+
+
+async def test_it_is_over_with_the_alert_and_the_next_episode_calls_anew() -> None:
+    async with world(rules=ESCALATES) as one:
+        await one.receive()
+        await one.run()
+        await one.receive(replace(alert(), status=AlertStatus.RESOLVED, ends_at=one.clock.now()))
+        assert await one.database.incidents(limit=10, open_only=True) == []
+        assert await pages(one, 60) == []
+        await one.receive(alert(starts_at=one.clock.now()))
+        await one.one_pass()
+        assert [record.kind for record in await one.told()] == [
+            "escalation.opened",
+            "escalation.ended",
+            "escalation.opened",
+        ]
+
+
+async def test_a_gate_that_is_left_is_over() -> None:
+    async with world(rules=table()) as one:
+        await others_alert(5)(one)
+        await one.run()
+        assert await pages(one, 9) == [("reminded", "eve")]
+        assert await pages(one, 2) == [("ended", None)]
+        assert await one.database.escalations() == []
