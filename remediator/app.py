@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
 import os
 import socket
-from collections.abc import AsyncIterator, Awaitable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Iterator, Sequence
 from dataclasses import asdict
 from datetime import timedelta
 from importlib.metadata import version
@@ -19,6 +18,8 @@ from pathlib import Path
 import structlog
 from aiohttp import web
 
+from remediator.access.authenticate import bearer
+from remediator.access.credentials import Credentials, load_credentials
 from remediator.alertmanager.base import Alertmanager
 from remediator.alertmanager.client import AlertmanagerApi
 from remediator.api.answers import Part
@@ -35,13 +36,13 @@ from remediator.guards.faults import CountedCluster, CountedMetrics, Faults
 from remediator.guards.stop import Stop, SwitchInCluster, stopped_by_switch
 from remediator.kube.base import Cluster
 from remediator.kube.client import connect
+from remediator.loaded import Loaded
 from remediator.model import Alert, Mode, Remediation
 from remediator.pipeline import Parts, admit
 from remediator.prometheus.base import Metrics
 from remediator.prometheus.client import PrometheusMetrics
 from remediator.receive.base import Quarantined
 from remediator.receive.server import Receiver
-from remediator.receive.tokens import BearerTokens
 from remediator.rules.load import load_rules
 from remediator.rules.schema import RuleSet
 from remediator.rules.shipped import shipped_rules
@@ -63,42 +64,22 @@ PASS_SHARE = 0.75
 VERSION = version("remediator")
 
 
-class RuleTable:
-    """The rules in force. `reload` loads all files first and swaps then, so a fault leaves the old table standing."""
+def rule_table(paths: Sequence[Path]) -> Loaded[RuleSet]:
+    """The rules of these files and folders; without any, the shipped ones. Raises ConfigError with every problem."""
+    given = tuple(paths) or (shipped_rules(),)
 
-    def __init__(self, paths: Sequence[Path], *, telemetry: Telemetry, clock: Clock) -> None:
-        """Raises ConfigError with every problem of the files."""
-        self._paths = tuple(paths)
-        self._telemetry = telemetry
-        self._clock = clock
-        self.problem = ""
-        self.current: RuleSet = load_rules(*self._paths)
-        self._seen = self._fingerprint()
-        telemetry.reloaded(at_seconds=clock.now().timestamp(), successful=True)
+    def files() -> Iterator[Path]:
+        for path in given:
+            yield from sorted(path.glob("*.yaml")) if path.is_dir() else [path]
 
-    def reload(self) -> None:
-        """Raises ConfigError; then the table from before stays in force and `problem` says why."""
-        self._seen = self._fingerprint()
-        try:
-            fresh = load_rules(*self._paths)
-        except ConfigError as error:
-            self.problem = str(error)
-            self._telemetry.reloaded(at_seconds=self._clock.now().timestamp(), successful=False)
-            raise
-        self.current, self.problem = fresh, ""
-        self._telemetry.reloaded(at_seconds=self._clock.now().timestamp(), successful=True)
+    return Loaded(lambda: load_rules(*given), files=files)
 
-    def is_changed(self) -> bool:
-        """Whether the files differ from what was last loaded or tried."""
-        return self._fingerprint() != self._seen
 
-    def _fingerprint(self) -> str:
-        files = [f for p in self._paths for f in (sorted(p.glob("*.yaml")) if p.is_dir() else [p])]
-        digest = hashlib.sha256()
-        for file in files:
-            with contextlib.suppress(OSError):
-                digest.update(str(file).encode() + b"\0" + file.read_bytes())
-        return digest.hexdigest()
+def known_credentials(settings: Settings) -> Loaded[Credentials]:
+    """Who may come in, by the files that the settings name. Raises ConfigError with every problem."""
+    file, tokens = settings.web_credentials_file, settings.web_token_files
+    files = (*tokens, *([file] if file else []))
+    return Loaded(lambda: load_credentials(file, tokens), files=lambda: files)
 
 
 class Service:
@@ -114,18 +95,19 @@ class Service:
         cluster: Cluster,
         metrics: Metrics | None,
         alertmanager: Alertmanager | None = None,
-        table: RuleTable,
-        tokens: BearerTokens,
+        table: Loaded[RuleSet],
+        credentials: Loaded[Credentials],
     ) -> None:
         self._settings = settings
         self._telemetry = telemetry
         self._table = table
-        self._tokens = tokens
+        self.credentials = credentials
         self._cluster = cluster
         self._metrics = metrics
         self._log = structlog.get_logger("remediator.app")
         self._stopping = asyncio.Event()
         self._reload_asked = asyncio.Event()
+        self._reloading = asyncio.Lock()
         self.database = database
         api_server, prometheus = Faults("the API server", clock), Faults("Prometheus", clock)
         self.parts = Parts(
@@ -173,6 +155,7 @@ class Service:
 
     async def start(self) -> None:
         """Listen. The worker starts with `run`: what arrives before is stored and waits."""
+        self._tell_reload(successful=True)
         await self._server.start(self._settings.listen_host, self._settings.listen_port)
         self._log.info(
             "listening",
@@ -208,9 +191,18 @@ class Service:
             await self._server.stop()
 
     async def reload(self) -> None:
-        """Load rules and tokens again. Raises ConfigError; what was in force then stays."""
-        await asyncio.to_thread(self._table.reload)  # a large table takes a second of CPU
-        self._tokens.refresh()
+        """Load all files again. Raises ConfigError; what is wrong stays as it was, the others are in force: a token
+        that was taken away must not stay valid because of a mistake in a rule."""
+        problems = []
+        async with self._reloading:  # two at once could leave the older files in force
+            for loaded in (self.credentials, self._table):
+                try:
+                    await asyncio.to_thread(loaded.reload)  # a large table takes a second of CPU
+                except ConfigError as error:
+                    problems.append(str(error))
+        self._tell_reload(successful=not problems)
+        if problems:
+            raise ConfigError("\n".join(problems))
         self._log.info("reloaded", rules=len(self._table.current.rules), digest=self._table.current.digest[:12])
 
     def request_reload(self) -> None:
@@ -223,7 +215,8 @@ class Service:
         parts = [
             Part("store", True),
             Part("api-server", api_server, "" if api_server else f"cluster {self._cluster.name} does not answer"),
-            Part("rules", not self._table.problem, self._table.problem.splitlines()[0] if self._table.problem else ""),
+            _in_force("rules", self._table.problem),
+            _in_force("credentials", self.credentials.problem),
         ]
         try:
             await self.database.kill_switch()
@@ -245,6 +238,13 @@ class Service:
         notes = [Record("alert.quarantined", asdict(one)) for one in quarantined]
         await self.database.note(notes, at=self.parts.clock.now())
 
+    def _is_allowed(self, authorization: str | None) -> bool:
+        known, token = self.credentials.current, bearer(authorization)
+        return known.is_open or (token is not None and known.of_token(token) is not None)
+
+    def _tell_reload(self, *, successful: bool) -> None:
+        self._telemetry.reloaded(at_seconds=self.parts.clock.now().timestamp(), successful=successful)
+
     async def _traced(self, remediation: Remediation, work: Awaitable[None]) -> None:
         attributes = {"remediator.remediation": str(remediation.id), "remediator.alert": remediation.alert.name}
         with self._telemetry.span("remediate", attributes=attributes):
@@ -264,7 +264,7 @@ class Service:
         receiver = Receiver(
             self._admit,
             set_aside=self._set_aside,
-            is_allowed=self._tokens.is_allowed,
+            is_allowed=self._is_allowed,
             telemetry=self._telemetry,
             max_body_bytes=self._settings.max_body_bytes,
             stopping=self._stopping,
@@ -276,7 +276,7 @@ class Service:
             is_stopped=self._is_stopped,
             readiness=self.readiness,
             reload=self.reload,
-            is_allowed=self._tokens.is_allowed,
+            is_allowed=self._is_allowed,
             version=VERSION,
         )
         return build_application(
@@ -293,7 +293,7 @@ class Service:
                 self.database,
                 clock=self.parts.clock,
                 stop=self._stop,
-                is_allowed=self._tokens.is_allowed,
+                is_allowed=self._is_allowed,
                 paused=self._telemetry.paused,
                 wake=self._worker.wake,
             ),
@@ -310,17 +310,20 @@ class Service:
         )
 
     async def _watch_files(self) -> None:
-        """Reload when asked to, or when the files change: ConfigMap mounts swap links, so content is compared."""
+        """Reload when asked to, or when the files change."""
         while True:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._settings.reload_poll_seconds or None):
                     await self._reload_asked.wait()
-            if self._reload_asked.is_set() or await asyncio.to_thread(self._table.is_changed):
+            if self._reload_asked.is_set() or await asyncio.to_thread(self._is_changed):
                 self._reload_asked.clear()
                 try:
                     await self.reload()
                 except ConfigError as error:
-                    self._log.error("reload failed, the rules from before stay in force", problem=cut(str(error)))
+                    self._log.error("reload failed, what was in force stays", problem=cut(str(error)))
+
+    def _is_changed(self) -> bool:
+        return self._table.is_changed() or self.credentials.is_changed()
 
     async def _watch_rollouts(self) -> None:
         if self._settings.rollout_poll_seconds > 0:
@@ -351,8 +354,8 @@ async def open_service(settings: Settings, *, clock: Clock) -> AsyncIterator[Ser
     telemetry = Telemetry.create(version=VERSION, mode=settings.mode, span_exporter=exporter)
     async with contextlib.AsyncExitStack() as stack:
         stack.push_async_callback(asyncio.to_thread, telemetry.shutdown)
-        table = RuleTable(settings.rules or (shipped_rules(),), telemetry=telemetry, clock=clock)
-        tokens = BearerTokens(settings.web_token_files)
+        table = rule_table(settings.rules)
+        credentials = known_credentials(settings)
         cluster = await connect(
             name=settings.cluster_name,
             kubeconfig=settings.kubeconfig,
@@ -385,7 +388,11 @@ async def open_service(settings: Settings, *, clock: Clock) -> AsyncIterator[Ser
             metrics=metrics,
             alertmanager=alertmanager,
             table=table,
-            tokens=tokens,
+            credentials=credentials,
         )
         await service.start()
         yield service
+
+
+def _in_force(name: str, problem: str) -> Part:
+    return Part(name, not problem, problem.splitlines()[0] if problem else "")

@@ -19,7 +19,7 @@ from aiohttp import ClientSession
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from structlog.testing import capture_logs
 
-from remediator.app import RuleTable, Service
+from remediator.app import Service, known_credentials, rule_table
 from remediator.cli.incidents import show_incident
 from remediator.clock import rfc3339
 from remediator.disclosed import commitment
@@ -27,7 +27,6 @@ from remediator.errors import RemediatorError
 from remediator.kube.replies import error_of, read_status
 from remediator.model import TERMINAL, Json, Mode, Request, State
 from remediator.prometheus.replies import check
-from remediator.receive.tokens import BearerTokens
 from remediator.settings import Settings
 from remediator.store.database import open_database
 from remediator.telemetry import Telemetry
@@ -205,8 +204,8 @@ async def live_through(
             database=database,
             cluster=shop,
             metrics=metrics,
-            table=RuleTable(settings.rules, telemetry=telemetry, clock=clock),
-            tokens=BearerTokens(()),
+            table=rule_table(settings.rules),
+            credentials=known_credentials(settings),
         )
         await service.start()
         async with asyncio.TaskGroup() as group, ClientSession(f"http://127.0.0.1:{service.port}") as client:

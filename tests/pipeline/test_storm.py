@@ -14,10 +14,9 @@ from typing import Any
 
 from aiohttp import ClientSession
 
-from remediator.app import RuleTable, Service
+from remediator.app import Service, known_credentials, rule_table
 from remediator.clock import Clock, SystemClock, rfc3339
 from remediator.model import Mode, Request
-from remediator.receive.tokens import BearerTokens
 from remediator.settings import Settings
 from remediator.store.database import open_database
 from remediator.telemetry import Telemetry
@@ -90,8 +89,8 @@ async def test_a_storm_is_recommended_on_and_told_once(tmp_path: Path) -> None:
         database=database,
         cluster=town,
         metrics=TownMetrics(town, clock),
-        table=RuleTable(settings.rules, telemetry=telemetry, clock=clock),
-        tokens=BearerTokens(()),
+        table=rule_table(settings.rules),
+        credentials=known_credentials(settings),
     )
     await service.start()
     began = time.monotonic()

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from aiohttp import ClientSession
 
 from remediator.app import Service, open_service
 from remediator.clock import SystemClock
@@ -14,6 +15,8 @@ from remediator.errors import ConfigError
 from remediator.settings import Settings
 from remediator.simulate.apiserver import EmbeddedCluster
 from tests.cluster.waiting import wait_for_async
+from tests.unit.access.files import PAY, SHOP, entry, written
+from tests.unit.receive.bodies import body
 
 RULE = """\
 rules:
@@ -22,6 +25,10 @@ rules:
     severity: 1
     respond: [{{do: escalate}}]
 """
+
+
+SHOP_ENTRY = entry("shop", SHOP, namespaces="['.*']")
+PAY_ENTRY = entry("pay", PAY, namespaces="['.*']")
 
 
 @pytest.fixture
@@ -33,12 +40,14 @@ async def cluster() -> AsyncIterator[EmbeddedCluster]:
 @pytest.fixture
 async def service(cluster: EmbeddedCluster, tmp_path: Path) -> AsyncIterator[Service]:
     (tmp_path / "rules.yaml").write_text(RULE.format(name="one"), encoding="utf-8")
+    written(tmp_path, SHOP_ENTRY, PAY_ENTRY)
     settings = Settings.load(
         None,
         {
             "web_listen_address": "127.0.0.1:0",
             "storage_url": "sqlite:///:memory:",
             "rules": (tmp_path / "rules.yaml",),
+            "web_credentials_file": tmp_path / "credentials.yaml",
             "kube_server": cluster.url,
             "reload_poll_seconds": 0.05,
             "poll_seconds": 0.05,
@@ -68,6 +77,65 @@ async def test_a_reload_that_fails_leaves_the_table_and_says_so(service: Service
 async def test_changed_files_are_loaded_without_being_asked(service: Service, tmp_path: Path) -> None:
     (tmp_path / "rules.yaml").write_text(RULE.format(name="two"), encoding="utf-8")
     await wait_for_async(lambda: rules(service) == ["two"], timeout_seconds=5, what="the new table")
+
+
+async def posted(service: Service, token: str) -> int:
+    """The answer to a webhook with this token."""
+    headers = {"Content-Type": "application/json", "Authorization": f"Bearer {token}"}
+    async with (
+        ClientSession() as client,
+        client.post(f"http://127.0.0.1:{service.port}/api/v1/alerts", data=body(), headers=headers) as answer,
+    ):
+        return answer.status
+
+
+async def metric(service: Service, name: str) -> str:
+    async with ClientSession() as client, client.get(f"http://127.0.0.1:{service.port}/metrics") as answer:
+        lines = (await answer.text()).splitlines()
+    return next(line.rpartition(" ")[2] for line in lines if line.startswith(f"{name} "))
+
+
+async def not_ready(service: Service) -> list[str]:
+    return [part.name for part in await service.readiness() if part.is_required and not part.is_ready]
+
+
+async def test_a_credential_that_is_taken_away_is_refused_from_the_reload_on(service: Service, tmp_path: Path) -> None:
+    assert [await posted(service, token) for token in (SHOP, PAY, "x" * 20)] == [200, 200, 401]
+    written(tmp_path, SHOP_ENTRY)
+    await service.reload()
+    assert [await posted(service, token) for token in (SHOP, PAY)] == [200, 401]
+
+
+async def test_a_credentials_file_with_a_mistake_leaves_the_old_one_and_says_so(
+    service: Service, tmp_path: Path
+) -> None:
+    written(tmp_path, SHOP_ENTRY, "  - {name: pay}\n")
+    with pytest.raises(ConfigError, match=r"credentials.yaml:3:5: "):
+        await service.reload()
+    assert [await posted(service, token) for token in (SHOP, PAY)] == [200, 200]
+    assert await not_ready(service) == ["credentials"]
+    assert await metric(service, "remediator_config_last_reload_successful") == "0.0"
+    written(tmp_path, SHOP_ENTRY)
+    await service.reload()
+    assert await not_ready(service) == []
+    assert await metric(service, "remediator_config_last_reload_successful") == "1.0"
+
+
+async def test_a_mistake_in_a_rule_keeps_no_credential_valid(service: Service, tmp_path: Path) -> None:
+    """What was taken away must be gone, whatever else is wrong."""
+    (tmp_path / "rules.yaml").write_text("rules: [{name: two}]", encoding="utf-8")
+    written(tmp_path, SHOP_ENTRY)
+    with pytest.raises(ConfigError, match=r"rules.yaml:1:"):
+        await service.reload()
+    assert await posted(service, PAY) == 401
+    assert await not_ready(service) == ["rules"]
+
+
+async def test_changed_credentials_are_loaded_without_being_asked(service: Service, tmp_path: Path) -> None:
+    written(tmp_path, PAY_ENTRY)
+    await wait_for_async(
+        lambda: not service.credentials.current.of_token(SHOP.encode()), timeout_seconds=5, what="the new credentials"
+    )
 
 
 async def test_readiness_names_the_part_that_is_missing(service: Service, cluster: EmbeddedCluster) -> None:
