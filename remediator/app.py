@@ -9,17 +9,17 @@ import asyncio
 import contextlib
 import os
 import socket
-from collections.abc import AsyncIterator, Awaitable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Sequence
 from dataclasses import asdict
 from datetime import timedelta
 from importlib.metadata import version
-from pathlib import Path
 
 import structlog
 from aiohttp import web
 
-from remediator.access.authenticate import bearer
-from remediator.access.credentials import Credentials, load_credentials
+from remediator.access.authenticate import Authenticator
+from remediator.access.loading import Access, AccessFiles, known_access
+from remediator.access.passwords import Passwords
 from remediator.alertmanager.base import Alertmanager
 from remediator.alertmanager.client import AlertmanagerApi
 from remediator.api.answers import Part
@@ -43,9 +43,8 @@ from remediator.prometheus.base import Metrics
 from remediator.prometheus.client import PrometheusMetrics
 from remediator.receive.base import Quarantined
 from remediator.receive.server import Receiver
-from remediator.rules.load import load_rules
 from remediator.rules.schema import RuleSet
-from remediator.rules.shipped import shipped_rules
+from remediator.rules.table import rule_table
 from remediator.settings import Settings
 from remediator.sinks.base import Sink
 from remediator.sinks.kubernetes_event import KubernetesEventSink
@@ -61,25 +60,9 @@ from remediator.worker import Pace, Publisher, Worker
 PASS_SHARE = 0.75
 """Share of the lease that one pass over a remediation may take; the rest is for the last commit and for clocks."""
 
+FOR_ANYONE = "no credential is asked for: whoever reaches the port can cause an action, approve it and pause"
+
 VERSION = version("remediator")
-
-
-def rule_table(paths: Sequence[Path]) -> Loaded[RuleSet]:
-    """The rules of these files and folders; without any, the shipped ones. Raises ConfigError with every problem."""
-    given = tuple(paths) or (shipped_rules(),)
-
-    def files() -> Iterator[Path]:
-        for path in given:
-            yield from sorted(path.glob("*.yaml")) if path.is_dir() else [path]
-
-    return Loaded(lambda: load_rules(*given), files=files)
-
-
-def known_credentials(settings: Settings) -> Loaded[Credentials]:
-    """Who may come in, by the files that the settings name. Raises ConfigError with every problem."""
-    file, tokens = settings.web_credentials_file, settings.web_token_files
-    files = (*tokens, *([file] if file else []))
-    return Loaded(lambda: load_credentials(file, tokens), files=lambda: files)
 
 
 class Service:
@@ -96,12 +79,14 @@ class Service:
         metrics: Metrics | None,
         alertmanager: Alertmanager | None = None,
         table: Loaded[RuleSet],
-        credentials: Loaded[Credentials],
+        access: Loaded[Access],
     ) -> None:
         self._settings = settings
         self._telemetry = telemetry
         self._table = table
-        self.credentials = credentials
+        self.access = access
+        self._passwords = Passwords()
+        self._authenticator = Authenticator(lambda: access.current, self._passwords)
         self._cluster = cluster
         self._metrics = metrics
         self._log = structlog.get_logger("remediator.app")
@@ -147,7 +132,9 @@ class Service:
             pace=watch.Pace(settings.rollout_poll_seconds),
             count=telemetry.rollouts,
         )
-        self._server = HttpServer(self._application(), grace_seconds=settings.grace_seconds)
+        self._server = HttpServer(
+            self._application(), grace_seconds=settings.grace_seconds, tls=access.current.web.tls
+        )
 
     @property
     def port(self) -> int:
@@ -166,6 +153,10 @@ class Service:
         )
         if self._settings.mode is Mode.ACTIVE and not self._settings.alertmanager_urls:
             self._log.warning("silences that come after a delivery are not seen", missing="alertmanager_urls")
+        if self._is_for_anyone:
+            self._log.warning(FOR_ANYONE, missing="web_credentials_file, web_token_files or web_config_file")
+        if self.access.current.web.asks_http2:
+            self._log.info("http2 is not served, HTTP/1.1 is", file=str(self._settings.web_config_file))
 
     def stop(self) -> None:
         """Begin to stop: no more alerts are accepted, nothing more is claimed."""
@@ -189,17 +180,19 @@ class Service:
                 publisher.stop()
             await asyncio.wait(publishers)
             await self._server.stop()
+            self._passwords.close()
 
     async def reload(self) -> None:
         """Load all files again. Raises ConfigError; what is wrong stays as it was, the others are in force: a token
         that was taken away must not stay valid because of a mistake in a rule."""
         problems = []
         async with self._reloading:  # two at once could leave the older files in force
-            for loaded in (self.credentials, self._table):
+            for loaded in (self.access, self._table):
                 try:
                     await asyncio.to_thread(loaded.reload)  # a large table takes a second of CPU
                 except ConfigError as error:
                     problems.append(str(error))
+            self._server.renew(self.access.current.web.tls)
         self._tell_reload(successful=not problems)
         if problems:
             raise ConfigError("\n".join(problems))
@@ -216,7 +209,7 @@ class Service:
             Part("store", True),
             Part("api-server", api_server, "" if api_server else f"cluster {self._cluster.name} does not answer"),
             _in_force("rules", self._table.problem),
-            _in_force("credentials", self.credentials.problem),
+            self._credentials_part(),
         ]
         try:
             await self.database.kill_switch()
@@ -238,9 +231,17 @@ class Service:
         notes = [Record("alert.quarantined", asdict(one)) for one in quarantined]
         await self.database.note(notes, at=self.parts.clock.now())
 
-    def _is_allowed(self, authorization: str | None) -> bool:
-        known, token = self.credentials.current, bearer(authorization)
-        return known.is_open or (token is not None and known.of_token(token) is not None)
+    def _credentials_part(self) -> Part:
+        part = _in_force("credentials", self.access.problem)
+        if part.is_ready and self._is_for_anyone:
+            return Part("credentials", False, FOR_ANYONE, is_required=False)
+        return part
+
+    @property
+    def _is_for_anyone(self) -> bool:
+        """Whether something may be done to the cluster for whoever reaches the port."""
+        acts = self._settings.mode in (Mode.APPROVE, Mode.ACTIVE)
+        return acts and self.access.current.credentials.is_open
 
     def _tell_reload(self, *, successful: bool) -> None:
         self._telemetry.reloaded(at_seconds=self.parts.clock.now().timestamp(), successful=successful)
@@ -264,7 +265,6 @@ class Service:
         receiver = Receiver(
             self._admit,
             set_aside=self._set_aside,
-            is_allowed=self._is_allowed,
             telemetry=self._telemetry,
             max_body_bytes=self._settings.max_body_bytes,
             stopping=self._stopping,
@@ -276,7 +276,6 @@ class Service:
             is_stopped=self._is_stopped,
             readiness=self.readiness,
             reload=self.reload,
-            is_allowed=self._is_allowed,
             version=VERSION,
         )
         return build_application(
@@ -293,8 +292,7 @@ class Service:
                 self.database,
                 clock=self.parts.clock,
                 stop=self._stop,
-                is_allowed=self._is_allowed,
-                paused=self._telemetry.paused,
+                    paused=self._telemetry.paused,
                 wake=self._worker.wake,
             ),
             incidents=IncidentRoutes(self.database),
@@ -304,6 +302,7 @@ class Service:
                 clock=self.parts.clock,
                 problem=lambda: self._watcher.problem,
             ),
+            authenticator=self._authenticator,
             telemetry=self._telemetry,
             max_body_bytes=self._settings.max_body_bytes,
             version=VERSION,
@@ -323,7 +322,7 @@ class Service:
                     self._log.error("reload failed, what was in force stays", problem=cut(str(error)))
 
     def _is_changed(self) -> bool:
-        return self._table.is_changed() or self.credentials.is_changed()
+        return self._table.is_changed() or self.access.is_changed()
 
     async def _watch_rollouts(self) -> None:
         if self._settings.rollout_poll_seconds > 0:
@@ -355,7 +354,9 @@ async def open_service(settings: Settings, *, clock: Clock) -> AsyncIterator[Ser
     async with contextlib.AsyncExitStack() as stack:
         stack.push_async_callback(asyncio.to_thread, telemetry.shutdown)
         table = rule_table(settings.rules)
-        credentials = known_credentials(settings)
+        access = known_access(
+            AccessFiles(settings.web_credentials_file, settings.web_token_files, settings.web_config_file)
+        )
         cluster = await connect(
             name=settings.cluster_name,
             kubeconfig=settings.kubeconfig,
@@ -388,7 +389,7 @@ async def open_service(settings: Settings, *, clock: Clock) -> AsyncIterator[Ser
             metrics=metrics,
             alertmanager=alertmanager,
             table=table,
-            credentials=credentials,
+            access=access,
         )
         await service.start()
         yield service

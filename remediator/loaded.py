@@ -20,19 +20,20 @@ T = TypeVar("T")
 class Loaded(Generic[T]):
     """`current` is in force; `problem` is why what the files say now is not, empty: it is."""
 
-    def __init__(self, load: Callable[[], T], *, files: Callable[[], Iterable[Path]]) -> None:
-        """`files` are those that `load` reads, also while they cannot be used. Raises what `load` raises."""
+    def __init__(self, load: Callable[[T | None], T], *, files: Callable[[], Iterable[Path]]) -> None:
+        """`load` is given what is in force, None at first; `files` are those that it reads, also while they cannot be
+        used. Raises what `load` raises."""
         self._load = load
         self._files = files
         self.problem = ""
         self._seen = self._fingerprint()
-        self.current: T = load()
+        self.current: T = load(None)
 
     def reload(self) -> None:
         """Raises ConfigError; then what was in force stays."""
         self._seen = self._fingerprint()
         try:
-            self.current, self.problem = self._load(), ""
+            self.current, self.problem = self._load(self.current), ""
         except ConfigError as error:
             self.problem = str(error)
             raise

@@ -44,6 +44,11 @@ class Settings(BaseSettings):
         ":9095", description="Where HTTP is served, as host:port. An empty host means all addresses."
     )
     web_enable_lifecycle: bool = Field(False, description="Whether POST /-/reload is answered. SIGHUP always reloads.")
+    web_config_file: Path | None = Field(
+        None,
+        description="Web configuration file in the Prometheus format: TLS, client certificates, users with passwords, "
+        "headers. None: plain HTTP.",
+    )
     web_credentials_file: Path | None = Field(
         None,
         description="File of credentials: what each may, and for which receivers, namespaces and rules.",

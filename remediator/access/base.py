@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from aiohttp import web
+
 from remediator.authority import UNLIMITED, Authority
 
 
@@ -66,6 +68,9 @@ class Principal:
             return self.name
         return f"{said} (credential {self.credential.name})" if self.credential.name else said
 
+
+PRINCIPAL = web.RequestKey("principal", Principal)
+"""Under this key a request carries who sent it, once it is let in."""
 
 ANYONE = Principal("", Proof.NONE, Credential(""))
 """Where nothing is configured everyone may everything, as on a laptop."""

@@ -19,6 +19,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from remediator.access.base import EVERYTHING, Credential, May
 from remediator.access.document import Written, read_document, refuse_if_wrong
+from remediator.access.tls import ClientAuth
 from remediator.authority import UNLIMITED, Authority, Names
 from remediator.errors import ConfigError
 from remediator.rules.automaton import compile_pattern
@@ -143,23 +144,28 @@ class Credentials:
 
 
 def load_credentials(
-    file: Path | None, token_files: Sequence[Path], *, users: Collection[str] = (), verifies_clients: bool = False
+    file: Path | None,
+    token_files: Sequence[Path],
+    *,
+    users: Collection[str] = (),
+    client_auth: ClientAuth = ClientAuth.NONE,
 ) -> Credentials:
     """Who is known by these files. Raises ConfigError with every mistake and its place.
 
-    `users` are those of the web configuration file. Without a credentials file each of them, and each client with a
-    verified certificate where `verifies_clients`, has full authority, as with Prometheus; with one, what it says.
+    `users` and `client_auth` are those of the web configuration file. Without a credentials file each user, and each
+    client where all must have a certificate and nothing else is asked for, has full authority, as with Prometheus; with
+    one, what it says.
     """
     plain = list(_plain_tokens(token_files))
     if file is None:
         everyone = {user: Credential(USER + user) for user in users}
         known = [*(one for _, one in plain), *everyone.values()]
-        any_client = verifies_clients and not known
+        any_client = client_auth is ClientAuth.REQUIRED and not known
         return Credentials({one.name: one for one in known}, plain, everyone, any_client=any_client)
     source, document = read_document(file, CredentialsDocument)
     rows = document.credentials
     _refuse_twins(source, rows, plain)
-    _refuse_strangers(source, rows, users, verifies_clients)
+    _refuse_strangers(source, rows, users, client_auth)
     refuse_if_wrong(source)
     known = [row.value() for row in rows]
     tokens = [(digest, one) for row, one in zip(rows, known, strict=True) for digest in row.token_sha256]
@@ -196,14 +202,14 @@ def _refuse_twins(source: Source, rows: Sequence[CredentialRow], plain: Sequence
 
 
 def _refuse_strangers(
-    source: Source, rows: Sequence[CredentialRow], users: Collection[str], verifies_clients: bool
+    source: Source, rows: Sequence[CredentialRow], users: Collection[str], client_auth: ClientAuth
 ) -> None:
     """What nobody could ever prove is a mistake."""
     for number, row in enumerate(rows):
         if row.basic_auth_user is not None and row.basic_auth_user not in users:
             spot = source.spot(("credentials", number, "basic_auth_user"))
             source.complain(spot, "no such user under basic_auth_users of the web configuration file")
-        if row.client_name is not None and not verifies_clients:
+        if row.client_name is not None and client_auth is ClientAuth.NONE:
             spot = source.spot(("credentials", number, "client_name"))
             source.complain(spot, "the web configuration file verifies no client certificates (client_auth_type)")
 

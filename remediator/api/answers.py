@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Self
 
-from aiohttp import hdrs, web
+from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field
 
 from remediator.disclosed import disclosed_plan
@@ -149,9 +149,3 @@ def answer(value: BaseModel | Mapping[str, Any], *, status: int = 200) -> web.Re
 
 def problem(status: int, error: str) -> web.Response:
     return answer(Problem(error=cut(error, max_length=2000)), status=status)
-
-
-def unauthorized() -> web.Response:
-    refusal = problem(401, "unauthorized")
-    refusal.headers[hdrs.WWW_AUTHENTICATE] = 'Bearer realm="remediator"'
-    return refusal

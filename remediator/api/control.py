@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Annotated, Self, TypeVar
 
 import structlog
-from aiohttp import hdrs, web
+from aiohttp import web
 from pydantic import (
     AfterValidator,
     AwareDatetime,
@@ -24,7 +24,9 @@ from pydantic import (
     model_validator,
 )
 
-from remediator.api.answers import Answer, answer, problem, unauthorized
+from remediator.access.base import Principal
+from remediator.api.answers import Answer, answer, problem
+from remediator.api.entrance import principal_of
 from remediator.clock import Clock
 from remediator.guards.stop import Stop
 from remediator.model import Json, RemediationId
@@ -52,10 +54,12 @@ class _Request(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
     comment: Comment = Field(description="Why. Required.")
-    by: By = Field(description="Who.")
+    by: By = Field(default="", description="Who. Not heeded where the credential is a person's own; else required.")
 
 
 T = TypeVar("T", bound=_Request)
+Concerns = tuple[tuple[str, ...], str]
+"""Namespaces and rule that something is about; none and empty: all of them."""
 
 
 class PauseRequest(_Request):
@@ -94,12 +98,24 @@ class PauseRequest(_Request):
         named = ((PauseOf.RULE, self.rule), (PauseOf.NAMESPACE, self.namespace), (PauseOf.TARGET, self.target))
         return next(((what, subject) for what, subject in named if subject is not None), None)
 
+    @property
+    def concerns(self) -> Concerns:
+        if self.namespace is not None or self.target is not None:
+            return ((self.namespace or str(self.target).partition("/")[0],), "")
+        return ((), self.rule or "")
+
 
 class ResetRequest(_Request):
     """Let the counting of what did not help begin anew: a circuit breaker's, or a target's attempts."""
 
     what: Forgiven = Field(strict=False, description="rule, cluster or target.")
     subject: Subject = Field(description="Name of the rule or cluster, or the target: cluster/namespace/Kind/name.")
+
+    @property
+    def concerns(self) -> Concerns:
+        if self.what is Forgiven.TARGET:
+            return (tuple(self.subject.split("/")[1:2]), "")
+        return ((), self.subject if self.what is Forgiven.RULE else "")
 
 
 class ApprovalRequest(_Request):
@@ -219,7 +235,6 @@ class ControlRoutes:
         *,
         clock: Clock,
         stop: Callable[[], Awaitable[Stop | None]],
-        is_allowed: Callable[[str | None], bool],
         paused: Callable[[bool], None],
         wake: Callable[[], None],
     ) -> None:
@@ -227,7 +242,6 @@ class ControlRoutes:
         self._reader = reader
         self._clock = clock
         self._stop = stop
-        self._is_allowed = is_allowed
         self._paused = paused
         self._wake = wake
 
@@ -301,9 +315,9 @@ class ControlRoutes:
         wanted = await self._read(request, ApprovalRequest)
         if isinstance(wanted, web.Response):
             return wanted
-        if not re.fullmatch(r"(R-)?[0-9]{1,15}", text := request.match_info["id"]):
-            return problem(400, f"{text!r} is no remediation: expected a number or R-<number>")
-        number, now = RemediationId(int(text.removeprefix("R-"))), self._clock.now()
+        number, now = _number(request), self._clock.now()
+        if number is None:
+            return problem(400, f"{request.match_info['id']!r} is no remediation: expected a number or R-<number>")
         said = Approval(number, wanted.plan_hash, is_granted, wanted.by, wanted.comment, now)
         try:
             await self._store.answer(said)
@@ -315,15 +329,35 @@ class ControlRoutes:
         return answer(ApprovalDone(ref=f"R-{number}", granted=is_granted, by=said.by, comment=said.comment, at=now))
 
     async def _read(self, request: web.Request, model: type[T]) -> T | web.Response:
-        if not self._is_allowed(request.headers.get(hdrs.AUTHORIZATION)):
-            return unauthorized()
+        """What is wanted, signed with who wants it; or why that is not done."""
         if request.content_type != "application/json":
             return problem(415, "Content-Type must be application/json")
         try:
-            return model.model_validate_json(await request.read())
+            wanted = model.model_validate_json(await request.read())
         except ValidationError as error:
             first = error.errors(include_url=False, include_input=False, include_context=False)[0]
             return problem(400, ": ".join([*(str(part) for part in first["loc"]), first["msg"]]))
+        principal = principal_of(request)
+        if not wanted.by and not principal.is_personal:
+            return problem(400, "by: Field required")
+        if outside := await self._outside(principal, wanted, request):
+            return problem(403, f"credential {principal.credential.name} may not speak of {outside}")
+        return wanted.model_copy(update={"by": principal.signs(wanted.by)})
+
+    async def _outside(self, principal: Principal, wanted: _Request, request: web.Request) -> str:
+        """What of the request lies outside of what the credential may speak of; empty: nothing does."""
+        authority = principal.credential.authority
+        if not authority.is_limited:
+            return ""
+        match wanted:
+            case PauseRequest():
+                return authority.outside(*wanted.concerns)
+            case ResetRequest():
+                return authority.outside(*wanted.concerns)
+            case _:
+                number = _number(request)
+                asked = next((one for one in await self._store.awaiting() if one.remediation == number), None)
+                return "" if asked is None else authority.outside(_namespaces_of(asked), asked.rule)
 
     async def _pause(self) -> web.Response:
         now = self._clock.now()
@@ -341,3 +375,15 @@ class ControlRoutes:
     async def _entries(self, now: datetime) -> Sequence[PauseEntry]:
         set_now = await self._store.pauses()
         return [PauseEntry.model_validate(one) for one in set_now if one.until is None or one.until > now]
+
+
+def _number(request: web.Request) -> RemediationId | None:
+    text = request.match_info["id"]
+    return RemediationId(int(text.removeprefix("R-"))) if re.fullmatch(r"(R-)?[0-9]{1,15}", text) else None
+
+
+def _namespaces_of(asked: Awaiting) -> frozenset[str]:
+    """The target's, and those of everything else that its requests would touch."""
+    paths = [str(request.get("path", "")) for request in asked.request.get("requests") or ()]
+    others = {found[1] for path in paths if (found := re.search(r"/namespaces/([^/]+)/", path))}
+    return frozenset({asked.target.partition("/")[0], *others})

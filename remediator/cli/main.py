@@ -45,6 +45,9 @@ def serve(
     mode: Annotated[str | None, typer.Option("--mode", help="Most that any rule may do: off, silent, active.")] = None,
     listen: Annotated[str | None, typer.Option("--web.listen-address", help="host:port to serve HTTP on.")] = None,
     lifecycle: Annotated[bool | None, typer.Option("--web.enable-lifecycle", help="Answer POST /-/reload.")] = None,
+    web_config: Annotated[
+        Path | None, typer.Option("--web.config.file", help="TLS and passwords, in the Prometheus format (YAML).")
+    ] = None,
     credentials: Annotated[
         Path | None, typer.Option("--web.credentials-file", help="File of credentials and their limits (YAML).")
     ] = None,
@@ -73,6 +76,7 @@ def serve(
         "mode": mode,
         "web_listen_address": listen,
         "web_enable_lifecycle": lifecycle,
+        "web_config_file": web_config,
         "web_credentials_file": credentials,
         "web_token_files": tuple(tokens) if tokens else None,
         "storage_url": storage,

@@ -1,8 +1,9 @@
-"""The webhook over HTTP: `POST /api/v1/alerts`. Authenticate, parse, admit, answer; nothing else in the request.
+"""The webhook over HTTP: `POST /api/v1/alerts`. Parse, admit, answer; nothing else in the request.
 
-The face of step 1. `app.py` builds the `Receiver`; its routes are served by the application of `api/`. The status
-codes are chosen by what Alertmanager does with them: 5xx is retried within the flush, everything else is not, and a
-redirect loses the alert (prometheus/alertmanager `notify/util.go` `Retrier`).
+The face of step 1. `app.py` builds the `Receiver`; its routes are served by the application of `api/`, which has let
+the sender in (`api/entrance.py`). The status codes are chosen by what Alertmanager does with them: 5xx is retried
+within the flush, everything else is not, and a redirect loses the alert (prometheus/alertmanager `notify/util.go`
+`Retrier`).
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 import structlog
 from aiohttp import hdrs, web
@@ -43,14 +44,12 @@ class Receiver:
         admit: Admit,
         *,
         set_aside: SetAside,
-        is_allowed: Callable[[str | None], bool],
         telemetry: Telemetry,
         max_body_bytes: int,
         stopping: asyncio.Event,
     ) -> None:
         self._admit = admit
         self._set_aside = set_aside
-        self._is_allowed = is_allowed
         self._telemetry = telemetry
         self._max_body_bytes = max_body_bytes
         self._stopping = stopping
@@ -115,8 +114,6 @@ class Receiver:
 
     def _refused(self, request: web.Request) -> web.Response | None:
         """The answer to a request that its headers already rule out."""
-        if not self._is_allowed(request.headers.get(hdrs.AUTHORIZATION)):
-            return _problem(401, "unauthorized", headers={hdrs.WWW_AUTHENTICATE: 'Bearer realm="remediator"'})
         if request.headers.get(hdrs.CONTENT_TYPE) != JSON and request.content_type != JSON:
             # A web page can post anything else across origins without asking first.
             return _problem(415, "Content-Type must be application/json")
@@ -148,13 +145,9 @@ class Receiver:
             _log.error("alert quarantined", place=item.place, problem=item.problem, element=item.element)
 
 
-def _json(status: int, value: object, *, headers: Mapping[str, str] | None = None) -> web.Response:
-    body = json.dumps(value).encode("ascii")
-    return web.Response(body=body, status=status, headers={hdrs.CONTENT_TYPE: JSON, **(headers or {})})
+def _json(status: int, value: object) -> web.Response:
+    return web.Response(body=json.dumps(value).encode("ascii"), status=status, headers={hdrs.CONTENT_TYPE: JSON})
 
 
-def _problem(
-    status: int, error: str, *, place: str | None = None, headers: Mapping[str, str] | None = None
-) -> web.Response:
-    body = {"error": cut(error)} | ({"place": place} if place is not None else {})
-    return _json(status, body, headers=headers)
+def _problem(status: int, error: str, *, place: str | None = None) -> web.Response:
+    return _json(status, {"error": cut(error)} | ({"place": place} if place is not None else {}))

@@ -22,8 +22,13 @@ from pathlib import Path
 
 from aiohttp import web
 
+from remediator.access.authenticate import Authenticator
+from remediator.access.loading import Access
+from remediator.access.passwords import Passwords
 from remediator.api.answers import Part
 from remediator.api.application import build_application
+from remediator.api.budgets import BudgetRoutes
+from remediator.api.control import ControlRoutes
 from remediator.api.deployments import DeploymentRoutes
 from remediator.api.operating import OperatingRoutes
 from remediator.api.reading import IncidentRoutes
@@ -114,27 +119,36 @@ async def serve_real(database_file: str, *, with_worker: bool) -> None:
     receiver = Receiver(
         admitted,
         set_aside=aside,
-        is_allowed=lambda _: True,
         telemetry=telemetry,
         max_body_bytes=settings.max_body_bytes,
         stopping=asyncio.Event(),
     )
+    async def stopped() -> None:
+        return None
+
+    async def is_stopped() -> bool:
+        return False
+
     operating = OperatingRoutes(
-        store,
         store,
         settings=settings,
         telemetry=telemetry,
-        clock=clock,
+        is_stopped=is_stopped,
         readiness=ready,
         reload=nothing,
-        is_allowed=lambda _: True,
         version="bench",
     )
+    access, passwords = Access(), Passwords()
     application = build_application(
         receiver.routes(),
         operating=operating,
+        control=ControlRoutes(
+            store, store, clock=clock, stop=stopped, paused=telemetry.paused, wake=worker.wake
+        ),
+        budgets=BudgetRoutes(store, cluster="bench", rules=lambda: rules, clock=clock),
         incidents=IncidentRoutes(store),
-        deployments=DeploymentRoutes(store.rollouts, metrics=None, clock=clock, problem=lambda: None),
+        deployments=DeploymentRoutes(store.rollouts, metrics=None, clock=clock, problem=lambda: ""),
+        authenticator=Authenticator(lambda: access, passwords),
         telemetry=telemetry,
         max_body_bytes=settings.max_body_bytes,
         version="bench",

@@ -19,7 +19,8 @@ from aiohttp import ClientSession
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from structlog.testing import capture_logs
 
-from remediator.app import Service, known_credentials, rule_table
+from remediator.access.loading import AccessFiles, known_access
+from remediator.app import Service
 from remediator.cli.incidents import show_incident
 from remediator.clock import rfc3339
 from remediator.disclosed import commitment
@@ -27,6 +28,7 @@ from remediator.errors import RemediatorError
 from remediator.kube.replies import error_of, read_status
 from remediator.model import TERMINAL, Json, Mode, Request, State
 from remediator.prometheus.replies import check
+from remediator.rules.table import rule_table
 from remediator.settings import Settings
 from remediator.store.database import open_database
 from remediator.telemetry import Telemetry
@@ -205,7 +207,7 @@ async def live_through(
             cluster=shop,
             metrics=metrics,
             table=rule_table(settings.rules),
-            credentials=known_credentials(settings),
+            access=known_access(AccessFiles()),
         )
         await service.start()
         async with asyncio.TaskGroup() as group, ClientSession(f"http://127.0.0.1:{service.port}") as client:

@@ -14,9 +14,11 @@ from typing import Any
 
 from aiohttp import ClientSession
 
-from remediator.app import Service, known_credentials, rule_table
+from remediator.access.loading import AccessFiles, known_access
+from remediator.app import Service
 from remediator.clock import Clock, SystemClock, rfc3339
 from remediator.model import Mode, Request
+from remediator.rules.table import rule_table
 from remediator.settings import Settings
 from remediator.store.database import open_database
 from remediator.telemetry import Telemetry
@@ -90,7 +92,7 @@ async def test_a_storm_is_recommended_on_and_told_once(tmp_path: Path) -> None:
         cluster=town,
         metrics=TownMetrics(town, clock),
         table=rule_table(settings.rules),
-        credentials=known_credentials(settings),
+        access=known_access(AccessFiles()),
     )
     await service.start()
     began = time.monotonic()

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 from aiohttp import ClientSession
+from structlog.testing import capture_logs
 
 from remediator.app import Service, open_service
 from remediator.clock import SystemClock
@@ -134,8 +137,48 @@ async def test_a_mistake_in_a_rule_keeps_no_credential_valid(service: Service, t
 async def test_changed_credentials_are_loaded_without_being_asked(service: Service, tmp_path: Path) -> None:
     written(tmp_path, PAY_ENTRY)
     await wait_for_async(
-        lambda: not service.credentials.current.of_token(SHOP.encode()), timeout_seconds=5, what="the new credentials"
+        lambda: not service.access.current.credentials.of_token(SHOP.encode()),
+        timeout_seconds=5,
+        what="the new credentials",
     )
+
+
+@pytest.mark.parametrize(
+    ("mode", "has_credentials", "is_told"),
+    [("silent", False, False), ("approve", False, True), ("active", False, True), ("active", True, False)],
+)
+async def test_a_service_that_acts_for_anyone_says_so(
+    cluster: EmbeddedCluster, tmp_path: Path, mode: str, has_credentials: bool, is_told: bool
+) -> None:
+    """It serves all the same: on a laptop there is nobody else."""
+    given = {"web_credentials_file": written(tmp_path, SHOP_ENTRY)} if has_credentials else {}
+    settings = Settings.load(
+        None,
+        {
+            "web_listen_address": "127.0.0.1:0",
+            "storage_url": "sqlite:///:memory:",
+            "kube_server": cluster.url,
+            "mode": mode,
+            **given,
+        },
+    )
+    with capture_logs() as log:
+        async with open_service(settings, clock=SystemClock()) as opened, asyncio.TaskGroup() as group:
+            running = group.create_task(opened.run())
+            [part] = [part for part in await opened.readiness() if part.name == "credentials"]
+            opened.stop()
+            await running
+    assert (not part.is_ready, "whoever reaches the port" in part.detail) == (is_told, is_told)
+    assert not (is_told and part.is_required)
+    assert any("whoever reaches the port" in line["event"] for line in log) is is_told
+
+
+def test_a_bad_file_stops_the_start_with_its_place(tmp_path: Path) -> None:
+    (tmp_path / "bad.yaml").write_text("credentails: []\n", encoding="utf-8")
+    command = [sys.executable, "-m", "remediator", "serve", "--web.credentials-file", str(tmp_path / "bad.yaml")]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 1
+    assert f"{tmp_path / 'bad.yaml'}:1:1: error: unknown field 'credentails'" in done.stderr
 
 
 async def test_readiness_names_the_part_that_is_missing(service: Service, cluster: EmbeddedCluster) -> None:

@@ -11,6 +11,7 @@ import pytest
 from remediator.access.authenticate import bearer
 from remediator.access.base import EVERYTHING, May
 from remediator.access.credentials import Credentials, load_credentials
+from remediator.access.tls import ClientAuth
 from remediator.authority import UNLIMITED
 from remediator.errors import ConfigError
 from tests.unit.access.files import OPS, PAY, SHOP, digest, entry, token_file, written
@@ -19,11 +20,13 @@ OLD, NEW = "old-token-0123456789", "new-token-ü-0123456789"
 ALL = "['.*']"
 
 
-def known(file: Path | None, *token_files: Path, users: Sequence[str] = (), verifies: bool = False) -> Credentials:
-    return load_credentials(file, token_files, users=users, verifies_clients=verifies)
+def known(
+    file: Path | None, *token_files: Path, users: Sequence[str] = (), clients: ClientAuth = ClientAuth.NONE
+) -> Credentials:
+    return load_credentials(file, token_files, users=users, client_auth=clients)
 
 
-def name_of(credentials: Credentials, header: str | None) -> str | None:
+def name_of(credentials: Credentials, header: str) -> str | None:
     token = bearer(header)
     found = None if token is None else credentials.of_token(token)
     return None if found is None else found.name
@@ -55,7 +58,6 @@ def test_token_files_of_one_name_have_their_paths(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "header",
     [
-        None,
         "",
         "Bearer",
         "Bearer ",
@@ -67,11 +69,11 @@ def test_token_files_of_one_name_have_their_paths(tmp_path: Path) -> None:
         "Bearer ü",
     ],
 )
-def test_anything_else_is_nobody(tmp_path: Path, header: str | None) -> None:
+def test_anything_else_is_nobody(tmp_path: Path, header: str) -> None:
     assert name_of(known(None, token_file(tmp_path, "a", OLD)), header) is None
 
 
-def test_a_header_that_is_no_text_at_all_is_nobody(tmp_path: Path) -> None:
+def test_a_header_that_is_no_text_at_all_is_nobody() -> None:
     assert bearer("Bearer \ud800") is None
 
 
@@ -133,9 +135,10 @@ def test_without_a_file_users_and_clients_have_full_authority(tmp_path: Path) ->
     """As with Prometheus; a certificate alone only where nothing else is asked for."""
     assert known(None, users=["ada"]).users["ada"].may == EVERYTHING
     assert known(None, users=["ada"]).authority_of("user:ada") == UNLIMITED
-    assert known(None, verifies=True).any_client
-    assert known(None, verifies=True).authority_of("client:am.shop.svc") == UNLIMITED
-    assert not known(None, users=["ada"], verifies=True).any_client
+    assert known(None, clients=ClientAuth.REQUIRED).any_client
+    assert known(None, clients=ClientAuth.REQUIRED).authority_of("client:am.shop.svc") == UNLIMITED
+    assert not known(None, users=["ada"], clients=ClientAuth.REQUIRED).any_client
+    assert known(None, clients=ClientAuth.OPTIONAL).is_open, "who shows none is let in"
 
 
 def test_with_a_file_users_and_clients_may_what_it_says(tmp_path: Path) -> None:
@@ -144,7 +147,7 @@ def test_with_a_file_users_and_clients_may_what_it_says(tmp_path: Path) -> None:
         entry("ada", basic_auth_user="ada", may="[operate]"),
         entry("am", client_name="am.shop.svc", namespaces="[shop]"),
     )
-    found = known(file, users=["ada", "bob"], verifies=True)
+    found = known(file, users=["ada", "bob"], clients=ClientAuth.OPTIONAL)
     assert found.users["ada"].may == {May.OPERATE}
     assert found.users["bob"].may == frozenset(), "somebody, who may nothing"
     assert found.clients["am.shop.svc"].name == "am"
