@@ -30,6 +30,7 @@ from remediator.api.deployments import DeploymentRoutes
 from remediator.api.operating import OperatingRoutes
 from remediator.api.reading import IncidentRoutes
 from remediator.api.server import HttpServer
+from remediator.authority import Authority
 from remediator.clock import Clock
 from remediator.errors import ConfigError, RemediatorError, cut
 from remediator.guards.faults import CountedCluster, CountedMetrics, Faults
@@ -107,6 +108,7 @@ class Service:
             mode=settings.mode,
             rollouts=database.rollouts,
             protected_namespaces=settings.never_touched(),
+            authority_of=lambda name: access.current.credentials.authority_of(name),
         )
         pace = Pace(
             owner=f"{socket.gethostname()}:{os.getpid()}",
@@ -221,8 +223,8 @@ class Service:
             parts.append(Part("prometheus", await self._metrics.is_ready(), is_required=False))
         return parts
 
-    async def _admit(self, alerts: Sequence[Alert]) -> Accepted:
-        accepted = await admit(alerts, store=self.database, clock=self.parts.clock)
+    async def _admit(self, alerts: Sequence[Alert], authority: Authority) -> Accepted:
+        accepted = await admit(alerts, store=self.database, clock=self.parts.clock, authority=authority)
         if accepted.queued:
             self._worker.wake()
         return accepted

@@ -37,11 +37,15 @@ class Authority:
     def is_limited(self) -> bool:
         return self.receivers is not None or self.namespaces is not None or self.rules is not None
 
+    def holds(self, labels: Mapping[str, str]) -> bool:
+        """Whether an alert with these labels is one that it may speak of, whoever delivered it."""
+        return not self.outside(namespaces_of(labels))
+
     def outside_of_alert(self, receiver: str, labels: Mapping[str, str]) -> str:
         """What of an alert lies outside, in words; empty: nothing does. `receiver` as the webhook's body has it."""
         if self.receivers is not None and not self.receivers.matches(unquoted(receiver)):
             return f"receiver {shown(unquoted(receiver))}"
-        return self.outside(label for name in NAMESPACE_LABELS if (label := labels.get(name)))
+        return self.outside(namespaces_of(labels))
 
     def outside(self, namespaces: Iterable[str], rule: str | None = None) -> str:
         """What of these lies outside, in words; empty: nothing does.
@@ -57,7 +61,20 @@ class Authority:
         return ""
 
 
+class _NoNames:
+    """None at all."""
+
+    def matches(self, value: str) -> bool:
+        return False
+
+
 UNLIMITED = Authority()
+NOTHING = Authority(namespaces=_NoNames())
+
+
+def namespaces_of(labels: Mapping[str, str]) -> list[str]:
+    """All that an alert's labels name; none: it names none."""
+    return [label for name in NAMESPACE_LABELS if (label := labels.get(name))]
 
 
 def unquoted(receiver: str) -> str:

@@ -1,6 +1,6 @@
 """Who sends a request: its `Authorization` header and client certificate against what is known.
 
-Asked once for each request by `api/entrance.py`. Never raises for what a client sends, whatever it holds.
+Asked by `api/entrance.py` for each request that is not for anyone. Never raises for what a client sends.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import base64
 import binascii
 from collections.abc import Callable
 
-from remediator.access.base import ANYONE, Credential, Principal, Proof
+from remediator.access.base import Credential, Principal, Proof
 from remediator.access.credentials import CLIENT
 from remediator.access.loading import Access
 from remediator.access.passwords import Passwords
@@ -37,8 +37,6 @@ class Authenticator:
         A header is what is meant where there is one: a wrong token is refused, whatever certificate comes with it.
         """
         access = self._access()
-        if access.credentials.is_open:
-            return ANYONE
         if authorization is not None:
             if (token := bearer(authorization)) is not None:
                 found = access.credentials.of_token(token)

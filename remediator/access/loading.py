@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from remediator.access.base import May
 from remediator.access.credentials import Credentials, load_credentials
 from remediator.access.tls import ClientAuth
 from remediator.access.web_config import WebConfig, certificate_files, load_web_config
@@ -23,13 +24,15 @@ class Access:
     credentials: Credentials = field(default_factory=Credentials)
     web: WebConfig = field(default_factory=WebConfig)
 
-    @property
-    def reading_is_open(self) -> bool:
-        """Whether anyone may ask for what is only read.
+    def is_open(self, need: May) -> bool:
+        """Whether anyone may do that: where nobody is known, everything.
 
-        Not where there are passwords, as with Prometheus, nor where it is said who may.
+        Reading also where tokens are only for what changes something: not where there are passwords, as with
+        Prometheus, nor where it is said who may.
         """
-        return not self.web.users and not self.credentials.names_readers
+        if self.credentials.is_open:
+            return True
+        return need is May.READ and not self.web.users and not self.credentials.names_readers
 
 
 @dataclass(frozen=True, slots=True)

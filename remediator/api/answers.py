@@ -85,6 +85,7 @@ class Attempt(Answer):
     labels: Mapping[str, str] = Field(description="The alert's labels.")
     annotations: Mapping[str, str]
     starts_at: datetime = Field(description="When the alert began to fire, as Alertmanager said.")
+    credential: str = Field(description="The credential that the alert came by; empty: none was asked for.")
     state: str
     reason: str
     rule: str | None
@@ -122,13 +123,14 @@ class IncidentDetail(Answer):
 
 
 def _attempt(item: Remediation, diagnosis: Json) -> Attempt:
-    apart = ("labels", "annotations", "starts_at", "plan", "diagnosis")
+    apart = ("labels", "annotations", "starts_at", "credential", "plan", "diagnosis")
     fields: dict[str, Any] = {name: getattr(item, name) for name in Attempt.model_fields if name not in apart}
     alert = item.alert
     return Attempt(
         labels=alert.labels,
         annotations=alert.annotations,
         starts_at=alert.starts_at,
+        credential=alert.credential,
         plan=None if item.plan is None else disclosed_plan(item.plan),
         diagnosis=diagnosis,
         **fields,

@@ -43,16 +43,15 @@ class Entrance:
         """The answer to who is not let in; None: it is, and `principal_of` says who it is."""
         if request.method not in SAFE_METHODS and is_of_another_site(request):
             return _refused(request, 403, "refused: the request was sent by a page of another site")
-        need = self.need(request)
-        if need is None or (need is May.READ and self._authenticator.access.reading_is_open):
+        need, access = self.need(request), self._authenticator.access
+        if need is None or access.is_open(need):
             request[PRINCIPAL] = ANYONE
             return None
-        transport = request.transport
-        certificate = None if transport is None else transport.get_extra_info("peercert")
+        peer = None
+        if access.web.tls is not None and request.transport is not None:
+            peer = names_of(request.transport.get_extra_info("peercert"))
         try:
-            principal = await self._authenticator.principal(
-                request.headers.get(hdrs.AUTHORIZATION), names_of(certificate)
-            )
+            principal = await self._authenticator.principal(request.headers.get(hdrs.AUTHORIZATION), peer)
         except TooManyPasswords as error:
             return _refused(request, 503, str(error))
         if principal is None:

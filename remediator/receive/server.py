@@ -16,6 +16,8 @@ from collections.abc import Awaitable, Callable, Sequence
 import structlog
 from aiohttp import hdrs, web
 
+from remediator.access.base import PRINCIPAL
+from remediator.authority import Authority
 from remediator.errors import cut
 from remediator.model import Alert
 from remediator.receive.base import BadBody, Quarantined
@@ -27,8 +29,10 @@ from remediator.telemetry import Telemetry
 PATHS = ("/api/v1/alerts", "/api/v1/alertmanager", "/webhook")
 BODY_TIMEOUT_SECONDS = 10.0
 JSON = "application/json"
+FOREIGN = "{} with the fingerprint of an alert that is outside of what the credential may speak of"
 
-Admit = Callable[[Sequence[Alert]], Awaitable[Accepted]]
+Admit = Callable[[Sequence[Alert], Authority], Awaitable[Accepted]]
+"""Keeps the alerts of somebody with that authority."""
 SetAside = Callable[[Sequence[Quarantined]], Awaitable[None]]
 """Keeps what cannot be used, durably: the answer is 200 for the whole body."""
 
@@ -88,27 +92,31 @@ class Receiver:
             return self._too_large(request)
         except (web.RequestPayloadError, ConnectionError):
             return _problem(400, "the body broke off")
+        sender = request[PRINCIPAL].credential
         try:
-            payload = read(body, self._redaction)
+            payload = read(body, self._redaction, sender=sender)
         except BadBody as error:
             _log.warning("webhook body refused", place=error.place, problem=error.problem, peer=request.remote)
             return _problem(400, error.problem, place=error.place)
         try:
             if payload.quarantined:
                 await self._set_aside(payload.quarantined)
-            accepted = await self._admit(payload.alerts)
+            accepted = await self._admit(payload.alerts, sender.authority)
         except StoreUnavailable as error:
             _log.error("webhook not stored", problem=str(error), alerts=len(payload.alerts))
             return _problem(503, "cannot store the alerts now")
-        self._tell(payload)
+        self._tell(payload, accepted, sender.name)
+        aside = [{"place": item.place, "error": item.problem} for item in payload.quarantined]
+        if accepted.foreign:
+            aside.append({"place": "alerts", "error": FOREIGN.format(accepted.foreign)})
         return _json(
             200,
             {
-                "accepted": len(payload.alerts),
+                "accepted": len(payload.alerts) - accepted.foreign,
                 "queued": accepted.queued,
                 "repeated": accepted.repeated,
                 "resolved": accepted.resolved,
-                "quarantined": [{"place": item.place, "error": item.problem} for item in payload.quarantined],
+                "quarantined": aside,
             },
         )
 
@@ -135,14 +143,19 @@ class Receiver:
         )
         return _problem(413, f"the body is larger than {self._max_body_bytes} bytes (max_body_bytes)")
 
-    def _tell(self, payload: Payload) -> None:
+    def _tell(self, payload: Payload, accepted: Accepted, credential: str) -> None:
         """Count what was accepted, and log what was not."""
         for status, count in Counter(alert.status for alert in payload.alerts).items():
             self._telemetry.alerts_received(status, count)
-        if payload.quarantined:
-            self._telemetry.alerts_quarantined(len(payload.quarantined))
+        if aside := len(payload.quarantined) + accepted.foreign:
+            self._telemetry.alerts_quarantined(aside)
+        outside = sum(bool(item.credential) for item in payload.quarantined) + accepted.foreign
+        if outside:
+            self._telemetry.alerts_outside_credential(credential, outside)
         for item in payload.quarantined:
             _log.error("alert quarantined", place=item.place, problem=item.problem, element=item.element)
+        if accepted.foreign:
+            _log.error("alert quarantined", problem=FOREIGN.format(accepted.foreign), credential=credential)
 
 
 def _json(status: int, value: object) -> web.Response:

@@ -33,6 +33,7 @@ from remediator.api.deployments import DeploymentRoutes
 from remediator.api.operating import OperatingRoutes
 from remediator.api.reading import IncidentRoutes
 from remediator.api.server import HttpServer
+from remediator.authority import Authority
 from remediator.clock import SystemClock
 from remediator.model import Alert, Mode
 from remediator.pipeline import Parts, admit
@@ -96,7 +97,9 @@ async def serve_real(database_file: str, *, with_worker: bool) -> None:
     store = await open_database(settings.storage_url, clock=clock)
     telemetry = Telemetry.create(version="bench", mode=Mode.SILENT)
     rules = rule_set(())
-    parts = Parts(store, FakeCluster(), None, clock, lambda: rules, Mode.SILENT, frozenset())
+    access = Access()
+    known = access.credentials.authority_of
+    parts = Parts(store, FakeCluster(), None, clock, lambda: rules, Mode.SILENT, frozenset(), known)
     pace = Pace(
         owner="bench", workers=16, lease=timedelta(seconds=60), poll_seconds=1, grace_seconds=1, pass_seconds=30
     )
@@ -105,8 +108,8 @@ async def serve_real(database_file: str, *, with_worker: bool) -> None:
     async def aside(quarantined: Sequence[Quarantined]) -> None:
         raise AssertionError(f"the benchmark sends good alerts only: {quarantined}")
 
-    async def admitted(alerts: Sequence[Alert]) -> Accepted:
-        accepted = await admit(alerts, store=store, clock=clock)
+    async def admitted(alerts: Sequence[Alert], authority: Authority) -> Accepted:
+        accepted = await admit(alerts, store=store, clock=clock, authority=authority)
         worker.wake()
         return accepted
 
@@ -138,7 +141,7 @@ async def serve_real(database_file: str, *, with_worker: bool) -> None:
         reload=nothing,
         version="bench",
     )
-    access, passwords = Access(), Passwords()
+    passwords = Passwords()
     application = build_application(
         receiver.routes(),
         operating=operating,

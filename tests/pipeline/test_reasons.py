@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from remediator.authority import Authority
 from remediator.clock import rfc3339
 from remediator.errors import PermanentError
 from remediator.guards.freeze import Freeze
@@ -18,6 +19,7 @@ from remediator.kube.base import Conflict, DisruptionBudget, Forbidden, ReplyLos
 from remediator.kube.rollout import REVISION
 from remediator.model import AlertStatus, Json, Mode, Outcome, Reason, Request, State
 from remediator.prometheus.base import PrometheusUnavailable, Sample
+from remediator.rules.automaton import compile_pattern
 from remediator.rules.schema import RuleSet, rule_set
 from remediator.sinks.kubernetes_event import KubernetesEventSink
 from remediator.sinks.metrics import MetricsSink
@@ -466,6 +468,10 @@ WAYS: dict[Reason, tuple[Way, dict[str, Any]]] = {
     Reason.ALERT_SILENCED: (silenced, {}),
     Reason.ALERT_NOT_FIRING: (not_listed, {}),
     Reason.FREEZE_WINDOW: (as_it_is, {"rules": rule_set([CRASH_LOOP], freezes=[Freeze(name="always")])}),
+    Reason.OUTSIDE_CREDENTIAL: (
+        lambda one: one.receive(alert(credential="pay")),
+        {"authority_of": {"pay": Authority(rules=compile_pattern("other"))}.get},
+    ),
     Reason.APPROVAL_DENIED: (denied, {"mode": Mode.APPROVE}),
     Reason.STORM: (others_alert(4), {}),
     Reason.SHARED_CAUSE: (on_one_node, {}),

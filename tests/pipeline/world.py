@@ -10,7 +10,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
+from remediator.access.credentials import Credentials
 from remediator.alertmanager.base import Alertmanager
+from remediator.authority import Authority
 from remediator.clock import Clock, rfc3339
 from remediator.guards.faults import Faults
 from remediator.journal import Journal
@@ -224,6 +226,7 @@ class World:
     cluster: Cluster | None = None
     faults: Sequence[Faults] = ()
     alertmanager: Alertmanager | None = None
+    authority_of: Callable[[str], Authority | None] = Credentials().authority_of
 
     @property
     def parts(self) -> Parts:
@@ -237,6 +240,7 @@ class World:
             faults=self.faults,
             alertmanager=self.alertmanager,
             protected_namespaces=frozenset({"kube-system"}),
+            authority_of=self.authority_of,
         )
 
     async def receive(self, *alerts: Alert) -> None:

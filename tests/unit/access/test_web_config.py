@@ -9,6 +9,7 @@ from pathlib import Path
 import bcrypt
 import pytest
 
+from remediator.access.base import May
 from remediator.access.loading import Access, AccessFiles, known_access, load_access
 from remediator.access.tls import ClientAuth
 from remediator.access.web_config import WebConfig, load_web_config
@@ -179,7 +180,7 @@ def test_both_files_together_say_who_is_known(made: Path, tmp_path: Path) -> Non
     file = written(tmp_path, entry("shop", SHOP, namespaces="[shop]"), ada)
     found = load_access(AccessFiles(file, (), made / "web.yaml"))
     assert found.credentials.users["ada"].name == "ada"
-    assert not found.reading_is_open
+    assert not found.is_open(May.READ)
     with pytest.raises(ConfigError, match="no such user"):
         load_access(AccessFiles(file))
 
@@ -189,4 +190,6 @@ def test_both_files_together_say_who_is_known(made: Path, tmp_path: Path) -> Non
 )
 def test_reading_is_closed_where_it_is_said_who_may(tmp_path: Path, may: str, is_open: bool) -> None:
     limits = {"namespaces": "['.*']"} if "alert" in may else {}
-    assert load_access(AccessFiles(written(tmp_path, entry("a", SHOP, may=may, **limits)))).reading_is_open is is_open
+    access = load_access(AccessFiles(written(tmp_path, entry("a", SHOP, may=may, **limits))))
+    assert [access.is_open(need) for need in May] == [False, False, is_open]
+    assert all(Access().is_open(need) for need in May)

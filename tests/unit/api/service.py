@@ -146,7 +146,7 @@ async def running(
         version="1.2.3",
     )
     receiver = Receiver(
-        lambda alerts: store.accept(alerts, at=clock.now()),
+        lambda alerts, authority: store.accept(alerts, at=clock.now(), authority=authority),
         set_aside=set_aside,
         telemetry=telemetry,
         max_body_bytes=settings.max_body_bytes,
