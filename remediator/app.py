@@ -151,14 +151,14 @@ class Service:
             address=f"{self._settings.listen_host or ''}:{self.port}",
             mode=self._settings.mode.value,
             rules=len(self._table.current.rules),
+            tls=self.access.current.web.tls is not None,
+            credentials=len(self.access.current.credentials.by_name),
             version=VERSION,
         )
         if self._settings.mode is Mode.ACTIVE and not self._settings.alertmanager_urls:
             self._log.warning("silences that come after a delivery are not seen", missing="alertmanager_urls")
         if self._is_for_anyone:
             self._log.warning(FOR_ANYONE, missing="web_credentials_file, web_token_files or web_config_file")
-        if self.access.current.web.asks_http2:
-            self._log.info("http2 is not served, HTTP/1.1 is", file=str(self._settings.web_config_file))
 
     def stop(self) -> None:
         """Begin to stop: no more alerts are accepted, nothing more is claimed."""
@@ -234,10 +234,9 @@ class Service:
         await self.database.note(notes, at=self.parts.clock.now())
 
     def _credentials_part(self) -> Part:
-        part = _in_force("credentials", self.access.problem)
-        if part.is_ready and self._is_for_anyone:
+        if not self.access.problem and self._is_for_anyone:
             return Part("credentials", False, FOR_ANYONE, is_required=False)
-        return part
+        return _in_force("credentials", self.access.problem)
 
     @property
     def _is_for_anyone(self) -> bool:

@@ -94,9 +94,7 @@ class Parts:
     look_every: timedelta = timedelta(seconds=5)
 
 
-async def admit(
-    alerts: Sequence[Alert], *, store: Store, clock: Clock, authority: Authority = UNLIMITED
-) -> Accepted:
+async def admit(alerts: Sequence[Alert], *, store: Store, clock: Clock, authority: Authority) -> Accepted:
     """Step 1, receive: keep every alert durably and queue the new ones. After this returns, 200 is true.
 
     `authority` is the sender's: nothing outside of it is repeated or resolved.

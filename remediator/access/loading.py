@@ -52,13 +52,16 @@ class AccessFiles:
 def load_access(files: AccessFiles, *, before: Access | None = None) -> Access:
     """Raises ConfigError with every mistake of the file that has some, and its place.
 
-    `before` is what is in force: a listening socket cannot begin or cease to speak TLS.
+    `before` is what is in force. A listening socket cannot begin or cease to speak TLS; and what was closed is not
+    opened to everyone by a file that says less than before, such as one whose last user was taken away.
     """
     web = load_web_config(files.web_config)
     if before is not None and (before.web.tls is None) is not (web.tls is None):
         raise ConfigError(f"{files.web_config}: tls_server_config was added or taken away: that needs a restart")
     client_auth = ClientAuth.NONE if web.tls is None else web.tls.client_auth
     known = load_credentials(files.credentials, files.tokens, users=web.users.keys(), client_auth=client_auth)
+    if before is not None and known.is_open and not before.credentials.is_open:
+        raise ConfigError(f"{files.web_config}: nobody is known any more, so that everyone could: that needs a restart")
     return Access(known, web)
 
 

@@ -13,12 +13,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
+import structlog
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from remediator.access.document import Written, read_document, refuse_if_wrong
 from remediator.access.tls import CIPHERS, VERSIONS, ClientAuth, Tls, TlsFiles, UnusableTls, open_tls
 from remediator.errors import ConfigError
 from remediator.rules.names import known
+
+_log = structlog.get_logger(__name__)
 
 BCRYPT = re.compile(r"\$2[aby]\$([0-9]{2})\$[./A-Za-z0-9]{53}")
 MAX_COST = 16
@@ -140,7 +143,6 @@ class WebConfig:
     tls: Tls | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     users: Mapping[str, bytes] = field(default_factory=dict)
-    asks_http2: bool = False
 
 
 def load_web_config(file: Path | None) -> WebConfig:
@@ -164,11 +166,12 @@ def load_web_config(file: Path | None) -> WebConfig:
         except UnusableTls as error:
             source.complain(source.spot(("tls_server_config", error.field)), str(error))
     refuse_if_wrong(source)
+    if http is not None and http.http2 and "http2" in http.model_fields_set:
+        _log.info("http2 is not served, HTTP/1.1 is", file=str(file))
     return WebConfig(
         tls=tls,
         headers={name: text for name, text in headers.items() if text},
         users=document.basic_auth_users or {},
-        asks_http2=http is not None and http.http2 and "http2" in http.model_fields_set,
     )
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from remediator.access.credentials import Credentials
 from remediator.alertmanager.base import Alertmanager
-from remediator.authority import Authority
+from remediator.authority import UNLIMITED, Authority
 from remediator.clock import Clock, rfc3339
 from remediator.guards.faults import Faults
 from remediator.journal import Journal
@@ -244,7 +244,7 @@ class World:
         )
 
     async def receive(self, *alerts: Alert) -> None:
-        await admit(alerts or (alert(),), store=self.database, clock=self.clock)
+        await admit(alerts or (alert(),), store=self.database, clock=self.clock, authority=UNLIMITED)
 
     async def claim(self) -> Sequence[Remediation]:
         return await self.database.claim(owner="test", at=self.clock.now(), lease=LEASE, limit=10)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import bcrypt
 import pytest
+from structlog.testing import capture_logs
 
 from remediator.access.base import May
 from remediator.access.loading import Access, AccessFiles, known_access, load_access
@@ -19,6 +20,28 @@ from tests.unit.access.files import SHOP, entry, written
 
 HASH = bcrypt.hashpw(b"correct horse", bcrypt.gensalt(4)).decode()
 SERVER = "cert_file: server.crt, key_file: server.key"
+
+
+EVERYTHING = """\
+tls_server_config:
+  cert_file: server.crt
+  key_file: {folder}/server.key
+  client_auth_type: RequireAndVerifyClientCert
+  client_ca_file: authority.pem
+  client_allowed_sans: [am.shop.svc, 'spiffe://shop/am']
+  min_version: TLS12
+  max_version: TLS13
+  cipher_suites: [TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, TLS_AES_128_GCM_SHA256]
+  prefer_server_cipher_suites: true
+http_server_config:
+  http2: true
+  headers:
+    Strict-Transport-Security: max-age=31536000
+    X-Frame-Options: deny
+    X-XSS-Protection: ''
+basic_auth_users:
+  ada: HASH
+""".replace("HASH", HASH)
 
 
 @pytest.fixture(scope="module")
@@ -44,29 +67,8 @@ def test_without_a_file_or_with_an_empty_one_it_is_plain_http(made: Path) -> Non
 
 def test_the_file_that_prometheus_documents_is_read(made: Path) -> None:
     """All that the format has and we serve, in one."""
-    found = loaded(
-        made,
-        f"""\
-tls_server_config:
-  cert_file: server.crt
-  key_file: {made / "server.key"}
-  client_auth_type: RequireAndVerifyClientCert
-  client_ca_file: authority.pem
-  client_allowed_sans: [am.shop.svc, 'spiffe://shop/am']
-  min_version: TLS12
-  max_version: TLS13
-  cipher_suites: [TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, TLS_AES_128_GCM_SHA256]
-  prefer_server_cipher_suites: true
-http_server_config:
-  http2: true
-  headers:
-    Strict-Transport-Security: max-age=31536000
-    X-Frame-Options: deny
-    X-XSS-Protection: ''
-basic_auth_users:
-  ada: {HASH}
-""",
-    )
+    with capture_logs() as log:
+        found = loaded(made, EVERYTHING.format(folder=made))
     assert found.tls is not None
     assert (found.tls.client_auth, found.tls.allowed_sans) == (
         ClientAuth.REQUIRED,
@@ -77,7 +79,7 @@ basic_auth_users:
     assert old == ["ECDHE-ECDSA-AES128-GCM-SHA256"]
     assert found.headers == {"Strict-Transport-Security": "max-age=31536000", "X-Frame-Options": "deny"}
     assert found.users == {"ada": HASH.encode()}
-    assert found.asks_http2
+    assert [line["event"] for line in log] == ["http2 is not served, HTTP/1.1 is"]
 
 
 def test_no_version_below_is_ever_spoken(made: Path) -> None:
@@ -172,6 +174,20 @@ def test_tls_does_not_come_or_go_while_it_runs(made: Path) -> None:
         (made / "web.yaml").write_text("" if before is with_tls else f"tls_server_config: {{{SERVER}}}")
         with pytest.raises(ConfigError, match="needs a restart"):
             load_access(AccessFiles(web_config=made / "web.yaml"), before=before)
+
+
+def test_what_was_closed_is_not_opened_while_it_runs(tmp_path: Path) -> None:
+    file = tmp_path / "web.yaml"
+    file.write_text(f"basic_auth_users: {{ada: {HASH}}}", encoding="utf-8")
+    access = known_access(AccessFiles(web_config=file))
+    file.write_text("basic_auth_users:\n", encoding="utf-8")
+    with pytest.raises(ConfigError, match="nobody is known any more"):
+        access.reload()
+    assert not access.current.is_open(May.ALERT)
+    file.write_text(f"basic_auth_users: {{bob: {HASH}}}", encoding="utf-8")
+    access.reload()
+    assert list(access.current.web.users) == ["bob"]
+    assert load_access(AccessFiles(web_config=tmp_path / "web.yaml"), before=Access()).credentials.users
 
 
 def test_both_files_together_say_who_is_known(made: Path, tmp_path: Path) -> None:
