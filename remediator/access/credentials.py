@@ -40,6 +40,14 @@ def _expression(text: str) -> str:
     return text
 
 
+def _together(texts: tuple[str, ...]) -> tuple[str, ...]:
+    try:
+        _names(texts)
+    except ValueError as error:
+        raise ValueError(f"too many for one credential: {error}") from error
+    return texts
+
+
 def _digests(value: Any) -> Any:
     # Before anything else looks at it, and without the value: it may be the token itself, by mistake.
     texts = value if isinstance(value, list) else []
@@ -49,7 +57,7 @@ def _digests(value: Any) -> Any:
 
 
 Expression = Annotated[str, AfterValidator(_expression), Field(min_length=1, max_length=2000)]
-Expressions = Annotated[tuple[Expression, ...], Field(min_length=1, max_length=500)]
+Expressions = Annotated[tuple[Expression, ...], AfterValidator(_together), Field(min_length=1, max_length=500)]
 
 
 class CredentialRow(Written):

@@ -165,6 +165,7 @@ def test_with_a_file_users_and_clients_may_what_it_says(tmp_path: Path) -> None:
         (entry("shop", SHOP, namespaces="[]"), "error: must not be empty"),
         (entry("shop", SHOP, namespaces="['[a']"), "error: bad regular expression"),
         (entry("shop", SHOP, namespaces="[a, '(']"), "error: bad regular expression"),
+        (entry("shop", SHOP, namespaces=str([f".*{n}.{{9}}" for n in range(40)])), "too many for one credential"),
         (entry("shop", SHOP, namespace="[a]"), r"unknown field 'namespace' \(did you mean 'namespaces'\?\)"),
         (entry("Shop", SHOP, namespaces=ALL), "expected lower-case letters"),
         (entry("shop", SHOP, namespaces=ALL, may="[alerts]"), r"unknown may 'alerts' \(did you mean 'alert'\?\)"),
