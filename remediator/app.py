@@ -17,6 +17,9 @@ from importlib.metadata import version
 import structlog
 from aiohttp import web
 
+from remediator.access.authenticate import Authenticator
+from remediator.access.loading import Access, AccessFiles, known_access
+from remediator.access.passwords import Passwords
 from remediator.alertmanager.base import Alertmanager
 from remediator.alertmanager.client import AlertmanagerApi
 from remediator.anchor.keeper import LogKeeper
@@ -31,20 +34,22 @@ from remediator.api.escalations import EscalationRoutes
 from remediator.api.operating import OperatingRoutes
 from remediator.api.reading import IncidentRoutes
 from remediator.api.server import HttpServer
+from remediator.authority import Authority
 from remediator.clock import Clock
 from remediator.errors import ConfigError, RemediatorError, cut
 from remediator.guards.faults import CountedCluster, CountedMetrics, Faults
 from remediator.guards.stop import Stop, SwitchInCluster, stopped_by_switch
 from remediator.kube.base import Cluster
 from remediator.kube.client import connect
+from remediator.loaded import Loaded
 from remediator.model import Alert, Mode, Remediation
 from remediator.pipeline import Parts, admit
 from remediator.prometheus.base import Metrics
 from remediator.prometheus.client import PrometheusMetrics
 from remediator.receive.base import Quarantined
 from remediator.receive.server import Receiver
-from remediator.receive.tokens import BearerTokens
-from remediator.rules.shipped import shipped_rules
+from remediator.rules.schema import RuleSet
+from remediator.rules.table import rule_table
 from remediator.settings import Settings
 from remediator.sinks.base import Sink
 from remediator.sinks.kubernetes_event import KubernetesEventSink
@@ -55,7 +60,6 @@ from remediator.store.base import Accepted, Record
 from remediator.store.database import Database, open_database
 from remediator.store.log import LogKeys
 from remediator.store.log_base import LogStanding
-from remediator.table import RuleTable
 from remediator.telemetry import Telemetry, otlp_exporter
 from remediator.watch import watcher as watch
 from remediator.worker import Escalator, Pace, Publisher, Worker
@@ -65,6 +69,7 @@ PASS_SHARE = 0.75
 
 PRUNE_EVERY_SECONDS = 24 * 3600.0
 PRUNE_PAUSE_SECONDS = 0.5
+FOR_ANYONE = "no credential is asked for: whoever reaches the port can cause an action, approve it and pause"
 
 VERSION = version("remediator")
 
@@ -82,8 +87,8 @@ class Service:
         cluster: Cluster,
         metrics: Metrics | None,
         alertmanager: Alertmanager | None = None,
-        table: RuleTable,
-        tokens: BearerTokens,
+        table: Loaded[RuleSet],
+        access: Loaded[Access],
         keys: LogKeys,
         say: Callable[[str], None] = lambda _: None,
         clock_offset_seconds: Callable[[], float | None] = lambda: None,
@@ -91,12 +96,15 @@ class Service:
         self._settings = settings
         self._telemetry = telemetry
         self._table = table
-        self._tokens = tokens
+        self.access = access
+        self._passwords = Passwords()
+        self._authenticator = Authenticator(lambda: access.current, self._passwords)
         self._cluster = cluster
         self._metrics = metrics
         self._log = structlog.get_logger("remediator.app")
         self._stopping = asyncio.Event()
         self._reload_asked = asyncio.Event()
+        self._reloading = asyncio.Lock()
         self.database = database
         self._keeper = LogKeeper(
             database,
@@ -121,6 +129,7 @@ class Service:
             mode=settings.mode,
             rollouts=database.rollouts,
             protected_namespaces=settings.never_touched(),
+            authority_of=lambda name: access.current.credentials.authority_of(name),
         )
         pace = Pace(
             owner=f"{socket.gethostname()}:{os.getpid()}",
@@ -130,9 +139,7 @@ class Service:
             grace_seconds=settings.grace_seconds,
             pass_seconds=settings.lease_seconds * PASS_SHARE,
         )
-        self._worker = Worker(
-            self.parts, pace, around=self._traced, is_receiving=lambda: database.is_receiving
-        )
+        self._worker = Worker(self.parts, pace, around=self._traced, is_receiving=lambda: database.is_receiving)
         self._escalator = Escalator(self.parts, poll_seconds=settings.poll_seconds)
         self._told = self._sinks()
         self._publishers = [
@@ -148,7 +155,7 @@ class Service:
             pace=watch.Pace(settings.rollout_poll_seconds),
             count=telemetry.rollouts,
         )
-        self._server = HttpServer(self._application(), grace_seconds=settings.grace_seconds)
+        self._server = HttpServer(self._application(), grace_seconds=settings.grace_seconds, tls=access.current.web.tls)
 
     @property
     def port(self) -> int:
@@ -156,6 +163,7 @@ class Service:
 
     async def start(self) -> None:
         """Listen. The worker starts with `run`: what arrives before is stored and waits, and every sink is told it."""
+        self._tell_reload(successful=True)
         await self._keeper.begin()
         for sink, skipped in (await self.database.begin_cursors([sink.name for sink in self._told])).items():
             if skipped:
@@ -166,10 +174,14 @@ class Service:
             address=f"{self._settings.listen_host or ''}:{self.port}",
             mode=self._settings.mode.value,
             rules=len(self._table.current.rules),
+            tls=self.access.current.web.tls is not None,
+            credentials=len(self.access.current.credentials.by_name),
             version=VERSION,
         )
         if self._settings.mode is Mode.ACTIVE and not self._settings.alertmanager_urls:
             self._log.warning("silences that come after a delivery are not seen", missing="alertmanager_urls")
+        if self._is_for_anyone:
+            self._log.warning(FOR_ANYONE, missing="web_credentials_file, web_token_files or web_config_file")
 
     def stop(self) -> None:
         """Begin to stop: no more alerts are accepted, nothing more is claimed."""
@@ -199,11 +211,22 @@ class Service:
             await asyncio.wait(publishers)
             keeper.cancel()
             await self._server.stop()
+            self._passwords.close()
 
     async def reload(self) -> None:
-        """Load rules and tokens again. Raises ConfigError; what was in force then stays."""
-        await asyncio.to_thread(self._table.reload)  # a large table takes a second of CPU
-        self._tokens.refresh()
+        """Load all files again. Raises ConfigError; what is wrong stays as it was, the others are in force: a token
+        that was taken away must not stay valid because of a mistake in a rule."""
+        problems = []
+        async with self._reloading:  # two at once could leave the older files in force
+            for loaded in (self.access, self._table):
+                try:
+                    await asyncio.to_thread(loaded.reload)  # a large table takes a second of CPU
+                except ConfigError as error:
+                    problems.append(str(error))
+            self._server.renew(self.access.current.web.tls)
+        self._tell_reload(successful=not problems)
+        if problems:
+            raise ConfigError("\n".join(problems))
         self._log.info("reloaded", rules=len(self._table.current.rules), digest=self._table.current.digest[:12])
 
     def request_reload(self) -> None:
@@ -216,7 +239,8 @@ class Service:
         parts = [
             Part("store", True),
             Part("api-server", api_server, "" if api_server else f"cluster {self._cluster.name} does not answer"),
-            Part("rules", not self._table.problem, self._table.problem.splitlines()[0] if self._table.problem else ""),
+            _in_force("rules", self._table.problem),
+            self._credentials_part(),
         ]
         try:
             await self.database.kill_switch()
@@ -243,8 +267,8 @@ class Service:
             at_seconds=standing.at.timestamp(),
         )
 
-    async def _admit(self, alerts: Sequence[Alert]) -> Accepted:
-        accepted = await admit(alerts, store=self.database, clock=self.parts.clock)
+    async def _admit(self, alerts: Sequence[Alert], authority: Authority) -> Accepted:
+        accepted = await admit(alerts, store=self.database, clock=self.parts.clock, authority=authority)
         if accepted.queued:
             self._worker.wake()
         return accepted
@@ -252,6 +276,20 @@ class Service:
     async def _set_aside(self, quarantined: Sequence[Quarantined]) -> None:
         notes = [Record("alert.quarantined", asdict(one)) for one in quarantined]
         await self.database.note(notes, at=self.parts.clock.now())
+
+    def _credentials_part(self) -> Part:
+        if not self.access.problem and self._is_for_anyone:
+            return Part("credentials", False, FOR_ANYONE, is_required=False)
+        return _in_force("credentials", self.access.problem)
+
+    @property
+    def _is_for_anyone(self) -> bool:
+        """Whether something may be done to the cluster for whoever reaches the port."""
+        acts = self._settings.mode in (Mode.APPROVE, Mode.ACTIVE)
+        return acts and self.access.current.credentials.is_open
+
+    def _tell_reload(self, *, successful: bool) -> None:
+        self._telemetry.reloaded(at_seconds=self.parts.clock.now().timestamp(), successful=successful)
 
     async def _traced(self, remediation: Remediation, work: Awaitable[None]) -> None:
         attributes = {"remediator.remediation": str(remediation.id), "remediator.alert": remediation.alert.name}
@@ -272,7 +310,6 @@ class Service:
         receiver = Receiver(
             self._admit,
             set_aside=self._set_aside,
-            is_allowed=self._tokens.is_allowed,
             telemetry=self._telemetry,
             max_body_bytes=self._settings.max_body_bytes,
             stopping=self._stopping,
@@ -284,19 +321,12 @@ class Service:
             is_stopped=self._is_stopped,
             readiness=self.readiness,
             reload=self.reload,
-            is_allowed=self._tokens.is_allowed,
             version=VERSION,
         )
         return build_application(
             receiver.routes(),
             operating=operating,
-            audit=AuditRoutes(
-                self.database,
-                self._keeper,
-                clock=self.parts.clock,
-                is_allowed=self._tokens.is_allowed,
-                wake=self._worker.wake,
-            ),
+            audit=AuditRoutes(self.database, self._keeper, clock=self.parts.clock, wake=self._worker.wake),
             budgets=BudgetRoutes(
                 self.database,
                 cluster=self._settings.cluster_name,
@@ -309,7 +339,6 @@ class Service:
                 clock=self.parts.clock,
                 rules=self.parts.rules,
                 stop=self._stop,
-                is_allowed=self._tokens.is_allowed,
                 paused=self._telemetry.paused,
                 wake=self._worker.wake,
             ),
@@ -320,29 +349,28 @@ class Service:
                 clock=self.parts.clock,
                 problem=lambda: self._watcher.problem,
             ),
-            escalations=EscalationRoutes(
-                self.database,
-                rules=self.parts.rules,
-                clock=self.parts.clock,
-                is_allowed=self._tokens.is_allowed,
-            ),
+            escalations=EscalationRoutes(self.database, rules=self.parts.rules, clock=self.parts.clock),
+            authenticator=self._authenticator,
             telemetry=self._telemetry,
             max_body_bytes=self._settings.max_body_bytes,
             version=VERSION,
         )
 
     async def _watch_files(self) -> None:
-        """Reload when asked to, or when the files change: ConfigMap mounts swap links, so content is compared."""
+        """Reload when asked to, or when the files change."""
         while True:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._settings.reload_poll_seconds or None):
                     await self._reload_asked.wait()
-            if self._reload_asked.is_set() or await asyncio.to_thread(self._table.is_changed):
+            if self._reload_asked.is_set() or await asyncio.to_thread(self._is_changed):
                 self._reload_asked.clear()
                 try:
                     await self.reload()
                 except ConfigError as error:
-                    self._log.error("reload failed, the rules from before stay in force", problem=cut(str(error)))
+                    self._log.error("reload failed, what was in force stays", problem=cut(str(error)))
+
+    def _is_changed(self) -> bool:
+        return self._table.is_changed() or self.access.is_changed()
 
     async def _prune(self) -> None:
         """Once a day give up what is too old, a little at a time."""
@@ -390,8 +418,10 @@ async def open_service(
     telemetry = Telemetry.create(version=VERSION, mode=settings.mode, span_exporter=exporter)
     async with contextlib.AsyncExitStack() as stack:
         stack.push_async_callback(asyncio.to_thread, telemetry.shutdown)
-        table = RuleTable(settings.rules or (shipped_rules(),), telemetry=telemetry, clock=clock)
-        tokens = BearerTokens(settings.web_token_files)
+        table = rule_table(settings.rules)
+        access = known_access(
+            AccessFiles(settings.web_credentials_file, settings.web_token_files, settings.web_config_file)
+        )
         keys = log_keys(settings)
         cluster = await connect(
             name=settings.cluster_name,
@@ -414,9 +444,7 @@ async def open_service(
         if settings.alertmanager_urls:
             alertmanager = AlertmanagerApi(settings.alertmanager_urls, token_file=settings.alertmanager_token_file)
             stack.push_async_callback(alertmanager.close)
-        database = await open_database(
-            settings.storage_url, clock=clock, keys=keys, log_name=settings.cluster_name
-        )
+        database = await open_database(settings.storage_url, clock=clock, keys=keys, log_name=settings.cluster_name)
         stack.push_async_callback(database.close)
         service = Service(
             settings,
@@ -427,10 +455,14 @@ async def open_service(
             metrics=metrics,
             alertmanager=alertmanager,
             table=table,
-            tokens=tokens,
+            access=access,
             keys=keys,
             say=say,
             clock_offset_seconds=lambda: cluster.clock_offset_seconds,
         )
         await service.start()
         yield service
+
+
+def _in_force(name: str, problem: str) -> Part:
+    return Part(name, not problem, problem.splitlines()[0] if problem else "")

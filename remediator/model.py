@@ -52,6 +52,7 @@ class Alert:
 
     `fingerprint` names the label set, not an episode; (`fingerprint`, `starts_at`) is the episode.
     `ends_at` is None while it fires. `truncated` counts the alerts of the same body that `max_alerts` cut off.
+    `credential` names the one that it came by, empty: none was asked for.
     """
 
     fingerprint: str
@@ -64,6 +65,7 @@ class Alert:
     receiver: str
     group_key: str
     truncated: int = 0
+    credential: str = ""
 
     @property
     def name(self) -> str:
@@ -308,6 +310,7 @@ class Reason(StrEnum):
     AUDIT_NOT_ANCHORED = "audit-not-anchored"
     PAUSED_BY_PERSON = "paused-by-person"
     FREEZE_WINDOW = "freeze-window"
+    OUTSIDE_CREDENTIAL = "outside-credential"
     MODE_OFF = "mode-off"
     MODE_SILENT = "mode-silent"
     MODE_INVALID = "mode-annotation-invalid"

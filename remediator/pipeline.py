@@ -17,6 +17,7 @@ from datetime import timedelta
 from remediator.actions.base import SCALABLE_KINDS, Case, NamesWorkloads
 from remediator.actions.write import Written, act, read_back, read_back_undo, undo
 from remediator.alertmanager.base import Alertmanager
+from remediator.authority import NOTHING, UNLIMITED, Authority
 from remediator.checks.verify import Verification, verify
 from remediator.clock import Clock
 from remediator.diagnose.affected import affected_pods
@@ -72,11 +73,11 @@ NO_PROOF = Proof((), timedelta(), timedelta(), "escalate")
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What the steps read and write. `rules` gives the table as loaded now; `rollouts` is the memory of the deployment
-    watch, None: there is none; `faults` count our own failed calls; `switch` is the kill switch in the cluster, `log`
-    the audit log that must be sound; `clock_offset_seconds` says how far our clock is from the cluster's;
-    `decide_within` bounds all waiting before an action; `look_every` is the pause between two looks of a
-    verification."""
+    """What the steps read and write. `rules` gives the table as loaded now; `authority_of` what the credential of that
+    name may speak of now, None: it is not known; `rollouts` is the memory of the deployment watch, None: there is none;
+    `faults` count our own failed calls; `switch` is the kill switch in the cluster, `log` the audit log that must be
+    sound; `clock_offset_seconds` says how far our clock is from the cluster's; `decide_within` bounds all waiting
+    before an action; `look_every` is the pause between two looks of a verification."""
 
     store: Store
     cluster: Cluster
@@ -85,6 +86,7 @@ class Parts:
     rules: Callable[[], RuleSet]
     mode: Mode
     protected_namespaces: frozenset[str]
+    authority_of: Callable[[str], Authority | None]
     rollouts: RolloutStore | None = None
     faults: Sequence[Faults] = ()
     switch: SwitchInCluster | None = None
@@ -95,9 +97,12 @@ class Parts:
     look_every: timedelta = timedelta(seconds=5)
 
 
-async def admit(alerts: Sequence[Alert], *, store: Store, clock: Clock) -> Accepted:
-    """Step 1, receive: keep every alert durably and queue the new ones. After this returns, 200 is true."""
-    return await store.accept(alerts, at=clock.now())
+async def admit(alerts: Sequence[Alert], *, store: Store, clock: Clock, authority: Authority) -> Accepted:
+    """Step 1, receive: keep every alert durably and queue the new ones. After this returns, 200 is true.
+
+    `authority` is the sender's: nothing outside of it is repeated or resolved.
+    """
+    return await store.accept(alerts, at=clock.now(), authority=authority)
 
 
 async def remediate(journal: Journal, parts: Parts) -> None:
@@ -121,7 +126,11 @@ async def remediate(journal: Journal, parts: Parts) -> None:
 
         # 3 target
         found = await resolve(
-            alert, rule.target.spec(), cluster=cluster, protected_namespaces=parts.protected_namespaces
+            alert,
+            rule.target.spec(),
+            cluster=cluster,
+            protected_namespaces=parts.protected_namespaces,
+            authority=reach_of(alert, parts),
         )
         if isinstance(found, NoTarget):
             return await journal.no_target(rule, found)
@@ -216,9 +225,7 @@ async def undo_on(journal: Journal, parts: Parts, written: Written) -> None:
 
 async def send(journal: Journal, parts: Parts) -> Written:
     """The request whose intent is committed, once."""
-    return await act(
-        journal.plan, journal.step, audit_id=journal.audit_id, cluster=parts.cluster, clock=parts.clock
-    )
+    return await act(journal.plan, journal.step, audit_id=journal.audit_id, cluster=parts.cluster, clock=parts.clock)
 
 
 async def send_inverse(journal: Journal, parts: Parts) -> Written:
@@ -332,6 +339,15 @@ async def as_watched(target: Target, workload: Workload, parts: Parts) -> Worklo
     return replace(workload, seen_rollout=await parts.rollouts.present_of(target))
 
 
+def reach_of(alert: Alert, parts: Parts) -> Authority:
+    """Where the alert may lead to at all. One that came while no credential was asked for is looked at as ever; whether
+    it may act, the guard `scope` says."""
+    known = parts.authority_of(alert.credential)
+    if known is None:
+        return NOTHING if alert.credential else UNLIMITED
+    return known
+
+
 def severity_of(rules: RuleSet, rule: Rule, alert: Alert, workload: Workload | None = None) -> int:
     """The severity that holds: the rule's, or by the alert's label; workload and namespace may make it less severe."""
     objects = () if workload is None else (workload.object, workload.namespace)
@@ -380,9 +396,7 @@ def case_of(
     )
 
 
-def view_of(
-    plan: Plan, rule: Rule, severity: int, scene: Scene, parts: Parts, approval: Approval | None
-) -> View:
+def view_of(plan: Plan, rule: Rule, severity: int, scene: Scene, parts: Parts, approval: Approval | None) -> View:
     """What the guards look at."""
     return View(
         plan=plan,
@@ -405,4 +419,5 @@ def view_of(
         log=parts.log,
         metrics=parts.metrics,
         alertmanager=parts.alertmanager,
+        authority=parts.authority_of(scene.alert.credential),
     )

@@ -44,10 +44,19 @@ class Settings(BaseSettings):
         ":9095", description="Where HTTP is served, as host:port. An empty host means all addresses."
     )
     web_enable_lifecycle: bool = Field(False, description="Whether POST /-/reload is answered. SIGHUP always reloads.")
+    web_config_file: Path | None = Field(
+        None,
+        description="Web configuration file in the Prometheus format: TLS, client certificates, users with passwords, "
+        "headers. None: plain HTTP.",
+    )
+    web_credentials_file: Path | None = Field(
+        None,
+        description="File of credentials: what each may, and for which receivers, namespaces and rules.",
+    )
     web_token_files: Paths = Field(
         (),
-        description="Files with one bearer token each, required for every POST when any file is given; all of them are "
-        "valid at once, for rotation. Empty: no authentication.",
+        description="Files with one bearer token each, all valid at once, for rotation, and each with full authority: "
+        "the simple form of the credentials file. Without either there is no authentication.",
     )
     max_body_bytes: int = Field(
         4 * 1024 * 1024,
@@ -147,7 +156,8 @@ class Settings(BaseSettings):
         30,
         ge=0,
         le=3600,
-        description="How often rule and token files are compared with what is loaded, in seconds; 0: only on request.",
+        description="How often rules, credentials and certificates are compared with what is loaded, in seconds; "
+        "0: only on request.",
     )
     protected_namespaces: Strings = Field(
         ("kube-system", "kube-public", "kube-node-lease", "monitoring", "observability", "openshift-monitoring"),

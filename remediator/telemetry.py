@@ -80,6 +80,10 @@ class Telemetry:
         self._quarantined = meter.create_counter(
             "remediator.alerts_quarantined", description="Alerts of accepted bodies that could not be used."
         )
+        self._outside = meter.create_counter(
+            "remediator.alerts_outside_credential",
+            description="Alerts set aside since the credential that they came by may not speak of them.",
+        )
         self._decisions = meter.create_counter("remediator.decisions", description="Decisions by rule and action.")
         self._holds = meter.create_counter("remediator.held", description="Why nothing was done, by rule and reason.")
         self._escalations = meter.create_counter(
@@ -161,6 +165,10 @@ class Telemetry:
 
     def alerts_quarantined(self, count: int) -> None:
         self._quarantined.add(count)
+
+    def alerts_outside_credential(self, credential: str, count: int) -> None:
+        """`credential` is a name of the operator's own file."""
+        self._outside.add(count, {"credential": credential})
 
     def webhook_answered(self, code: int) -> None:
         self._count("webhook_requests", ("code", str(code)), 1)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Self
 
-from aiohttp import hdrs, web
+from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field
 
 from remediator.disclosed import disclosed_plan
@@ -86,6 +86,7 @@ class Attempt(Answer):
     labels: Mapping[str, str] = Field(description="The alert's labels.")
     annotations: Mapping[str, str]
     starts_at: datetime = Field(description="When the alert began to fire, as Alertmanager said.")
+    credential: str = Field(description="The credential that the alert came by; empty: none was asked for.")
     state: str
     reason: str
     rule: str | None
@@ -156,13 +157,14 @@ class IncidentDetail(Answer):
 
 
 def _attempt(item: Remediation, diagnosis: Json) -> Attempt:
-    apart = ("labels", "annotations", "starts_at", "plan", "diagnosis")
+    apart = ("labels", "annotations", "starts_at", "credential", "plan", "diagnosis")
     fields: dict[str, Any] = {name: getattr(item, name) for name in Attempt.model_fields if name not in apart}
     alert = item.alert
     return Attempt(
         labels=alert.labels,
         annotations=alert.annotations,
         starts_at=alert.starts_at,
+        credential=alert.credential,
         plan=None if item.plan is None else disclosed_plan(item.plan),
         diagnosis=diagnosis,
         **fields,
@@ -183,9 +185,3 @@ def answer(value: BaseModel | Mapping[str, Any], *, status: int = 200) -> web.Re
 
 def problem(status: int, error: str) -> web.Response:
     return answer(Problem(error=cut(error, max_length=2000)), status=status)
-
-
-def unauthorized() -> web.Response:
-    refusal = problem(401, "unauthorized")
-    refusal.headers[hdrs.WWW_AUTHENTICATE] = 'Bearer realm="remediator"'
-    return refusal

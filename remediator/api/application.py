@@ -12,11 +12,14 @@ from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler, Middleware
 from opentelemetry.trace import SpanKind
 
+from remediator.access.authenticate import Authenticator
+from remediator.access.base import May
 from remediator.api.answers import problem
 from remediator.api.audit import AuditRoutes
 from remediator.api.budgets import BudgetRoutes
 from remediator.api.control import ControlRoutes
 from remediator.api.deployments import DeploymentRoutes
+from remediator.api.entrance import Entrance, route_of
 from remediator.api.escalations import EscalationRoutes
 from remediator.api.openapi import document
 from remediator.api.operating import OperatingRoutes
@@ -25,7 +28,6 @@ from remediator.api.server import request_arrived
 from remediator.store.base import StoreUnavailable
 from remediator.telemetry import Telemetry
 
-SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 SECURITY_HEADERS = (
     ("X-Content-Type-Options", "nosniff"),
     ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"),
@@ -46,13 +48,16 @@ def build_application(
     budgets: BudgetRoutes,
     incidents: IncidentRoutes,
     deployments: DeploymentRoutes,
+    authenticator: Authenticator,
     escalations: EscalationRoutes,
     telemetry: Telemetry,
     max_body_bytes: int,
     version: str,
 ) -> web.Application:
     """The application of the whole service. No redirect is ever sent: a redirected POST loses its alert."""
-    application = web.Application(middlewares=[_middleware(telemetry)], client_max_size=max_body_bytes)
+    entrance = Entrance(authenticator, alert_paths=[route.path for route in receiver_routes])
+    around = _middleware(entrance, authenticator, telemetry)
+    application = web.Application(middlewares=[around], client_max_size=max_body_bytes)
     api_description = web.json_response(document(version)).body
 
     async def openapi(_: web.Request) -> web.Response:
@@ -74,20 +79,24 @@ def build_application(
     return application
 
 
-def _middleware(telemetry: Telemetry) -> Middleware:
+def _middleware(entrance: Entrance, authenticator: Authenticator, telemetry: Telemetry) -> Middleware:
     """A span per request that joins the caller's trace; faults as JSON; headers that browsers heed."""
 
     @web.middleware
     async def around(request: web.Request, handler: Handler) -> web.StreamResponse:
         request_arrived(request)
-        resource = request.match_info.route.resource
-        route = resource.canonical if resource else ""
+        route = route_of(request)
         attributes = {"http.request.method": request.method, "http.route": route}
         with telemetry.span(
             f"{request.method} {route}".strip(), headers=request.headers, kind=SpanKind.SERVER, attributes=attributes
         ) as span:
-            response = await _answered(request, handler)
+            refusal = await entrance.refusal(request)
+            if refusal is not None and entrance.need(request) is May.ALERT:
+                telemetry.webhook_answered(refusal.status)
+            response = refusal or await _answered(request, handler)
             span.set_attribute("http.response.status_code", response.status)
+        for name, value in authenticator.access.web.headers.items():
+            response.headers[name] = value
         for name, value in SECURITY_HEADERS:
             response.headers.setdefault(name, value)
         return response
@@ -96,11 +105,6 @@ def _middleware(telemetry: Telemetry) -> Middleware:
 
 
 async def _answered(request: web.Request, handler: Handler) -> web.StreamResponse:
-    if request.method not in SAFE_METHODS and request.headers.get("Sec-Fetch-Site", "none") not in (
-        "none",
-        "same-origin",
-    ):
-        return problem(403, "refused: the request was sent by a page of another site")
     try:
         return await handler(request)
     except StoreUnavailable as error:

@@ -79,13 +79,11 @@ class AuditRoutes:
         keeper: LogKeeper,
         *,
         clock: Clock,
-        is_allowed: Callable[[str | None], bool],
         wake: Callable[[], None],
     ) -> None:
         self._reader = reader
         self._keeper = keeper
         self._clock = clock
-        self._is_allowed = is_allowed
         self._wake = wake
 
     def routes(self) -> list[web.RouteDef]:
@@ -134,7 +132,7 @@ class AuditRoutes:
         return web.Response(body=body, content_type="text/plain", charset="utf-8")
 
     async def confirm(self, request: web.Request) -> web.Response:
-        wanted = await read_asked(request, ConfirmRequest, is_allowed=self._is_allowed)
+        wanted = await read_asked(request, ConfirmRequest)
         if isinstance(wanted, web.Response):
             return wanted
         try:
@@ -147,7 +145,7 @@ class AuditRoutes:
         return answer(AuditDone(done=done))
 
     async def redact(self, request: web.Request) -> web.Response:
-        wanted = await read_asked(request, RedactRequest, is_allowed=self._is_allowed)
+        wanted = await read_asked(request, RedactRequest)
         if isinstance(wanted, web.Response):
             return wanted
         if unknown := [name for name in wanted.fields if name not in FREE]:

@@ -16,7 +16,7 @@ from aiohttp import web
 from pydantic import AwareDatetime, Field, field_validator, model_validator
 
 from remediator.api.answers import Answer, answer, problem
-from remediator.api.asking import Asked, Subject, read_asked
+from remediator.api.asking import Asked, Concerns, Subject, read_asked
 from remediator.clock import Clock
 from remediator.guards.stop import Stop
 from remediator.model import Json, RemediationId
@@ -67,12 +67,24 @@ class PauseRequest(Asked):
         named = ((PauseOf.RULE, self.rule), (PauseOf.NAMESPACE, self.namespace), (PauseOf.TARGET, self.target))
         return next(((what, subject) for what, subject in named if subject is not None), None)
 
+    @property
+    def concerns(self) -> Concerns:
+        if self.namespace is not None or self.target is not None:
+            return ((self.namespace or str(self.target).partition("/")[0],), "")
+        return ((), self.rule or "")
+
 
 class ResetRequest(Asked):
     """Let the counting of what did not help begin anew: a circuit breaker's, or a target's attempts."""
 
     what: Forgiven = Field(strict=False, description="rule, cluster or target.")
     subject: Subject = Field(description="Name of the rule or cluster, or the target: cluster/namespace/Kind/name.")
+
+    @property
+    def concerns(self) -> Concerns:
+        if self.what is Forgiven.TARGET:
+            return (tuple(self.subject.split("/")[1:2]), "")
+        return ((), self.subject if self.what is Forgiven.RULE else "")
 
 
 class ApprovalRequest(Asked):
@@ -193,7 +205,6 @@ class ControlRoutes:
         clock: Clock,
         rules: Callable[[], RuleSet],
         stop: Callable[[], Awaitable[Stop | None]],
-        is_allowed: Callable[[str | None], bool],
         paused: Callable[[bool], None],
         wake: Callable[[], None],
     ) -> None:
@@ -202,7 +213,6 @@ class ControlRoutes:
         self._clock = clock
         self._rules = rules
         self._stop = stop
-        self._is_allowed = is_allowed
         self._paused = paused
         self._wake = wake
 
@@ -222,7 +232,7 @@ class ControlRoutes:
 
     async def set_pause(self, request: web.Request) -> web.Response:
         """Engage or release the kill switch, or one pause."""
-        wanted = await read_asked(request, PauseRequest, is_allowed=self._is_allowed)
+        wanted = await read_asked(request, PauseRequest)
         if isinstance(wanted, web.Response):
             return wanted
         now = self._clock.now()
@@ -244,7 +254,7 @@ class ControlRoutes:
 
     async def reset(self, request: web.Request) -> web.Response:
         """Close a circuit breaker, or release a target, as a person who has looked at it."""
-        wanted = await read_asked(request, ResetRequest, is_allowed=self._is_allowed)
+        wanted = await read_asked(request, ResetRequest)
         if isinstance(wanted, web.Response):
             return wanted
         done = Reset(wanted.what, wanted.subject, wanted.by, wanted.comment, self._clock.now())
@@ -275,12 +285,12 @@ class ControlRoutes:
         return await self._answered(request, is_granted=False)
 
     async def _answered(self, request: web.Request, *, is_granted: bool) -> web.Response:
-        wanted = await read_asked(request, ApprovalRequest, is_allowed=self._is_allowed)
+        number, now = _number(request), self._clock.now()
+        wanted = await read_asked(request, ApprovalRequest, concerns=lambda: self._concerned(number))
         if isinstance(wanted, web.Response):
             return wanted
-        if not re.fullmatch(r"(R-)?[0-9]{1,15}", text := request.match_info["id"]):
-            return problem(400, f"{text!r} is no remediation: expected a number or R-<number>")
-        number, now = RemediationId(int(text.removeprefix("R-"))), self._clock.now()
+        if number is None:
+            return problem(400, f"{request.match_info['id']!r} is no remediation: expected a number or R-<number>")
         said = Approval(number, wanted.plan_hash, is_granted, wanted.by, wanted.comment, now)
         try:
             await self._store.answer(said)
@@ -290,6 +300,11 @@ class ControlRoutes:
         word = "approved" if is_granted else "denied"
         _log.warning(word, remediation=number, by=said.by, comment=said.comment)
         return answer(ApprovalDone(ref=f"R-{number}", granted=is_granted, by=said.by, comment=said.comment, at=now))
+
+    async def _concerned(self, number: RemediationId | None) -> Concerns | None:
+        """What the plan that waits would touch, and the rule that asks for it."""
+        asked = next((one for one in await self._store.awaiting() if one.remediation == number), None)
+        return None if asked is None else (_namespaces_of(asked), asked.rule)
 
     def _unknown(self, what: PauseOf, subject: str) -> str | None:
         """Why that pause would stop nothing, None: it may. (A namespace or target may come to be.)"""
@@ -315,3 +330,15 @@ class ControlRoutes:
     async def _entries(self, now: datetime) -> Sequence[PauseEntry]:
         set_now = await self._store.pauses()
         return [PauseEntry.model_validate(one) for one in set_now if one.until is None or one.until > now]
+
+
+def _number(request: web.Request) -> RemediationId | None:
+    text = request.match_info["id"]
+    return RemediationId(int(text.removeprefix("R-"))) if re.fullmatch(r"(R-)?[0-9]{1,15}", text) else None
+
+
+def _namespaces_of(asked: Awaiting) -> frozenset[str]:
+    """The target's, and those of everything else that its requests would touch."""
+    paths = [str(request.get("path", "")) for request in asked.request.get("requests") or ()]
+    others = {found[1] for path in paths if (found := re.search(r"/namespaces/([^/]+)/", path))}
+    return frozenset({asked.target.partition("/")[0], *others})

@@ -13,7 +13,7 @@ from aiohttp import web
 from pydantic import Field
 
 from remediator.api.answers import Answer, EscalationEntry, answer, problem
-from remediator.api.asking import Asked, read_asked
+from remediator.api.asking import EVERYTHING, Asked, Concerns, read_asked
 from remediator.clock import Clock
 from remediator.rules.schema import RuleSet
 from remediator.store.base import Store
@@ -44,13 +44,10 @@ class OpenEscalations(Answer):
 class EscalationRoutes:
     """Handlers over the store and the matrix of the rules in force."""
 
-    def __init__(
-        self, store: Store, *, rules: Callable[[], RuleSet], clock: Clock, is_allowed: Callable[[str | None], bool]
-    ) -> None:
+    def __init__(self, store: Store, *, rules: Callable[[], RuleSet], clock: Clock) -> None:
         self._store = store
         self._rules = rules
         self._clock = clock
-        self._is_allowed = is_allowed
 
     def routes(self) -> list[web.RouteDef]:
         return [
@@ -65,17 +62,14 @@ class EscalationRoutes:
 
     async def acknowledge(self, request: web.Request) -> web.Response:
         """Of one escalation, by its number or E-<number>, or of an incident, by inc-<number>."""
-        wanted = await read_asked(request, AckRequest, is_allowed=self._is_allowed)
+        text = request.match_info["id"]
+        wanted = await read_asked(request, AckRequest, concerns=lambda: self._concerned(text))
         if isinstance(wanted, web.Response):
             return wanted
-        text = request.match_info["id"]
-        if (named := _REFERENCE.fullmatch(text)) is None:
+        if _REFERENCE.fullmatch(text) is None:
             return problem(400, f"{text!r} is no escalation: expected a number, E-<number> or inc-<number>")
-        number, is_incident = int(named["number"]), named["what"] == "inc-"
-        found = await self._store.escalations()
-        one = next((one for one in found if number == (one.incident_id if is_incident else one.id)), None)
-        if one is None:
-            return problem(404, f"inc-{number} has no open escalation" if is_incident else f"E-{number} is not open")
+        if (one := await self._open(text)) is None:
+            return problem(404, f"{text} has no open escalation" if "inc-" in text else f"{text} is not open")
         said = Acknowledgement(wanted.by, wanted.comment, self._clock.now(), wanted.close)
         try:
             after = await self._store.acknowledge(one.id, said)
@@ -83,6 +77,20 @@ class EscalationRoutes:
             return problem(409, str(error))
         _log.warning("acknowledged", escalation=one.ref, by=said.by, comment=said.comment, closed=said.closes)
         return answer(EscalationEntry.of(after))
+
+    async def _open(self, text: str) -> Escalation | None:
+        """The open one that is named by its number, E-<number>, or its incident, inc-<number>."""
+        if (named := _REFERENCE.fullmatch(text)) is None:
+            return None
+        number, is_incident = int(named["number"]), named["what"] == "inc-"
+        found = await self._store.escalations()
+        return next((one for one in found if number == (one.incident_id if is_incident else one.id)), None)
+
+    async def _concerned(self, text: str) -> Concerns | None:
+        """What it is about: its target's namespace and its rule; a gate is about everything."""
+        if (one := await self._open(text)) is None:
+            return None
+        return EVERYTHING if one.target is None else ((one.target.namespace,), one.rule or "")
 
     def _shown(self, one: Escalation) -> OpenEscalation:
         following = None if one.next_at is None else self._rules().escalation.following(one)

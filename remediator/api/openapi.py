@@ -12,6 +12,7 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from remediator.access.base import May
 from remediator.api.answers import EscalationEntry, IncidentDetail, Incidents, Problem, Readiness
 from remediator.api.audit import AuditDone, AuditStatus, ConfirmRequest, RedactRequest
 from remediator.api.budgets import Budgets
@@ -64,57 +65,58 @@ _REQUESTS: Mapping[str, type[BaseModel]] = {
     "/api/v1/reset": ResetRequest,
 }
 _ALERTS = "Alertmanager's webhook (version 4). Answered with 200 once every alert is stored."
-_RELOAD = "Load the rules again. Off unless web_enable_lifecycle is set."
+_RELOAD = "Load all files again. Off unless web_enable_lifecycle is set."
 
-# Path -> method -> summary, model of the answer (None: free JSON or text), other status codes, needs a token.
-_PATHS: Mapping[str, Mapping[str, tuple[str, type[BaseModel] | None, tuple[int, ...], bool]]] = {
-    "/api/v1/alerts": {"post": (_ALERTS, None, (400, 401, 413, 415, 503), True)},
-    "/api/v1/alertmanager": {"post": (_ALERTS, None, (400, 401, 413, 415, 503), True)},
-    "/webhook": {"post": (_ALERTS, None, (400, 401, 413, 415, 503), True)},
-    "/api/v1/incidents": {"get": ("Incidents, newest first.", Incidents, (400, 503), False)},
-    "/api/v1/incidents/{id}": {"get": ("One incident whole.", IncidentDetail, (400, 404, 503), False)},
-    "/api/v1/deployments": {"get": ("Rollouts under watch, newest first.", Deployments, (400, 503), False)},
+# Path -> method -> summary, model of the answer (None: free JSON or text), other status codes besides those of the
+# entrance, and what the sender must be allowed to do (None: nothing).
+_PATHS: Mapping[str, Mapping[str, tuple[str, type[BaseModel] | None, tuple[int, ...], May | None]]] = {
+    "/api/v1/alerts": {"post": (_ALERTS, None, (400, 413, 415, 503), May.ALERT)},
+    "/api/v1/alertmanager": {"post": (_ALERTS, None, (400, 413, 415, 503), May.ALERT)},
+    "/webhook": {"post": (_ALERTS, None, (400, 413, 415, 503), May.ALERT)},
+    "/api/v1/incidents": {"get": ("Incidents, newest first.", Incidents, (400, 503), May.READ)},
+    "/api/v1/incidents/{id}": {"get": ("One incident whole.", IncidentDetail, (400, 404, 503), May.READ)},
+    "/api/v1/deployments": {"get": ("Rollouts under watch, newest first.", Deployments, (400, 503), May.READ)},
     "/api/v1/deployments/{namespace}/{name}": {
-        "get": ("One Deployment: its rollouts, the baseline and now.", DeploymentDetail, (404, 503), False)
+        "get": ("One Deployment: its rollouts, the baseline and now.", DeploymentDetail, (404, 503), May.READ)
     },
-    "/api/v1/approvals": {"get": ("What waits for a person.", ApprovalsAwaited, (503,), False)},
+    "/api/v1/approvals": {"get": ("What waits for a person.", ApprovalsAwaited, (503,), May.READ)},
     "/api/v1/approvals/{id}/approve": {
-        "post": ("Approve a plan as it was shown.", ApprovalDone, (400, 401, 409, 415, 503), True)
+        "post": ("Approve a plan as it was shown.", ApprovalDone, (400, 409, 415, 503), May.OPERATE)
     },
-    "/api/v1/approvals/{id}/deny": {"post": ("Deny a plan.", ApprovalDone, (400, 401, 409, 415, 503), True)},
-    "/api/v1/audit": {"get": ("How the audit log stands.", AuditStatus, (503,), False)},
-    "/api/v1/audit/checkpoint": {"get": ("Its head as a signed note.", None, (503,), False)},
-    "/api/v1/audit/records/{seq}/proof": {"get": ("The proof of one record.", None, (400, 404, 503), False)},
+    "/api/v1/approvals/{id}/deny": {"post": ("Deny a plan.", ApprovalDone, (400, 409, 415, 503), May.OPERATE)},
+    "/api/v1/audit": {"get": ("How the audit log stands.", AuditStatus, (503,), May.READ)},
+    "/api/v1/audit/checkpoint": {"get": ("Its head as a signed note.", None, (503,), May.READ)},
+    "/api/v1/audit/records/{seq}/proof": {"get": ("The proof of one record.", None, (400, 404, 503), May.READ)},
     "/api/v1/audit/confirm": {
-        "post": ("Say that the log is the one it should be.", AuditDone, (400, 401, 409, 415, 503), True)
+        "post": ("Say that the log is the one it should be.", AuditDone, (400, 409, 415, 503), May.OPERATE)
     },
     "/api/v1/audit/redact": {
-        "post": ("Take back the free content of a record.", AuditDone, (400, 401, 404, 415, 503), True)
+        "post": ("Take back the free content of a record.", AuditDone, (400, 404, 415, 503), May.OPERATE)
     },
-    "/api/v1/budgets": {"get": ("Budgets: used, by which remediation, next slot.", Budgets, (400, 503), False)},
-    "/api/v1/escalations": {"get": ("What people have to do.", OpenEscalations, (503,), False)},
+    "/api/v1/budgets": {"get": ("Budgets: used, by which remediation, next slot.", Budgets, (400, 503), May.READ)},
+    "/api/v1/escalations": {"get": ("What people have to do.", OpenEscalations, (503,), May.READ)},
     "/api/v1/escalations/{id}/ack": {
-        "post": ("Take an escalation on.", EscalationEntry, (400, 401, 404, 409, 415, 503), True)
+        "post": ("Take an escalation on.", EscalationEntry, (400, 404, 409, 415, 503), May.OPERATE)
     },
     "/api/v1/pause": {
-        "get": ("The kill switch and the pauses.", PauseStatus, (503,), False),
-        "post": ("Engage or release the kill switch or a pause.", PauseStatus, (400, 401, 404, 415, 503), True),
+        "get": ("The kill switch and the pauses.", PauseStatus, (503,), May.READ),
+        "post": ("Engage or release the kill switch or a pause.", PauseStatus, (400, 404, 415, 503), May.OPERATE),
     },
     "/api/v1/reset": {
-        "post": ("Close a circuit breaker, or release a target.", ResetDone, (400, 401, 415, 503), True)
+        "post": ("Close a circuit breaker, or release a target.", ResetDone, (400, 415, 503), May.OPERATE)
     },
-    "/api/v1/status": {"get": ("What holds now, and why.", Status, (503,), False)},
-    "/api/v1/status/buildinfo": {"get": ("Version and platform.", None, (), False)},
-    "/api/v1/status/config": {"get": ("Settings in force.", None, (), False)},
-    "/api/v1/status/flags": {"get": ("Settings in force by flag.", None, (), False)},
-    "/-/healthy": {"get": ("The process answers.", None, (), False)},
-    "/-/ready": {"get": ("What it depends on answers.", Readiness, (503,), False)},
+    "/api/v1/status": {"get": ("What holds now, and why.", Status, (503,), May.READ)},
+    "/api/v1/status/buildinfo": {"get": ("Version and platform.", None, (), May.READ)},
+    "/api/v1/status/config": {"get": ("Settings in force.", None, (), May.READ)},
+    "/api/v1/status/flags": {"get": ("Settings in force by flag.", None, (), May.READ)},
+    "/-/healthy": {"get": ("The process answers.", None, (), None)},
+    "/-/ready": {"get": ("What it depends on answers.", Readiness, (503,), None)},
     "/-/reload": {
-        "post": (_RELOAD, None, (401, 403, 500), True),
-        "put": (_RELOAD, None, (401, 403, 500), True),
+        "post": (_RELOAD, None, (500,), May.OPERATE),
+        "put": (_RELOAD, None, (500,), May.OPERATE),
     },
-    "/metrics": {"get": ("Metrics for Prometheus.", None, (), False)},
-    "/openapi.json": {"get": ("This document.", None, (), False)},
+    "/metrics": {"get": ("Metrics for Prometheus.", None, (), May.READ)},
+    "/openapi.json": {"get": ("This document.", None, (), May.READ)},
 }
 _AS_TEXT = ("/-/healthy", "/metrics", "/api/v1/audit/checkpoint", "/api/v1/audit/records/{seq}/proof")
 
@@ -134,22 +136,27 @@ def document(version: str) -> dict[str, Any]:
         },
         "components": {
             "schemas": definitions["$defs"],
-            "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}},
+            "securitySchemes": {
+                "bearer": {"type": "http", "scheme": "bearer"},
+                "basic": {"type": "http", "scheme": "basic"},
+                "certificate": {"type": "mutualTLS"},
+            },
         },
     }
 
 
 def _operation(
-    path: str, method: str, summary: str, model: type[BaseModel] | None, codes: tuple[int, ...], needs_token: bool
+    path: str, method: str, summary: str, model: type[BaseModel] | None, codes: tuple[int, ...], need: May | None
 ) -> dict[str, Any]:
     good = {TEXT if path in _AS_TEXT else JSON: {"schema": _reference(model) if model else {}}}
     responses: dict[str, Any] = {"200": {"description": "OK", "content": good}}
-    for code in codes:
+    for code in sorted({*codes, *((401, 403) if need else ())}):
         failure = model if model is Readiness else Problem
         responses[str(code)] = {"description": "Failed", "content": {JSON: {"schema": _reference(failure)}}}
     operation: dict[str, Any] = {"summary": summary, "responses": responses}
-    if needs_token:
-        operation["security"] = [{"bearer": []}, {}]
+    if need is not None:
+        operation["security"] = [{"bearer": []}, {"basic": []}, {"certificate": []}, {}]
+        operation["description"] = f"Needs a credential that may {need}, where credentials are asked for."
     if path in _REQUESTS and method == "post":
         operation["requestBody"] = {"required": True, "content": {JSON: {"schema": _reference(_REQUESTS[path])}}}
     if path == "/api/v1/incidents":

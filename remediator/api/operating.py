@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Sequence
 import structlog
 from aiohttp import hdrs, web
 
-from remediator.api.answers import BuildInfo, Part, PartStatus, Readiness, answer, problem, unauthorized
+from remediator.api.answers import BuildInfo, Part, PartStatus, Readiness, answer, problem
 from remediator.errors import ConfigError
 from remediator.settings import Settings
 from remediator.store.base import StoreUnavailable
@@ -39,7 +39,6 @@ class OperatingRoutes:
         is_stopped: Callable[[], Awaitable[bool]],
         readiness: Callable[[], Awaitable[Sequence[Part]]],
         reload: Callable[[], Awaitable[None]],
-        is_allowed: Callable[[str | None], bool],
         version: str,
     ) -> None:
         self._reader = reader
@@ -48,7 +47,6 @@ class OperatingRoutes:
         self._is_stopped = is_stopped
         self._readiness = readiness
         self._reload = reload
-        self._is_allowed = is_allowed
         self._version = version
 
     def routes(self) -> list[web.RouteDef]:
@@ -83,12 +81,10 @@ class OperatingRoutes:
         lines += [_line(part) for part in parts]
         return web.Response(text="\n".join(lines) + "\n", status=status)
 
-    async def reload(self, request: web.Request) -> web.Response:
-        """Load the rules again; on an error the old ones stay in force and the answer says where it is."""
+    async def reload(self, _: web.Request) -> web.Response:
+        """Load all files again; what has an error stays as it was and the answer says where it is."""
         if not self._settings.web_enable_lifecycle:
             return problem(403, "reloading over HTTP is off (web_enable_lifecycle); SIGHUP reloads as well")
-        if not self._is_allowed(request.headers.get(hdrs.AUTHORIZATION)):
-            return unauthorized()
         try:
             await self._reload()
         except ConfigError as error:

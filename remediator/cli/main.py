@@ -28,9 +28,11 @@ incidents_app = typer.Typer(help="Look at incidents of a running service.", no_a
 deployments_app = typer.Typer(
     help="Look at the rollouts that a running service watches.", no_args_is_help=True, rich_markup_mode=None
 )
+generate_app = typer.Typer(help="Make what an installation needs.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(audit_app, name="audit")
 app.add_typer(people_app)
 app.add_typer(check_app, name="check")
+app.add_typer(generate_app, name="generate")
 app.add_typer(incidents_app, name="incidents")
 app.add_typer(deployments_app, name="deployments")
 
@@ -42,7 +44,15 @@ def serve(
     mode: Annotated[str | None, typer.Option("--mode", help="Most that any rule may do: off, silent, active.")] = None,
     listen: Annotated[str | None, typer.Option("--web.listen-address", help="host:port to serve HTTP on.")] = None,
     lifecycle: Annotated[bool | None, typer.Option("--web.enable-lifecycle", help="Answer POST /-/reload.")] = None,
-    tokens: Annotated[list[Path] | None, typer.Option("--web.token-file", help="Bearer token file; repeat.")] = None,
+    web_config: Annotated[
+        Path | None, typer.Option("--web.config.file", help="TLS and passwords, in the Prometheus format (YAML).")
+    ] = None,
+    credentials: Annotated[
+        Path | None, typer.Option("--web.credentials-file", help="File of credentials and their limits (YAML).")
+    ] = None,
+    tokens: Annotated[
+        list[Path] | None, typer.Option("--web.token-file", help="Bearer token file, without limits; repeat.")
+    ] = None,
     storage: Annotated[str | None, typer.Option("--storage.url", help="Database URL.")] = None,
     audit_key: Annotated[
         Path | None, typer.Option("--audit.key-file", help="Key that signs the audit log; see `audit keygen`.")
@@ -77,6 +87,8 @@ def serve(
         "mode": mode,
         "web_listen_address": listen,
         "web_enable_lifecycle": lifecycle,
+        "web_config_file": web_config,
+        "web_credentials_file": credentials,
         "web_token_files": tuple(tokens) if tokens else None,
         "storage_url": storage,
         "audit_key_file": audit_key,
@@ -121,6 +133,32 @@ def check_rules(
     from remediator.cli.check import rules
 
     raise typer.Exit(rules(paths or [], output, as_table=table))
+
+
+@generate_app.command("token")
+def generate_token(
+    name: Annotated[str, typer.Argument(help="What records and metrics call the credential.")],
+    may: Annotated[
+        list[str] | None, typer.Option("--may", help="alert, operate or read; repeat. Default: alert.")
+    ] = None,
+    namespaces: Annotated[
+        list[str] | None, typer.Option("--namespace", "-n", help="It may speak of this one (a regex); repeat.")
+    ] = None,
+    token_file: Annotated[
+        Path | None, typer.Option("--token-file", help="A new file for the token, instead of printing it.")
+    ] = None,
+    output: OutputOption = Output.SIMPLE,
+) -> None:
+    """Make a token, and its entry for the credentials file, which holds only its hash.
+
+    Example: remediator generate token shop-alertmanager --namespace shop
+    """
+    from remediator.cli.generate import token
+
+    allowed = may or ["alert"]
+    if unknown := set(allowed) - {"alert", "operate", "read"}:
+        raise typer.BadParameter(f"--may {sorted(unknown)[0]}: expected alert, operate or read")
+    raise typer.Exit(token(name, output, may=allowed, namespaces=namespaces or [], token_file=token_file))
 
 
 @app.command()
@@ -250,9 +288,7 @@ def pause(
     from remediator.cli.control import pause as run
 
     subject = _subject(rule, namespace, target)
-    raise typer.Exit(
-        run(url, output, comment=comment, subject=subject, lasts=lasts, by=by, token_file=token_file)
-    )
+    raise typer.Exit(run(url, output, comment=comment, subject=subject, lasts=lasts, by=by, token_file=token_file))
 
 
 @app.command()
@@ -273,9 +309,7 @@ def resume(
     from remediator.cli.control import pause as run
 
     subject = _subject(rule, namespace, target)
-    raise typer.Exit(
-        run(url, output, comment=comment, engaged=False, subject=subject, by=by, token_file=token_file)
-    )
+    raise typer.Exit(run(url, output, comment=comment, engaged=False, subject=subject, by=by, token_file=token_file))
 
 
 @app.command()
@@ -302,9 +336,7 @@ def reset(
     if len(named) != 1:
         raise typer.BadParameter("give exactly one of --rule, --cluster and --target")
     [(what, subject)] = named
-    raise typer.Exit(
-        run(url, output, what=what, subject=subject, comment=comment, by=by, token_file=token_file)
-    )
+    raise typer.Exit(run(url, output, what=what, subject=subject, comment=comment, by=by, token_file=token_file))
 
 
 def _subject(rule: str | None, namespace: str | None, target: str | None) -> dict[str, str]:

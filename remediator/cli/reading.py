@@ -10,11 +10,13 @@ import getpass
 import http.client
 import json
 import os
+import ssl
 import sys
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from remediator.errors import ConfigError, RemediatorError, TransientError, cut
@@ -36,13 +38,14 @@ def print_answer(
     """Get `path`, or post to it, and print the answer as JSON, or as `lines` makes of it. Returns the exit code.
 
     `url` None: `REMEDIATOR_URL`, else this machine. `token_file` None: `REMEDIATOR_TOKEN_FILE`, else no token.
+    TLS, passwords and client certificates are in the file that `REMEDIATOR_HTTP_CONFIG_FILE` names, if any.
     """
     if output not in ("simple", "json"):
         print(f"error: output {output!r}: expected simple or json", file=sys.stderr)
         return MISUSED
     try:
-        token = _token(token_file or os.environ.get("REMEDIATOR_TOKEN_FILE"))
-        found = _ask(url or os.environ.get("REMEDIATOR_URL") or DEFAULT_URL, path, post, token)
+        with _opened(url, path, post, token_file=token_file) as answered:
+            found = json.load(answered)
         if output == "json":
             print(json.dumps(found, indent=2))
         else:
@@ -60,7 +63,7 @@ def print_answer(
 def ask_text(url: str | None, path: str) -> tuple[str, int]:
     """The text that is served at `path`, and the exit code; what went wrong is on stderr."""
     try:
-        with _opened(url or os.environ.get("REMEDIATOR_URL") or DEFAULT_URL, path, None, None) as answer:
+        with _opened(url, path) as answer:
             return answer.read().decode("utf-8"), GOOD
     except ConfigError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -78,9 +81,18 @@ def who() -> str:
         return "unknown"
 
 
-def _token(path: str | None) -> str | None:
-    if path is None:
-        return None
+def _client(token_file: str | None) -> tuple[str | None, ssl.SSLContext | None]:
+    """The `Authorization` header and the TLS context. A token file is meant before what a configuration says."""
+    authorization, context = None, None
+    if config_file := os.environ.get("REMEDIATOR_HTTP_CONFIG_FILE"):
+        from remediator.cli.http_config import read_http_config
+
+        client = read_http_config(Path(config_file))
+        authorization, context = client.authorization, client.context
+    return (authorization if token_file is None else f"Bearer {_token(token_file)}"), context
+
+
+def _token(path: str) -> str:
     try:
         with open(path, encoding="ascii") as file:
             return file.read().strip()
@@ -88,23 +100,21 @@ def _token(path: str | None) -> str | None:
         raise ConfigError(f"cannot read the token file {path}: {error}") from error
 
 
-def _ask(url: str, path: str, post: Mapping[str, Any] | None, token: str | None) -> Any:
-    """The JSON of the answer. Raises ConfigError for misuse, TransientError when there is no usable answer."""
-    with _opened(url, path, post, token) as answer:
-        return json.load(answer)
-
-
 @contextmanager
-def _opened(url: str, path: str, post: Mapping[str, Any] | None, token: str | None) -> Iterator[Any]:
+def _opened(
+    url: str | None, path: str, post: Mapping[str, Any] | None = None, *, token_file: str | None = None
+) -> Iterator[Any]:
     """The answer, open. Raises ConfigError for misuse, TransientError when there is no usable answer."""
+    authorization, context = _client(token_file or os.environ.get("REMEDIATOR_TOKEN_FILE"))
+    url = url or os.environ.get("REMEDIATOR_URL") or DEFAULT_URL
     if not url.startswith(("http://", "https://")):
         raise ConfigError(f"{url!r} is not the address of a remediator: expected http://host:port")
     # No proxy: the environment's is for the way out, and its answer would be taken for the service's.
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context))
     try:
         headers = {"Content-Type": "application/json"} if post is not None else {}
-        if token is not None:
-            headers["Authorization"] = f"Bearer {token}"
+        if authorization is not None:
+            headers["Authorization"] = authorization
         body = None if post is None else json.dumps(post).encode()
         request = urllib.request.Request(url.rstrip("/") + path, data=body, headers=headers)
         with opener.open(request, timeout=TIMEOUT_SECONDS) as answer:

@@ -19,6 +19,7 @@ from remediator.guards.limits import LimitsGuard
 from remediator.guards.mode import ModeGuard
 from remediator.guards.opt_out import OptOutGuard
 from remediator.guards.pause import PauseGuard
+from remediator.guards.scope import ScopeGuard
 from remediator.guards.severity import SeverityGuard
 from remediator.guards.shared_cause import SharedCauseGuard
 from remediator.guards.still_firing import StillFiringGuard
@@ -31,6 +32,7 @@ GUARDS: tuple[Guard, ...] = (
     ModeGuard(),
     AuditGuard(),
     FreezeGuard(),
+    ScopeGuard(),
     OptOutGuard(),
     BreakerGuard(),
     StormGuard(),

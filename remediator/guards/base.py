@@ -10,6 +10,7 @@ from typing import Protocol
 from pydantic import BaseModel, ConfigDict
 
 from remediator.alertmanager.base import Alertmanager
+from remediator.authority import Authority
 from remediator.guards.faults import Faults
 from remediator.guards.stop import ProvableLog, SwitchInCluster
 from remediator.kube.base import Cluster
@@ -45,7 +46,8 @@ class View:
     """What a guard may read. `modes` are the modes asked for by settings and rule; annotations are in `workload`.
 
     `rule`, `rule_digest` and `limits` are the rule's name, its text's, and its own bounds on how often it may
-    act; `faults` count our failed calls; `severity` is the one that holds, `severity_allows` what may be done at it.
+    act; `authority` is what the alert's credential may speak of now, None: it is not known; `faults` count our failed
+    calls; `severity` is the one that holds, `severity_allows` what may be done at it.
     `approval` is what a person said to a plan of it;
     `switch` is the kill switch in the cluster, `log` the audit log that must be sound; None: there is none.
     """
@@ -63,6 +65,7 @@ class View:
     now: datetime
     cluster: Cluster
     store: Store
+    authority: Authority | None
     faults: Sequence[Faults] = ()
     approval: Approval | None = None
     freezes: Sequence[Freezing] = ()

@@ -26,9 +26,11 @@ class BadBody(PermanentError):
 class Quarantined:
     """One alert of a good body that cannot be used. The others of the body are accepted; this one is reported.
 
-    `element` is its JSON as it arrived, escaped to ASCII and cut.
+    `element` is its JSON as it arrived, escaped to ASCII and cut. `credential` is the one that may not speak of it;
+    empty: nobody could use it.
     """
 
     place: str
     problem: str
     element: str
+    credential: str = ""

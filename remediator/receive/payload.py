@@ -17,6 +17,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
+from remediator.access.base import Credential
 from remediator.clock import parse_rfc3339
 from remediator.errors import cut
 from remediator.model import Alert, AlertStatus, Json
@@ -66,8 +67,12 @@ class Payload:
     quarantined: Sequence[Quarantined]
 
 
-def read(body: bytes, redaction: Remembering) -> Payload:
-    """The alerts of one webhook body, without secrets. Raises BadBody."""
+def read(body: bytes, redaction: Remembering, *, sender: Credential) -> Payload:
+    """The alerts of one webhook body, without secrets. Raises BadBody.
+
+    What lies outside of what the sender may speak of is set aside as what cannot be used: a stranger's alert must
+    neither begin, nor repeat, nor resolve anything.
+    """
     value = parse(body)
     if not isinstance(value, dict):
         raise BadBody("$", "the body must be a JSON object")
@@ -82,13 +87,18 @@ def read(body: bytes, redaction: Remembering) -> Payload:
         raise BadBody(*_first_error(error, "")) from error
     alerts: list[Alert] = []
     quarantined: list[Quarantined] = []
+    is_limited = sender.authority.is_limited
     for index, element in enumerate(webhook.alerts):
         place = f"alerts[{index}]"
-        outcome = (poison(element, place) if suspicious else None) or _alert(element, place, webhook, redaction)
-        if isinstance(outcome, Alert):
-            alerts.append(outcome)
-        else:
+        outcome = (poison(element, place) if suspicious else None) or _alert(
+            element, place, webhook, redaction, sender.name
+        )
+        if not isinstance(outcome, Alert):
             quarantined.append(_quarantined(element, *outcome))
+        elif is_limited and (problem := _outside(element, place, webhook.receiver, sender)):
+            quarantined.append(_quarantined(element, *problem, credential=sender.name))
+        else:
+            alerts.append(outcome)
     return Payload(alerts, quarantined)
 
 
@@ -115,7 +125,20 @@ def _check_version(value: Mapping[str, Json]) -> None:
     raise BadBody("version", f'{cut(repr(version), max_length=40)} is not supported; expected "4"')
 
 
-def _alert(element: Json, place: str, webhook: WebhookBody, redaction: Remembering) -> Alert | tuple[str, str]:
+def _outside(element: Json, place: str, receiver: str, sender: Credential) -> tuple[str, str] | None:
+    """The place and the problem of a good alert that the sender may not speak of; by the labels as they arrived."""
+    labels = element["labels"]
+    if outside := sender.authority.outside_of_alert(receiver, labels):
+        return f"{place}.labels", f"credential {sender.name}: {outside} is outside of what it may speak of"
+    given = element.get("fingerprint")
+    if given is not None and given != fingerprint(labels):
+        return f"{place}.fingerprint", f"credential {sender.name}: {given} is not the fingerprint of these labels"
+    return None
+
+
+def _alert(
+    element: Json, place: str, webhook: WebhookBody, redaction: Remembering, credential: str
+) -> Alert | tuple[str, str]:
     """The alert, or the place and the problem why it is none."""
     try:
         read_element = AlertElement.model_validate(element)
@@ -142,6 +165,7 @@ def _alert(element: Json, place: str, webhook: WebhookBody, redaction: Rememberi
         receiver=webhook.receiver,
         group_key=redaction.text(webhook.group_key),
         truncated=webhook.truncated_alerts,
+        credential=credential,
     )
 
 
@@ -169,9 +193,10 @@ def _first_error(error: ValidationError, prefix: str) -> tuple[str, str]:
     return place, "required field is missing" if first["type"] == "missing" else first["msg"]
 
 
-def _quarantined(element: Json, place: str, problem: str) -> Quarantined:
+def _quarantined(element: Json, place: str, problem: str, *, credential: str = "") -> Quarantined:
     return Quarantined(
         place=cut(place.encode("utf-8", "replace").decode("utf-8"), max_length=120),
         problem=cut(problem),
         element=redact(json.dumps(element)[:1024]),
+        credential=credential,
     )

@@ -1,8 +1,9 @@
-"""The webhook over HTTP: `POST /api/v1/alerts`. Authenticate, parse, admit, answer; nothing else in the request.
+"""The webhook over HTTP: `POST /api/v1/alerts`. Parse, admit, answer; nothing else in the request.
 
-The face of step 1. `app.py` builds the `Receiver`; its routes are served by the application of `api/`. The status
-codes are chosen by what Alertmanager does with them: 5xx is retried within the flush, everything else is not, and a
-redirect loses the alert (prometheus/alertmanager `notify/util.go` `Retrier`).
+The face of step 1. `app.py` builds the `Receiver`; its routes are served by the application of `api/`, which has let
+the sender in (`api/entrance.py`). The status codes are chosen by what Alertmanager does with them: 5xx is retried
+within the flush, everything else is not, and a redirect loses the alert (prometheus/alertmanager `notify/util.go`
+`Retrier`).
 """
 
 from __future__ import annotations
@@ -10,11 +11,13 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 import structlog
 from aiohttp import hdrs, web
 
+from remediator.access.base import PRINCIPAL
+from remediator.authority import Authority
 from remediator.errors import cut
 from remediator.model import Alert
 from remediator.receive.base import BadBody, Quarantined
@@ -26,8 +29,10 @@ from remediator.telemetry import Telemetry
 PATHS = ("/api/v1/alerts", "/api/v1/alertmanager", "/webhook")
 BODY_TIMEOUT_SECONDS = 10.0
 JSON = "application/json"
+FOREIGN = "{} with the fingerprint of an alert that is outside of what the credential may speak of"
 
-Admit = Callable[[Sequence[Alert]], Awaitable[Accepted]]
+Admit = Callable[[Sequence[Alert], Authority], Awaitable[Accepted]]
+"""Keeps the alerts of somebody with that authority."""
 SetAside = Callable[[Sequence[Quarantined]], Awaitable[None]]
 """Keeps what cannot be used, durably: the answer is 200 for the whole body."""
 
@@ -43,14 +48,12 @@ class Receiver:
         admit: Admit,
         *,
         set_aside: SetAside,
-        is_allowed: Callable[[str | None], bool],
         telemetry: Telemetry,
         max_body_bytes: int,
         stopping: asyncio.Event,
     ) -> None:
         self._admit = admit
         self._set_aside = set_aside
-        self._is_allowed = is_allowed
         self._telemetry = telemetry
         self._max_body_bytes = max_body_bytes
         self._stopping = stopping
@@ -89,34 +92,36 @@ class Receiver:
             return self._too_large(request)
         except (web.RequestPayloadError, ConnectionError):
             return _problem(400, "the body broke off")
+        sender = request[PRINCIPAL].credential
         try:
-            payload = read(body, self._redaction)
+            payload = read(body, self._redaction, sender=sender)
         except BadBody as error:
             _log.warning("webhook body refused", place=error.place, problem=error.problem, peer=request.remote)
             return _problem(400, error.problem, place=error.place)
         try:
             if payload.quarantined:
                 await self._set_aside(payload.quarantined)
-            accepted = await self._admit(payload.alerts)
+            accepted = await self._admit(payload.alerts, sender.authority)
         except StoreUnavailable as error:
             _log.error("webhook not stored", problem=str(error), alerts=len(payload.alerts))
             return _problem(503, "cannot store the alerts now")
-        self._tell(payload)
+        self._tell(payload, accepted, sender.name)
+        aside = [{"place": item.place, "error": item.problem} for item in payload.quarantined]
+        if accepted.foreign:
+            aside.append({"place": "alerts", "error": FOREIGN.format(accepted.foreign)})
         return _json(
             200,
             {
-                "accepted": len(payload.alerts),
+                "accepted": len(payload.alerts) - accepted.foreign,
                 "queued": accepted.queued,
                 "repeated": accepted.repeated,
                 "resolved": accepted.resolved,
-                "quarantined": [{"place": item.place, "error": item.problem} for item in payload.quarantined],
+                "quarantined": aside,
             },
         )
 
     def _refused(self, request: web.Request) -> web.Response | None:
         """The answer to a request that its headers already rule out."""
-        if not self._is_allowed(request.headers.get(hdrs.AUTHORIZATION)):
-            return _problem(401, "unauthorized", headers={hdrs.WWW_AUTHENTICATE: 'Bearer realm="remediator"'})
         if request.headers.get(hdrs.CONTENT_TYPE) != JSON and request.content_type != JSON:
             # A web page can post anything else across origins without asking first.
             return _problem(415, "Content-Type must be application/json")
@@ -138,23 +143,24 @@ class Receiver:
         )
         return _problem(413, f"the body is larger than {self._max_body_bytes} bytes (max_body_bytes)")
 
-    def _tell(self, payload: Payload) -> None:
+    def _tell(self, payload: Payload, accepted: Accepted, credential: str) -> None:
         """Count what was accepted, and log what was not."""
         for status, count in Counter(alert.status for alert in payload.alerts).items():
             self._telemetry.alerts_received(status, count)
-        if payload.quarantined:
-            self._telemetry.alerts_quarantined(len(payload.quarantined))
+        if aside := len(payload.quarantined) + accepted.foreign:
+            self._telemetry.alerts_quarantined(aside)
+        outside = sum(bool(item.credential) for item in payload.quarantined) + accepted.foreign
+        if outside:
+            self._telemetry.alerts_outside_credential(credential, outside)
         for item in payload.quarantined:
             _log.error("alert quarantined", place=item.place, problem=item.problem, element=item.element)
+        if accepted.foreign:
+            _log.error("alert quarantined", problem=FOREIGN.format(accepted.foreign), credential=credential)
 
 
-def _json(status: int, value: object, *, headers: Mapping[str, str] | None = None) -> web.Response:
-    body = json.dumps(value).encode("ascii")
-    return web.Response(body=body, status=status, headers={hdrs.CONTENT_TYPE: JSON, **(headers or {})})
+def _json(status: int, value: object) -> web.Response:
+    return web.Response(body=json.dumps(value).encode("ascii"), status=status, headers={hdrs.CONTENT_TYPE: JSON})
 
 
-def _problem(
-    status: int, error: str, *, place: str | None = None, headers: Mapping[str, str] | None = None
-) -> web.Response:
-    body = {"error": cut(error)} | ({"place": place} if place is not None else {})
-    return _json(status, body, headers=headers)
+def _problem(status: int, error: str, *, place: str | None = None) -> web.Response:
+    return _json(status, {"error": cut(error)} | ({"place": place} if place is not None else {}))

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
 
+from remediator.authority import UNLIMITED, Authority
 from remediator.errors import TransientError
 from remediator.model import (
     AffectedPod,
@@ -69,11 +70,15 @@ class CommittedRecord:
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """What a webhook body led to: counts of alerts by what they were to us."""
+    """What a webhook body led to: counts of alerts by what they were to us.
+
+    `foreign` were set aside: their fingerprint is of an alert that the sender may not speak of.
+    """
 
     queued: int = 0
     repeated: int = 0
     resolved: int = 0
+    foreign: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,17 +135,17 @@ class KillSwitch:
 class Store(Ledger, Gates, Pauses, Approvals, Escalations, Protocol):
     """The service's memory. Every method raises StoreUnavailable when the database cannot answer."""
 
-    async def accept(self, alerts: Sequence[Alert], *, at: datetime) -> Accepted:
+    async def accept(self, alerts: Sequence[Alert], *, at: datetime, authority: Authority = UNLIMITED) -> Accepted:
         """Keep every alert of one body, and queue a remediation for each new firing episode.
 
         An episode is (fingerprint, starts_at): a repeat of it queues nothing, whatever became of it. A resolved alert
         is kept as such, which cancels what still waits for it, and ends an escalation of which nothing fires any more.
-        One `alert.received` or `alert.resolved` record for each change, none for a repeat.
+        One `alert.received` or `alert.resolved` record for each change, none for a repeat. What `authority` does not
+        hold is touched by none of them: an alert whose fingerprint is of such an episode leaves an
+        `alert.quarantined` record and no more.
         """
 
-    async def claim(
-        self, *, owner: str, at: datetime, lease: timedelta, limit: int
-    ) -> Sequence[Remediation]:
+    async def claim(self, *, owner: str, at: datetime, lease: timedelta, limit: int) -> Sequence[Remediation]:
         """Take up to `limit` remediations that are due and not leased, most severe, then oldest first. Epoch + 1."""
 
     async def advance(

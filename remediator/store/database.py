@@ -13,6 +13,7 @@ from functools import partial
 
 import sqlalchemy as sa
 
+from remediator.authority import UNLIMITED, Authority
 from remediator.clock import Clock
 from remediator.model import (
     AffectedPod,
@@ -116,10 +117,12 @@ class Database:
 
     # -- Store
 
-    async def accept(self, alerts: Sequence[Alert], *, at: datetime) -> Accepted:
+    async def accept(
+        self, alerts: Sequence[Alert], *, at: datetime, authority: Authority = UNLIMITED
+    ) -> Accepted:
         if not alerts:
             return Accepted()
-        return await self._writer.merge(intake.accept, prepare(alerts, at), weight=len(alerts))
+        return await self._writer.merge(intake.accept, prepare(alerts, at, authority), weight=len(alerts))
 
     async def claim(self, *, owner: str, at: datetime, lease: timedelta, limit: int) -> Sequence[Remediation]:
         return await self._writer.write(partial(queue.claim, owner=owner, at=at, lease=lease, limit=limit))

@@ -2,24 +2,33 @@
 
 An episode is (fingerprint, starts_at). Alertmanager repeats itself, reorders, and reports some resolutions late or
 never, so the rules are: a known episode is never new again, also when it was resolved; a resolution covers all
-episodes of the fingerprint that began no later than the resolved one.
+episodes of the fingerprint that began no later than the resolved one. It belongs to no credential, and keeps the one it
+was first seen by: whoever may speak of it repeats and resolves it, and nobody else.
+
+A fingerprint is 64 bits of FNV-1a, which is no cryptographic hash: who may choose labels in one namespace can choose
+them so that they have the fingerprint of an alert in another. So of a limited sender it is asked what the fingerprint
+already stands for.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Any
 
-from remediator.audit.commitments import COMMITTED, hidden
+from remediator.audit.commitments import COMMITTED, hidden, sealed
 from remediator.audit.record import canonical_object, canonical_texts, quoted
+from remediator.authority import UNLIMITED, Authority
 from remediator.clock import rfc3339
 from remediator.model import Alert, AlertStatus
 from remediator.store.base import Accepted
 from remediator.store.rows import alert_columns, to_micros
 
+NO_HOLDERS: Mapping[str, str] = MappingProxyType({})
 Key = tuple[str, int]
 """(fingerprint, starts_at in microseconds)."""
 
@@ -41,6 +50,7 @@ class Intake:
 
     received: Sequence[Received]
     at: datetime
+    authority: Authority = UNLIMITED
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +83,7 @@ class Kind(StrEnum):
 
     RECEIVED = "alert.received"
     RESOLVED = "alert.resolved"
+    FOREIGN = "alert.quarantined"
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,35 +99,45 @@ class Event:
 
 @dataclass(slots=True)
 class Sorted:
-    """The answer: one `Accepted` for each intake, the changes in order, and every episode that was touched."""
+    """The answer: one `Accepted` for each intake, the changes in order, and every episode that was touched. `foreign`
+    are the records (when, body, what stands beside it) of what touches none."""
 
     accepted: list[Accepted] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
+    foreign: list[tuple[datetime, bytes, bytes | None]] = field(default_factory=list)
     touched: list[Episode] = field(default_factory=list)
 
 
-def prepare(alerts: Sequence[Alert], at: datetime) -> Intake:
+def prepare(alerts: Sequence[Alert], at: datetime, authority: Authority = UNLIMITED) -> Intake:
     """Raises ValueError for a time without a zone and for text that is not Unicode, before anything is stored."""
     to_micros(at)
-    return Intake([_received(alert) for alert in alerts], at)
+    return Intake([_received(alert) for alert in alerts], at, authority)
 
 
-def sort(intakes: Iterable[Intake], known: Iterable[Episode]) -> Sorted:
-    """Decide for each alert in order. `known` are the stored episodes that the intakes' alerts can meet."""
+def sort(intakes: Iterable[Intake], known: Iterable[Episode], holders: Mapping[str, str] = NO_HOLDERS) -> Sorted:
+    """Decide for each alert in order. `known` are the stored episodes that the intakes' alerts can meet; `holders` are
+    fingerprint -> labels (JSON) of its newest episode, of those fingerprints that limited senders name."""
+    held = dict(holders)
     by_fingerprint: dict[str, dict[int, Episode]] = {}
     for episode in known:
         by_fingerprint.setdefault(episode.key[0], {})[episode.key[1]] = episode
     result = Sorted()
     touched: dict[Key, Episode] = {}
     for intake in intakes:
-        counts = {"queued": 0, "repeated": 0, "resolved": 0}
+        counts = {"queued": 0, "repeated": 0, "resolved": 0, "foreign": 0}
+        is_limited = intake.authority.is_limited
         for received in intake.received:
             fingerprint, starts_at = received.key
+            if is_limited and (holder := held.get(fingerprint)) and not intake.authority.holds(json.loads(holder)):
+                counts["foreign"] += 1
+                result.foreign.append((intake.at, *_foreign(received)))
+                continue
             episodes = by_fingerprint.setdefault(fingerprint, {})
             own = episodes.get(starts_at)
             is_new = own is None
             if own is None:
                 own = episodes[starts_at] = Episode(received.key, None, True, first=Sighting(received, intake.at))
+                held[fingerprint] = received.columns["labels"]
             own.times += 1
             own.last_at = intake.at
             touched[own.key] = own
@@ -138,6 +159,7 @@ def sort(intakes: Iterable[Intake], known: Iterable[Episode]) -> Sorted:
 
 _MEMBERS = (
     COMMITTED,
+    "credential",
     "ends_at",
     "fingerprint",
     "group_key",
@@ -149,12 +171,20 @@ _MEMBERS = (
 )
 
 
+def _foreign(received: Received) -> tuple[bytes, bytes | None]:
+    """As an alert that the receiver sets aside (`receive/base.py` `Quarantined`)."""
+    credential, labels = received.columns["credential"], received.columns["labels"]
+    problem = f"credential {credential}: {received.key[0]} stands for an alert that is outside of what it may speak of"
+    return sealed({"credential": credential, "element": labels[:1024], "place": "fingerprint", "problem": problem})
+
+
 def _received(alert: Alert) -> Received:
     columns = alert_columns(alert)
     free = {"annotations": columns["annotations"].encode(), "generator_url": quoted(alert.generator_url).encode()}
     hashes, beside = hidden(free)
     values = (
         canonical_texts(hashes),
+        quoted(alert.credential),
         "null" if alert.ends_at is None else f'"{rfc3339(alert.ends_at)}"',
         quoted(alert.fingerprint),
         quoted(alert.group_key),

@@ -33,6 +33,13 @@ _FIRING = sa.select(alerts.c.id, alerts.c.fingerprint, alerts.c.starts_at, alert
     alerts.c.status == sa.literal_column("'firing'"),
     alerts.c.fingerprint.in_(sa.bindparam("fingerprints", expanding=True)),
 )
+_HOLDERS = sa.select(alerts.c.fingerprint, alerts.c.labels).where(
+    alerts.c.id.in_(
+        sa.select(sa.func.max(alerts.c.id))
+        .where(alerts.c.fingerprint.in_(sa.bindparam("fingerprints", expanding=True)))
+        .group_by(alerts.c.fingerprint)
+    )
+)
 _TOUCH = (
     alerts.update()
     .where(alerts.c.id == sa.bindparam("alert_id"))
@@ -56,17 +63,20 @@ _HURRY = (
 
 def accept(transaction: Transaction, intakes: Sequence[Intake]) -> Sequence[Accepted]:
     """One answer for each intake, in order. What each alert is to us is decided in `episodes.py`."""
-    result = sort(intakes, _known(transaction.connection, intakes))
+    connection = transaction.connection
+    result = sort(intakes, _known(connection, intakes), _holders(connection, intakes))
     old = [episode for episode in result.touched if episode.first is None]
     ended = [episode for episode in old if episode.resolution]
     _insert_alerts(transaction, result.touched)
-    _touch_alerts(transaction.connection, old)
-    ended_places = _places(transaction.connection, ended)
+    _touch_alerts(connection, old)
+    ended_places = _places(connection, ended)
     places = ended_places | _queue(transaction, result)
     for event in result.events:
         remediation_id, incident_id = places.get(event.episode.id, (None, None))
         transaction.record(Entry(event.at, event.kind, remediation_id, incident_id, event.body, event.beside))
-    _hurry(transaction.connection, ended)
+    for at, body, beside in result.foreign:
+        transaction.record(Entry(at, Kind.FOREIGN, None, None, body, beside))
+    _hurry(connection, ended)
     _end_escalations(transaction, {incident for _, incident in ended_places.values() if incident}, ended)
     return result.accepted
 
@@ -85,6 +95,15 @@ def _known(connection: sa.Connection, intakes: Sequence[Intake]) -> list[Episode
         rows += connection.execute(_FIRING, {"fingerprints": chunk})
     known = {(row.fingerprint, row.starts_at): row for row in rows}
     return [Episode(key, row.id, row.status == AlertStatus.FIRING) for key, row in known.items()]
+
+
+def _holders(connection: sa.Connection, intakes: Sequence[Intake]) -> dict[str, str]:
+    """Fingerprint -> labels of its newest episode, for what limited senders name; nothing is asked for the others."""
+    wanted = {r.key[0] for intake in intakes if intake.authority.is_limited for r in intake.received}
+    found: dict[str, str] = {}
+    for chunk in _chunks(list(wanted)):
+        found |= {row.fingerprint: row.labels for row in connection.execute(_HOLDERS, {"fingerprints": chunk})}
+    return found
 
 
 def _insert_alerts(transaction: Transaction, episodes: Sequence[Episode]) -> None:

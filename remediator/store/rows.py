@@ -47,6 +47,7 @@ REMEDIATION_COLUMNS: tuple[sa.ColumnElement[Any], ...] = (
     alerts.c.receiver,
     alerts.c.group_key,
     alerts.c.truncated,
+    alerts.c.credential,
 )
 """What `remediation_from` needs, selected from `remediations` joined with `alerts`."""
 
@@ -80,6 +81,7 @@ def alert_columns(alert: Alert) -> dict[str, Any]:
         "receiver": alert.receiver,
         "group_key": alert.group_key,
         "truncated": alert.truncated,
+        "credential": alert.credential,
     }
 
 
@@ -120,6 +122,7 @@ def remediation_from(row: sa.RowMapping) -> Remediation:
             receiver=row["receiver"],
             group_key=row["group_key"],
             truncated=row["truncated"],
+            credential=row["credential"],
         ),
         state=State(row["state"]),
         reason=Reason(row["reason"]),

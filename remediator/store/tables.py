@@ -43,6 +43,7 @@ alerts = sa.Table(
     sa.Column("times_received", sa.BigInteger, nullable=False),
     sa.Column("first_received_at", Instant, nullable=False),
     sa.Column("last_received_at", Instant, nullable=False),
+    sa.Column("credential", sa.Text, nullable=False, server_default=""),
     sa.UniqueConstraint("fingerprint", "starts_at", name="uq_alerts_episode"),
 )
 

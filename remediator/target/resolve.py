@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from remediator.authority import Authority
 from remediator.errors import cut
 from remediator.kube.base import Cluster, Forbidden, NotFound, path_of
 from remediator.model import Alert, Json, Reason, Target
@@ -36,9 +37,17 @@ class Resolved:
 
 
 async def resolve(
-    alert: Alert, spec: TargetSpec, *, cluster: Cluster, protected_namespaces: frozenset[str]
+    alert: Alert,
+    spec: TargetSpec,
+    *,
+    cluster: Cluster,
+    protected_namespaces: frozenset[str],
+    authority: Authority,
 ) -> Resolved | NoTarget:
     """The one object that the alert is about and that may be acted on, or why there is none.
+
+    What is outside of `authority` is not even read: labels that a sender may choose lead there beside the one that its
+    credential is bound to, and an alert that has a target counts in what is decided on that target.
 
     At most `MAX_CALLS` API calls (20), three for a pod of a Deployment; a list ends at 5000 items. What we are
     not permitted to read is `TARGET_UNREADABLE`. Raises TransientError (try again) and Invalid.
@@ -47,11 +56,12 @@ async def resolve(
     if isinstance(claimed, NoTarget):
         return claimed
     try:
-        found = await _look_up(claimed, cluster, protected_namespaces)
+        may = _Bounds(protected_namespaces, authority, alert.credential)
+        found = await _look_up(claimed, cluster, may)
         if isinstance(found, _Gone) and claimed.kind == "Pod":
             beside = claim_beside_pod(alert.labels, spec)
             if isinstance(beside, Claim):
-                found = await _look_up(beside, cluster, protected_namespaces)
+                found = await _look_up(beside, cluster, may)
     except Forbidden as error:
         return NoTarget(Reason.TARGET_UNREADABLE, cut(f"not permitted to read: {error}"))
     return found.refusal if isinstance(found, _Gone) else found
@@ -64,11 +74,21 @@ class _Gone:
     refusal: NoTarget
 
 
-async def _look_up(
-    claimed: Claim, cluster: Cluster, protected_namespaces: frozenset[str]
-) -> Resolved | NoTarget | _Gone:
-    if claimed.namespace in protected_namespaces:
+@dataclass(frozen=True, slots=True)
+class _Bounds:
+    """What may be looked at for an alert of that credential."""
+
+    protected_namespaces: frozenset[str]
+    authority: Authority
+    credential: str
+
+
+async def _look_up(claimed: Claim, cluster: Cluster, may: _Bounds) -> Resolved | NoTarget | _Gone:
+    if claimed.namespace in may.protected_namespaces:
         return NoTarget(Reason.TARGET_PROTECTED, f"namespace {claimed.namespace} is protected ({claimed.why})")
+    if outside := may.authority.outside([claimed.namespace]):
+        who = f"what credential {may.credential} may speak of"
+        return NoTarget(Reason.OUTSIDE_CREDENTIAL, f"{outside} is outside of {who} ({claimed.why})")
     who = f"{claimed.kind} {claimed.name}"
     try:
         item = await cluster.get(path_of(claimed.kind, namespace=claimed.namespace, name=claimed.name))

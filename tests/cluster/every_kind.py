@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 from typing import Any
 
+from remediator.authority import UNLIMITED
 from remediator.clock import SystemClock
 from remediator.diagnose import COLLECTORS
 from remediator.diagnose.base import Scene
@@ -99,7 +100,9 @@ async def read_everything(cluster: KubernetesCluster, namespace: str) -> dict[st
     for label, name in named.items():
         spec = TargetSpec(from_alert=True, node_scope=label == "node")
         labels = {label: name} if label == "node" else {"namespace": namespace, label: name}
-        found[label] = await resolve(firing(**labels), spec, cluster=cluster, protected_namespaces=frozenset())
+        found[label] = await resolve(
+            firing(**labels), spec, cluster=cluster, protected_namespaces=frozenset(), authority=UNLIMITED
+        )
     resolved = found["pod"]
     assert isinstance(resolved, Resolved), resolved
     await cluster.list("/api/v1/nodes")  # the cluster gates
@@ -137,7 +140,7 @@ async def look_once(cluster: KubernetesCluster, clock: SystemClock) -> None:
         cluster=cluster,
         metrics=None,
         clock=clock,
-        protected_namespaces=frozenset(),
+        protected_namespaces=frozenset(), authority=UNLIMITED,
         pace=Pace(30),
         count=lambda _: None,
     )

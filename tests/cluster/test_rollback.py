@@ -11,6 +11,7 @@ import pytest
 from remediator.actions.base import NoPlan
 from remediator.actions.rollback.preconditions import INSTALLED, ROLLED_BACK_FROM, SEEN_GOOD
 from remediator.actions.write import act
+from remediator.authority import UNLIMITED
 from remediator.clock import FastClock, SystemClock
 from remediator.kube.client import KubernetesCluster
 from remediator.model import Answer, Reason
@@ -322,7 +323,7 @@ async def test_other_kinds_get_a_recommendation_only(
         alert(labels={"alertname": "Stuck", "namespace": app.namespace, label: "shop"}),
         TargetSpec(from_alert=True),
         cluster=cluster,
-        protected_namespaces=frozenset(),
+        protected_namespaces=frozenset(), authority=UNLIMITED,
     )
     assert isinstance(found, Resolved), found
 

@@ -11,8 +11,10 @@ from datetime import timedelta
 import pytest
 
 from remediator.audit.record import canonical_json
+from remediator.authority import UNLIMITED, Authority
 from remediator.clock import SystemClock
-from remediator.model import AlertStatus, IncidentId, Mode, Reason, Remediation, State
+from remediator.model import Alert, AlertStatus, IncidentId, Mode, Reason, Remediation, State
+from remediator.rules.automaton import compile_pattern
 from remediator.store.base import Accepted, Change, CommittedRecord, KillSwitch, LostClaim, Record, TemplateEvent
 from remediator.store.database import Database, open_database
 from tests.unit.store.examples import (
@@ -125,6 +127,7 @@ async def test_the_record_of_an_alert_holds_all_of_it(store: Database) -> None:
     [record] = await store.records(after=0, limit=10)
     assert record.body == {
         "annotations": firing().annotations,
+        "credential": "",
         "ends_at": None,
         "fingerprint": firing().fingerprint,
         "generator_url": firing().generator_url,
@@ -135,6 +138,55 @@ async def test_the_record_of_an_alert_holds_all_of_it(store: Database) -> None:
         "status": "firing",
         "truncated": 0,
     }
+
+
+SHOP, PAY = (Authority(namespaces=compile_pattern(name)) for name in ("shop", "pay"))
+BOTH = Authority(namespaces=compile_pattern("shop|pay"))
+
+
+def by(credential: str, alert: Alert, **labels: str) -> Alert:
+    return replace(alert, credential=credential, labels={**alert.labels, **labels})
+
+
+async def test_an_episode_keeps_the_credential_that_it_was_first_seen_by(store: Database) -> None:
+    await store.accept([by("a", firing())], at=NOW, authority=SHOP)
+    assert await store.accept([by("b", firing())], at=NOW, authority=BOTH) == Accepted(repeated=1)
+    [remediation] = await claimed(store)
+    assert remediation.alert.credential == "a"
+
+
+@pytest.mark.parametrize("authority", [SHOP, BOTH, UNLIMITED])
+async def test_whoever_may_speak_of_an_episode_resolves_it(store: Database, authority: Authority) -> None:
+    await store.accept([by("a", firing())], at=NOW, authority=SHOP)
+    assert await store.accept([by("b", resolved())], at=NOW, authority=authority) == Accepted(resolved=1)
+    assert await store.is_resolved(firing().fingerprint, STARTED)
+    received, ended = await store.records(after=0, limit=10)
+    assert [one.body["credential"] for one in (received, ended)] == ["a", "b"]
+
+
+@pytest.mark.parametrize("alert", [firing(), resolved(), firing(starts_at=STARTED + SECOND), resolved(starts_at=LATER)])
+@pytest.mark.parametrize("first", [SHOP, UNLIMITED])
+async def test_a_fingerprint_made_to_be_anothers_touches_nothing(
+    store: Database, alert: Alert, first: Authority
+) -> None:
+    """Who may choose labels may choose them so that they have any FNV-1a fingerprint."""
+    await store.accept([by("a", firing())], at=NOW, authority=first)
+    forged = by("b", alert, namespace="pay")
+    assert await store.accept([forged, firing(2)], at=NOW, authority=PAY) == Accepted(foreign=1, queued=1)
+    assert await store.accept([forged], at=LATER, authority=PAY) == Accepted(foreign=1)
+    assert not await store.is_resolved(firing().fingerprint, STARTED)
+    assert [one.alert.fingerprint for one in await claimed(store)] == [firing().fingerprint, firing(2).fingerprint]
+    aside = [one.body for one in await store.records(after=0, limit=10) if one.kind == "alert.quarantined"]
+    assert [one["credential"] for one in aside] == ["b", "b"]
+    assert f"{firing().fingerprint} stands for an alert that is outside" in aside[0]["problem"]
+
+
+async def test_a_forged_fingerprint_of_the_same_body_touches_nothing_either(store: Database) -> None:
+    waiting = [
+        asyncio.ensure_future(store.accept([by("a", firing())], at=NOW, authority=SHOP)),
+        asyncio.ensure_future(store.accept([by("b", resolved(), namespace="pay")], at=NOW, authority=PAY)),
+    ]
+    assert await asyncio.gather(*waiting) == [Accepted(queued=1), Accepted(foreign=1)]
 
 
 async def test_each_episode_that_a_resolution_ends_has_its_record_under_its_remediation(store: Database) -> None:

@@ -170,7 +170,7 @@ async def test_the_record_of_a_write_says_who_what_why_and_when() -> None:
         await one.receive()
         parts = replace(one.parts, clock_offset_seconds=lambda: 0.3)
         [remediation] = await one.claim()
-        await remediate(Journal(remediation, store=one.database, clock=one.clock), parts)
+        await remediate(Journal(remediation, store=one.database, clock=one.clock, rules=parts.rules()), parts)
         [intent] = [record for record in await one.records() if record.kind == "action.intent"]
         clear = json.loads(intent.canonical)["body"]
     sent = one.shop.writes()[0]

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from remediator.anchor.base import Doubt
+from remediator.authority import Authority
 from remediator.clock import rfc3339
 from remediator.errors import PermanentError
 from remediator.guards.freeze import Freeze
@@ -19,6 +20,7 @@ from remediator.kube.base import Conflict, DisruptionBudget, Forbidden, ReplyLos
 from remediator.kube.rollout import REVISION
 from remediator.model import AlertStatus, Json, Mode, Outcome, Reason, Request, State
 from remediator.prometheus.base import PrometheusUnavailable, Sample
+from remediator.rules.automaton import compile_pattern
 from remediator.rules.schema import RuleSet, rule_set
 from remediator.sinks.kubernetes_event import KubernetesEventSink
 from remediator.sinks.metrics import MetricsSink
@@ -277,6 +279,7 @@ CRASH_LOOP = rule()
 ESCALATES: dict[str, Any] = {"respond": [{"do": "escalate"}], "verify": None}
 ROLLS_BACK_FOR_IMAGES = {"respond": [{"when": {"cause": "image-error"}, "do": "rollback"}]}
 
+
 def waiting_for(message: str) -> Way:
     """The pod of the new release has no node, and asks for a core."""
 
@@ -291,9 +294,7 @@ def waiting_for(message: str) -> Way:
     return way
 
 
-SHED = table(
-    diagnose=["scheduling"], respond=[{"do": "shed", "with": {"workloads": ["batch/deployment/nobody"]}}]
-)
+SHED = table(diagnose=["scheduling"], respond=[{"do": "shed", "with": {"workloads": ["batch/deployment/nobody"]}}])
 
 
 def scales(**parameters: Any) -> dict[str, RuleSet]:
@@ -489,6 +490,10 @@ WAYS: dict[Reason, tuple[Way, dict[str, Any]]] = {
     Reason.ALERT_NOT_FIRING: (not_listed, {}),
     Reason.CONDITION_GONE: (healed_meanwhile, {}),
     Reason.FREEZE_WINDOW: (as_it_is, {"rules": rule_set([CRASH_LOOP], freezes=[Freeze(name="always")])}),
+    Reason.OUTSIDE_CREDENTIAL: (
+        lambda one: one.receive(alert(credential="pay")),
+        {"authority_of": {"pay": Authority(rules=compile_pattern("other"))}.get},
+    ),
     Reason.APPROVAL_DENIED: (denied, {"mode": Mode.APPROVE}),
     Reason.STORM: (others_alert(4), {}),
     Reason.SHARED_CAUSE: (on_one_node, {}),

@@ -19,6 +19,7 @@ from aiohttp import ClientSession
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from structlog.testing import capture_logs
 
+from remediator.access.loading import AccessFiles, known_access
 from remediator.app import Service
 from remediator.cli.incidents import show_incident
 from remediator.clock import rfc3339
@@ -27,10 +28,9 @@ from remediator.errors import RemediatorError
 from remediator.kube.replies import error_of, read_status
 from remediator.model import TERMINAL, Json, Mode, Request, State
 from remediator.prometheus.replies import check
-from remediator.receive.tokens import BearerTokens
+from remediator.rules.table import rule_table
 from remediator.settings import Settings
 from remediator.store.database import open_database
-from remediator.table import RuleTable
 from remediator.telemetry import Telemetry
 from tests.clocks import FakeClock
 from tests.cluster.waiting import wait_for_async
@@ -208,8 +208,8 @@ async def live_through(
             database=database,
             cluster=shop,
             metrics=metrics,
-            table=RuleTable(settings.rules, telemetry=telemetry, clock=clock),
-            tokens=BearerTokens(()),
+            table=rule_table(settings.rules),
+            access=known_access(AccessFiles()),
             keys=KEYS,
         )
         await service.start()

@@ -14,13 +14,13 @@ from typing import Any
 
 from aiohttp import ClientSession
 
+from remediator.access.loading import AccessFiles, known_access
 from remediator.app import Service
 from remediator.clock import Clock, SystemClock, rfc3339
 from remediator.model import Mode, Request
-from remediator.receive.tokens import BearerTokens
+from remediator.rules.table import rule_table
 from remediator.settings import Settings
 from remediator.store.database import open_database
-from remediator.table import RuleTable
 from remediator.telemetry import Telemetry
 from tests.logkeys import KEYS, signing
 from tests.pipeline.town import Place, Town, TownMetrics
@@ -93,8 +93,8 @@ async def test_a_storm_is_recommended_on_and_told_once(tmp_path: Path) -> None:
         database=database,
         cluster=town,
         metrics=TownMetrics(town, clock),
-        table=RuleTable(settings.rules, telemetry=telemetry, clock=clock),
-        tokens=BearerTokens(()),
+        table=rule_table(settings.rules),
+        access=known_access(AccessFiles()),
         keys=KEYS,
     )
     await service.start()

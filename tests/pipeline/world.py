@@ -10,7 +10,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
+from remediator.access.credentials import Credentials
 from remediator.alertmanager.base import Alertmanager
+from remediator.authority import UNLIMITED, Authority
 from remediator.clock import Clock, rfc3339
 from remediator.guards.faults import Faults
 from remediator.guards.stop import ProvableLog
@@ -78,9 +80,7 @@ def node(name: str, *, ready: bool = True) -> Json:
 def crashing(cluster: FakeCluster) -> list[str]:
     """The names of the pods that are not ready."""
     pods = [path.rpartition("/")[2] for path in cluster._objects if "/pods/" in path]
-    return [
-        name for name in pods if not cluster.peek("Pod", "shop", name)["status"]["containerStatuses"][0]["ready"]
-    ]
+    return [name for name in pods if not cluster.peek("Pod", "shop", name)["status"]["containerStatuses"][0]["ready"]]
 
 
 class Shop(FakeCluster):
@@ -226,6 +226,7 @@ class World:
     faults: Sequence[Faults] = ()
     alertmanager: Alertmanager | None = None
     log: ProvableLog | None = None
+    authority_of: Callable[[str], Authority | None] = Credentials().authority_of
 
     @property
     def parts(self) -> Parts:
@@ -240,10 +241,11 @@ class World:
             alertmanager=self.alertmanager,
             log=self.log,
             protected_namespaces=frozenset({"kube-system"}),
+            authority_of=self.authority_of,
         )
 
     async def receive(self, *alerts: Alert) -> None:
-        await admit(alerts or (alert(),), store=self.database, clock=self.clock)
+        await admit(alerts or (alert(),), store=self.database, clock=self.clock, authority=UNLIMITED)
 
     async def claim(self) -> Sequence[Remediation]:
         return await self.database.claim(owner="test", at=self.clock.now(), lease=LEASE, limit=10)

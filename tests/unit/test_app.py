@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import json
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from aiohttp import ClientSession
+from structlog.testing import capture_logs
 
 from remediator.app import Service, open_service
 from remediator.clock import SystemClock
@@ -18,6 +22,8 @@ from remediator.simulate.apiserver import EmbeddedCluster
 from remediator.store.base import Record
 from remediator.store.database import open_database
 from tests.cluster.waiting import wait_for_async
+from tests.unit.access.files import PAY, SHOP, entry, written
+from tests.unit.receive.bodies import body
 from tests.unit.scripted_server import Answer, ScriptedServer
 
 RULE = """\
@@ -29,6 +35,10 @@ rules:
 """
 
 
+SHOP_ENTRY = entry("shop", SHOP, namespaces="['.*']")
+PAY_ENTRY = entry("pay", PAY, namespaces="['.*']")
+
+
 @pytest.fixture
 async def cluster() -> AsyncIterator[EmbeddedCluster]:
     async with EmbeddedCluster(SystemClock()) as running:
@@ -38,12 +48,14 @@ async def cluster() -> AsyncIterator[EmbeddedCluster]:
 @pytest.fixture
 async def service(cluster: EmbeddedCluster, tmp_path: Path) -> AsyncIterator[Service]:
     (tmp_path / "rules.yaml").write_text(RULE.format(name="one"), encoding="utf-8")
+    written(tmp_path, SHOP_ENTRY, PAY_ENTRY)
     settings = Settings.load(
         None,
         {
             "web_listen_address": "127.0.0.1:0",
             "storage_url": "sqlite:///:memory:",
             "rules": (tmp_path / "rules.yaml",),
+            "web_credentials_file": tmp_path / "credentials.yaml",
             "kube_server": cluster.url,
             "reload_poll_seconds": 0.05,
             "poll_seconds": 0.05,
@@ -114,12 +126,109 @@ async def test_a_calendar_that_was_missing_is_noticed_when_it_comes(service: Ser
     await wait_for_async(lambda: rules(service) == ["two"], timeout_seconds=5, what="the new table")
 
 
+async def posted(service: Service, token: str) -> int:
+    """The answer to a webhook with this token."""
+    headers = {"Content-Type": "application/json", "Authorization": f"Bearer {token}"}
+    async with (
+        ClientSession() as client,
+        client.post(f"http://127.0.0.1:{service.port}/api/v1/alerts", data=body(), headers=headers) as answer,
+    ):
+        return answer.status
+
+
+async def metric(service: Service, name: str) -> str:
+    async with ClientSession() as client, client.get(f"http://127.0.0.1:{service.port}/metrics") as answer:
+        lines = (await answer.text()).splitlines()
+    return next(line.rpartition(" ")[2] for line in lines if line.startswith(f"{name} "))
+
+
+async def not_ready(service: Service) -> list[str]:
+    return [part.name for part in await service.readiness() if part.is_required and not part.is_ready]
+
+
+async def test_a_credential_that_is_taken_away_is_refused_from_the_reload_on(service: Service, tmp_path: Path) -> None:
+    assert [await posted(service, token) for token in (SHOP, PAY, "x" * 20)] == [200, 200, 401]
+    written(tmp_path, SHOP_ENTRY)
+    await service.reload()
+    assert [await posted(service, token) for token in (SHOP, PAY)] == [200, 401]
+
+
+async def test_a_credentials_file_with_a_mistake_leaves_the_old_one_and_says_so(
+    service: Service, tmp_path: Path
+) -> None:
+    written(tmp_path, SHOP_ENTRY, "  - {name: pay}\n")
+    with pytest.raises(ConfigError, match=r"credentials.yaml:3:5: "):
+        await service.reload()
+    assert [await posted(service, token) for token in (SHOP, PAY)] == [200, 200]
+    assert await not_ready(service) == ["credentials"]
+    assert await metric(service, "remediator_config_last_reload_successful") == "0.0"
+    written(tmp_path, SHOP_ENTRY)
+    await service.reload()
+    assert await not_ready(service) == []
+    assert await metric(service, "remediator_config_last_reload_successful") == "1.0"
+
+
+async def test_a_mistake_in_a_rule_keeps_no_credential_valid(service: Service, tmp_path: Path) -> None:
+    """What was taken away must be gone, whatever else is wrong."""
+    (tmp_path / "rules.yaml").write_text("rules: [{name: two}]", encoding="utf-8")
+    written(tmp_path, SHOP_ENTRY)
+    with pytest.raises(ConfigError, match=r"rules.yaml:1:"):
+        await service.reload()
+    assert await posted(service, PAY) == 401
+    assert await not_ready(service) == ["rules"]
+
+
+async def test_changed_credentials_are_loaded_without_being_asked(service: Service, tmp_path: Path) -> None:
+    written(tmp_path, PAY_ENTRY)
+    await wait_for_async(
+        lambda: not service.access.current.credentials.of_token(SHOP.encode()),
+        timeout_seconds=5,
+        what="the new credentials",
+    )
+
+
+@pytest.mark.parametrize(
+    ("mode", "has_credentials", "is_told"),
+    [("silent", False, False), ("approve", False, True), ("active", False, True), ("active", True, False)],
+)
+async def test_a_service_that_acts_for_anyone_says_so(
+    cluster: EmbeddedCluster, tmp_path: Path, mode: str, has_credentials: bool, is_told: bool
+) -> None:
+    """It serves all the same: on a laptop there is nobody else."""
+    given = {"web_credentials_file": written(tmp_path, SHOP_ENTRY)} if has_credentials else {}
+    settings = Settings.load(
+        None,
+        {
+            "web_listen_address": "127.0.0.1:0",
+            "storage_url": "sqlite:///:memory:",
+            "kube_server": cluster.url,
+            "mode": mode,
+            **given,
+        },
+    )
+    with capture_logs() as log:
+        async with open_service(settings, clock=SystemClock()) as opened, asyncio.TaskGroup() as group:
+            running = group.create_task(opened.run())
+            [part] = [part for part in await opened.readiness() if part.name == "credentials"]
+            opened.stop()
+            await running
+    assert (not part.is_ready, "whoever reaches the port" in part.detail) == (is_told, is_told)
+    assert not (is_told and part.is_required)
+    assert any("whoever reaches the port" in line["event"] for line in log) is is_told
+
+
+def test_a_bad_file_stops_the_start_with_its_place(tmp_path: Path) -> None:
+    (tmp_path / "bad.yaml").write_text("credentails: []\n", encoding="utf-8")
+    command = [sys.executable, "-m", "remediator", "serve", "--web.credentials-file", str(tmp_path / "bad.yaml")]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 1
+    assert f"{tmp_path / 'bad.yaml'}:1:1: error: unknown field 'credentails'" in done.stderr
+
+
 async def test_readiness_names_the_part_that_is_missing(service: Service, cluster: EmbeddedCluster) -> None:
     assert [part.name for part in await service.readiness() if part.is_required and not part.is_ready] == []
     await cluster.__aexit__(None, None, None)
-    assert [part.name for part in await service.readiness() if part.is_required and not part.is_ready] == [
-        "api-server"
-    ]
+    assert [part.name for part in await service.readiness() if part.is_required and not part.is_ready] == ["api-server"]
 
 
 async def test_a_webhook_that_is_new_to_an_old_database_is_told_what_comes(

@@ -14,9 +14,12 @@ from typing import Any
 
 import pytest
 import yaml
+from typer.testing import CliRunner
 
+from remediator.access.credentials import load_credentials
 from remediator.actions import ACTIONS
 from remediator.api.openapi import document
+from remediator.cli.main import app
 from remediator.model import Mode
 from remediator.settings import Settings
 
@@ -197,6 +200,7 @@ def test_one_writer_holds_the_database() -> None:
     [
         (("base", "silent"), Mode.SILENT),
         (("base", "components/webhook-token", "active"), Mode.ACTIVE),
+        (("base", "components/credentials", "active"), Mode.ACTIVE),
     ],
 )
 def test_generated_environment_is_what_the_settings_know(
@@ -212,6 +216,34 @@ def test_generated_environment_is_what_the_settings_know(
     assert settings.mode is mode
     assert settings.storage_url.startswith("sqlite:////var/lib/remediator/")
     assert {mount["mountPath"] for mount in container()["volumeMounts"]} == {"/var/lib/remediator", "/tmp"}
+
+
+@pytest.mark.parametrize(
+    ("component", "setting"),
+    [("webhook-token", "REMEDIATOR_WEB_TOKEN_FILES"), ("credentials", "REMEDIATOR_WEB_CREDENTIALS_FILE")],
+)
+def test_a_secret_is_mounted_where_the_setting_says(component: str, setting: str) -> None:
+    """And readable by the pod's group only."""
+    [patch] = kustomization(f"components/{component}")["patches"]
+    spec = yaml.safe_load(patch["patch"])["spec"]["template"]["spec"]
+    [volume] = spec["volumes"]
+    [mount] = spec["containers"][0]["volumeMounts"]
+    assert Path(literals(f"components/{component}")[setting]).parent == Path(mount["mountPath"])
+    assert (mount["name"], mount["readOnly"], volume["secret"]["defaultMode"]) == (volume["name"], True, 0o440)
+
+
+def test_the_credentials_file_that_the_component_describes_is_one(tmp_path: Path) -> None:
+    """The command in its comment, under the first line that it names."""
+    text = (KUSTOMIZE / "components" / "credentials" / "kustomization.yaml").read_text(encoding="utf-8")
+    [words] = re.findall(r"remediator (generate token .*) >> credentials.yaml", text)
+    made = CliRunner().invoke(app, words.split())
+    file = tmp_path / "credentials.yaml"
+    file.write_text("credentials:\n" + made.stdout, encoding="utf-8")
+    known = load_credentials(file, ())
+    assert list(known.by_name) == ["shop-alertmanager"]
+    authority = known.authority_of("shop-alertmanager")
+    assert authority is not None
+    assert [authority.outside([name]) for name in ("shop", "pay")] == ["", "namespace 'pay'"]
 
 
 def test_ports_agree_with_the_setting() -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import hashlib
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,11 @@ from typing import Any
 from aiohttp import ClientSession
 from opentelemetry.sdk.trace.export import SpanExporter
 
+from remediator.access.authenticate import Authenticator
+from remediator.access.base import Credential
+from remediator.access.credentials import Credentials
+from remediator.access.loading import Access
+from remediator.access.passwords import Passwords
 from remediator.anchor.file import FileAnchor
 from remediator.anchor.keeper import LogKeeper
 from remediator.api.answers import Part
@@ -27,9 +34,12 @@ from remediator.api.server import HttpServer
 from remediator.errors import ConfigError
 from remediator.guards.stop import Stop, stopped_by_switch
 from remediator.prometheus.base import Metrics
+from remediator.receive.base import Quarantined
+from remediator.receive.server import Receiver
 from remediator.rules.load import load_rules
 from remediator.rules.shipped import shipped_rules
 from remediator.settings import Settings
+from remediator.store.base import Record
 from remediator.store.database import Database, open_database
 from remediator.store.log import LogKeys
 from remediator.telemetry import Telemetry
@@ -37,6 +47,15 @@ from tests.logkeys import KEYS
 
 TOKEN = "Bearer operator"
 NO_KEYS = LogKeys()
+
+
+def knowing(credential: Credential, token: str) -> Access:
+    """Where only this token is known."""
+    digest = hashlib.sha256(token.encode()).digest()
+    return Access(Credentials({credential.name: credential}, [(digest, credential)]))
+
+
+OPERATED = knowing(Credential("desk"), TOKEN.removeprefix("Bearer "))
 RULES = load_rules(shipped_rules())
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 
@@ -62,10 +81,15 @@ class Service:
     clock: StoppedClock
     telemetry: Telemetry
     client: ClientSession
-    port: int
+    server: HttpServer
+    access: Access
     parts: list[Part] = field(default_factory=list)
     reload_failure: ConfigError | None = None
     reloads: int = 0
+
+    @property
+    def port(self) -> int:
+        return self.server.port
 
     async def get(self, path: str, **options: Any) -> tuple[int, Any]:
         """The status and the JSON of the answer."""
@@ -85,6 +109,7 @@ async def running(
     *,
     span_exporter: SpanExporter | None = None,
     metrics: Metrics | None = None,
+    access: Access = OPERATED,
     anchor: Path | None = None,
     keys: LogKeys = NO_KEYS,
     database: str = "sqlite:///:memory:",
@@ -108,6 +133,9 @@ async def running(
     async def stop() -> Stop | None:
         return await stopped_by_switch(store, None, now=clock.now())
 
+    async def set_aside(quarantined: Sequence[Quarantined]) -> None:
+        await store.note([Record("alert.quarantined", asdict(one)) for one in quarantined], at=clock.now())
+
     async def is_stopped() -> bool:
         return await stop() is not None
 
@@ -117,7 +145,6 @@ async def running(
         clock=clock,
         rules=lambda: RULES,
         stop=stop,
-        is_allowed=lambda header: header == TOKEN,
         paused=telemetry.paused,
         wake=lambda: None,
     )
@@ -137,31 +164,39 @@ async def running(
         is_stopped=is_stopped,
         readiness=readiness,
         reload=reload,
-        is_allowed=lambda header: header == TOKEN,
         version="1.2.3",
     )
+    receiver = Receiver(
+        lambda alerts, authority: store.accept(alerts, at=clock.now(), authority=authority),
+        set_aside=set_aside,
+        telemetry=telemetry,
+        max_body_bytes=settings.max_body_bytes,
+        stopping=asyncio.Event(),
+    )
+    passwords = Passwords()
     application = build_application(
-        (),
+        receiver.routes(),
         operating=operating,
         control=control,
-        audit=AuditRoutes(store, keeper, clock=clock, is_allowed=lambda header: header == TOKEN, wake=lambda: None),
+        audit=AuditRoutes(store, keeper, clock=clock, wake=lambda: None),
         budgets=BudgetRoutes(store, cluster="lab", rules=lambda: RULES, clock=clock),
         incidents=IncidentRoutes(store),
         deployments=DeploymentRoutes(store.rollouts, metrics=metrics, clock=clock, problem=lambda: ""),
-        escalations=EscalationRoutes(
-            store, rules=lambda: RULES, clock=clock, is_allowed=lambda header: header == TOKEN
-        ),
+        escalations=EscalationRoutes(store, rules=lambda: RULES, clock=clock),
+        authenticator=Authenticator(lambda: service.access, passwords),
         telemetry=telemetry,
         max_body_bytes=settings.max_body_bytes,
         version="1.2.3",
     )
-    server = HttpServer(application, grace_seconds=1)
+    server = HttpServer(application, grace_seconds=1, tls=access.web.tls)
     await server.start("127.0.0.1", 0)
+    scheme = "http" if access.web.tls is None else "https"
     try:
-        async with ClientSession(f"http://127.0.0.1:{server.port}") as client:
-            service = Service(store, clock, telemetry, client, server.port)
+        async with ClientSession(f"{scheme}://127.0.0.1:{server.port}") as client:
+            service = Service(store, clock, telemetry, client, server, access)
             yield service
     finally:
         await server.stop()
+        passwords.close()
         await store.close()
         telemetry.shutdown()

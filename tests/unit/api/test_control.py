@@ -20,6 +20,8 @@ from tests.unit.api.service import NOW, TOKEN, Service, running
 from tests.unit.store.examples import NOTE, brought_to, firing, plan, queued, target
 
 SIGNED = {"Authorization": TOKEN}
+ADA = "ada (credential desk)"
+"""Who says to be ada: the token is not hers alone."""
 
 
 @pytest.fixture
@@ -37,7 +39,7 @@ async def test_pause_engages_shows_and_releases(service: Service) -> None:
     assert told == {
         "engaged": True,
         "comment": "migration",
-        "by": "ada",
+        "by": ADA,
         "at": "2026-11-23T12:00:00Z",
         "until": "2026-11-23T13:00:00Z",
         "pauses": [],
@@ -95,7 +97,7 @@ async def test_a_pause_of_one_thing_leaves_the_switch_released(service: Service)
     status, told = await service.ask("POST", "/api/v1/pause", json=wanted, headers=SIGNED)
     assert (status, told["engaged"]) == (200, False)
     [one] = told["pauses"]
-    assert (one["what"], one["subject"], one["by"], one["comment"]) == ("namespace", "shop", "ada", "migration")
+    assert (one["what"], one["subject"], one["by"], one["comment"]) == ("namespace", "shop", ADA, "migration")
     service.clock.instant = NOW + timedelta(hours=2)
     assert (await service.get("/api/v1/pause"))[1]["pauses"] == []
 
@@ -139,7 +141,7 @@ async def test_a_reset_is_kept_with_who_and_why(service: Service) -> None:
     assert (await service.ask("POST", "/api/v1/reset", json={**wanted, "what": "all"}, headers=SIGNED))[0] == 400
     assert (await service.ask("POST", "/api/v1/reset", json=wanted, headers=SIGNED))[0] == 200
     kept = await service.store.last_reset(Forgiven.RULE, "crash-loop")
-    assert kept == Reset(Forgiven.RULE, "crash-loop", "ada", "fixed", NOW)
+    assert kept == Reset(Forgiven.RULE, "crash-loop", ADA, "fixed", NOW)
 
 
 async def recommended(service: Service) -> None:
@@ -170,8 +172,8 @@ async def test_the_status_says_what_holds_it_back(service: Service, capsys: pyte
         body = {"engaged": True, "comment": "migration", "by": "ada", **scope}
         await service.ask("POST", "/api/v1/pause", json=body, headers=SIGNED)
     assert (await commands(service, capsys, control.status)).splitlines() == [
-        "nothing is written: kill switch engaged by ada at 2026-11-23T12:00:00Z: migration",
-        "target shop/deployment/checkout paused by ada: migration",
+        f"nothing is written: kill switch engaged by {ADA} at 2026-11-23T12:00:00Z: migration",
+        f"target shop/deployment/checkout paused by {ADA}: migration",
         "storm since 2026-11-23T12:00:00Z: 5 targets alert",
         "open: nothing",
     ]
@@ -193,16 +195,14 @@ async def test_the_commands_pause_resume_and_reset(
         return control.pause(url, output, comment="c", by="ada", subject={"rule": "latency"}, token_file=str(token))
 
     def reset(url: str, output: str) -> int:
-        return control.reset(
-            url, output, what="rule", subject="r", comment="d", by="ada", token_file=str(token)
-        )
+        return control.reset(url, output, what="rule", subject="r", comment="d", by="ada", token_file=str(token))
 
     said = (await commands(service, capsys, pause, resume, one, reset)).splitlines()
     assert said[0].startswith("kill switch engaged until ")
     assert said[1:] == [
         "kill switch released",
         "kill switch released",
-        "rule latency paused by ada: c",
+        f"rule latency paused by {ADA}: c",
         "rule r counts anew from 2026-11-23T12:00:00Z",
     ]
 
@@ -227,9 +227,7 @@ async def test_budgets_say_who_used_them_and_when_there_is_room(
     used = {key for key, line in lines.items() if line["used"]}
     cluster = target().cluster
     assert used == (
-        {
-            ("rule", "crash-loop", limit) for limit in ("1 per 10m", "3 per 1h", "7 per 1d")
-        }
+        {("rule", "crash-loop", limit) for limit in ("1 per 10m", "3 per 1h", "7 per 1d")}
         | {("action", "rollback", "1 per 1h"), ("namespace", "shop", "1 per 1h")}
         | {("cluster", cluster, limit) for limit in ("10 per 1h", "30 per 1d")}
     )
@@ -292,10 +290,10 @@ async def test_a_person_sees_the_change_and_approves_that_one(
             url, output, remediation="R-1", comment="yes", is_granted=True, by="ada", token_file=str(token)
         )
 
-    assert (await commands(service, capsys, approve)).splitlines()[-1] == "R-1 approved by ada"
+    assert (await commands(service, capsys, approve)).splitlines()[-1] == f"R-1 approved by {ADA}"
     said = await service.store.approval(RemediationId(1))
     assert said is not None
-    assert (said.is_granted, said.by, said.comment, said.plan_hash) == (True, "ada", "yes", "ab" * 32)
+    assert (said.is_granted, said.by, said.comment, said.plan_hash) == (True, ADA, "yes", "ab" * 32)
     url = f"http://127.0.0.1:{service.port}"
     again = await asyncio.to_thread(
         control.approve, url, "simple", remediation="R-1", comment="no", is_granted=False, token_file=str(token)

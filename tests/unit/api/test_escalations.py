@@ -16,10 +16,11 @@ from remediator.model import Gate, Reason, State
 from remediator.store.base import Change
 from remediator.store.escalations_base import Call
 from tests.unit.api.service import NOW, TOKEN, Service, running
-from tests.unit.store.examples import NOTE, brought_to, firing, queued, resolved, target
+from tests.unit.store.examples import NOTE, brought_to, escalated, firing, queued, resolved, target
 
 SIGNED = {"Authorization": TOKEN}
 SAID = {"comment": "on it", "by": "ada"}
+ADA = "ada (credential desk)"
 WHY = "the rule escalates for cause unknown"
 CALL = Call("pods", "application-on-call", timedelta(minutes=5), 1, Reason.ROW_ESCALATES, WHY)
 STORM = Gate("storm", Reason.STORM, "5 targets alert", timedelta(minutes=10))
@@ -29,10 +30,7 @@ STORM = Gate("storm", Reason.STORM, "5 targets alert", timedelta(minutes=10))
 async def service() -> AsyncIterator[Service]:
     """One open escalation, E-1 of inc-1, told to the first of the shipped row `pods`."""
     async with running() as one:
-        [remediation] = await queued(one.store, firing())
-        diagnosing = await brought_to(one.store, remediation, State.DIAGNOSING, on=target())
-        change = Change(call=CALL, rule="crash-loop")
-        await one.store.advance(diagnosing, to=State.ESCALATED, record=NOTE, at=NOW, change=change)
+        await escalated(one.store, firing(), CALL, on=target(), at=NOW)
         yield one
 
 
@@ -76,10 +74,10 @@ async def test_the_open_ones_are_listed_with_who_is_next(service: Service) -> No
 @pytest.mark.parametrize("text", ["E-1", "1", "inc-1"])
 async def test_one_is_acknowledged_by_its_number_or_its_incident(service: Service, text: str) -> None:
     status, told = await service.ask("POST", f"/api/v1/escalations/{text}/ack", json=SAID, headers=SIGNED)
-    assert (status, told["ref"], told["acked_by"], told["acked_comment"]) == (200, "E-1", "ada", "on it")
+    assert (status, told["ref"], told["acked_by"], told["acked_comment"]) == (200, "E-1", ADA, "on it")
     assert told["acked_at"] == "2026-11-23T12:00:00Z"
     _, listed = await service.get("/api/v1/escalations")
-    assert [(one["acked_by"], one["next"]) for one in listed["escalations"]] == [("ada", None)]
+    assert [(one["acked_by"], one["next"]) for one in listed["escalations"]] == [(ADA, None)]
 
 
 @pytest.mark.parametrize(
@@ -106,10 +104,10 @@ async def test_one_is_acknowledged_once_and_may_be_closed_after_that(service: Se
     path = "/api/v1/escalations/E-1/ack"
     answers = [await service.ask("POST", path, json=SAID, headers=SIGNED) for _ in range(2)]
     assert [status for status, _ in answers] == [200, 409]
-    assert answers[1][1] == {"error": "E-1 was acknowledged by ada: on it"}
+    assert answers[1][1] == {"error": f"E-1 was acknowledged by {ADA}: on it"}
     closed = {"comment": "gone for good", "by": "bob", "close": True}
     _, told = await service.ask("POST", path, json=closed, headers=SIGNED)
-    assert told["ended"] == "closed by bob: gone for good"
+    assert told["ended"] == "closed by bob (credential desk): gone for good"
     assert (await service.get("/api/v1/incidents?open=true"))[1] == {"incidents": []}
 
 
@@ -154,9 +152,9 @@ async def test_the_commands_list_and_acknowledge(
             url, "simple", escalation=name, comment="on it", by="ada", token_file=str(token), closes=name == "E-2"
         )
 
-    said = "acknowledged by ada at 2026-11-23T12:00:00Z: on it"
+    said = f"acknowledged by {ADA} at 2026-11-23T12:00:00Z: on it"
     assert await printed(capsys, service, ack, "inc-1") == [f"E-1 {said}"]
-    assert await printed(capsys, service, ack, "E-2") == ["E-2 ended at 2026-11-23T12:00:00Z: closed by ada: on it"]
+    assert await printed(capsys, service, ack, "E-2") == [f"E-2 ended at 2026-11-23T12:00:00Z: closed by {ADA}: on it"]
     assert await printed(capsys, service, commands.escalations, "simple") == [
         "E-1  severity 1  inc-1  shop/deployment/api  KubePodCrashLooping",
         f"  why      {WHY}",

@@ -13,6 +13,7 @@ from remediator.actions.rollback import Rollback
 from remediator.actions.rollback.parameters import Parameters
 from remediator.alertmanager.base import Listed
 from remediator.anchor.base import Doubt
+from remediator.authority import NOTHING, UNLIMITED, Authority
 from remediator.guards import GUARDS
 from remediator.guards.base import View
 from remediator.guards.budgets import BudgetsGuard
@@ -36,6 +37,7 @@ from remediator.model import (
     Target,
 )
 from remediator.prometheus.base import AlertingRule, Sample
+from remediator.rules.automaton import compile_pattern
 from remediator.rules.schema import PARAMETERS_OF_GUARDS
 from remediator.store.base import KillSwitch
 from remediator.store.budgets_base import Debit, Forgiven, PastAction, Reset, Spender, Use
@@ -166,6 +168,7 @@ def view(**changes: Any) -> View:
         "now": NOW,
         "cluster": cluster,
         "store": FakeStore(),
+        "authority": UNLIMITED,
         "metrics": CrashMetrics(),
         "alertmanager": Lists(Listed(())),
     }
@@ -263,6 +266,8 @@ def past(*outcomes: Outcome | None, target: str = "other", **changes: Any) -> Fa
 
 
 GOOD, BAD, UNKNOWN = Outcome.VERIFIED, Outcome.FAILED, Outcome.UNKNOWN
+
+
 def switch(**data: str) -> SwitchInCluster:
     item = {"kind": "ConfigMap", "metadata": {"namespace": "r", "name": "switch"}, "data": data}
     return SwitchInCluster("r", "switch", FakeCluster(item))
@@ -272,6 +277,13 @@ def unreadable_switch() -> SwitchInCluster:
     cluster = FakeCluster()
     cluster.errors["/api/v1/namespaces/r/configmaps/switch"] = Forbidden("no")
     return SwitchInCluster("r", "switch", cluster)
+
+
+def elsewhere() -> Plan:
+    """The rollback, with a second step on a workload of another namespace."""
+    plan = view().plan
+    [step] = plan.steps
+    return replace(plan, steps=(step, replace(step, touched=replace(TARGET, namespace="pay"))))
 
 
 ENGAGED = KillSwitch(True, "stop", "me", NOW, None)
@@ -323,6 +335,18 @@ NOES: list[tuple[str, str, Decision, Reason, dict[str, Any]]] = [
             "in its own zone": {"name": "morning", "time_zone": "Asia/Tokyo", "from": "20:00", "to": "22:00"},
             "these dates": {"name": "year's end", "dates": ["2026-11-20/2026-11-23"]},
             "this namespace": {"name": "sale", "namespaces": ["pay", "shop"]},
+        }.items()
+    ),
+    *(
+        (name, "scope", Decision.REFUSE, Reason.OUTSIDE_CREDENTIAL, {"alert": alert(credential="pay"), **changes})
+        for name, changes in {
+            "another namespace": {"authority": Authority(namespaces=compile_pattern("pay"))},
+            "a part of the namespace": {"authority": Authority(namespaces=compile_pattern("sho"))},
+            "another rule": {"authority": Authority(rules=compile_pattern("other"))},
+            "no namespace any more": {"authority": NOTHING},
+            "a credential that is gone": {"authority": None},
+            "no credential where one is asked for": {"authority": None, "alert": alert()},
+            "a step elsewhere": {"authority": Authority(namespaces=compile_pattern("shop")), "plan": elsewhere()},
         }.items()
     ),
     ("silent settings", "mode", Decision.RECOMMEND, Reason.MODE_SILENT, {"modes": (Mode.SILENT, Mode.ACTIVE)}),
@@ -688,9 +712,7 @@ async def test_guard_lets_pass(guard: str, seen: FakeStore) -> None:
         ("attempts", Forgiven.TARGET, TARGET.key, past(BAD, BAD, target=TARGET.key)),
     ],
 )
-async def test_what_a_person_set_back_counts_no_more(
-    guard: str, what: Forgiven, subject: str, seen: FakeStore
-) -> None:
+async def test_what_a_person_set_back_counts_no_more(guard: str, what: Forgiven, subject: str, seen: FakeStore) -> None:
     one = [each for each in GUARDS if each.name == guard]
     assert not (await check(view(store=seen), one, parameters)).is_allowed
 

@@ -8,18 +8,21 @@ from typing import Any
 
 import pytest
 
+from remediator.access.base import ANYONE, Credential, May
+from remediator.authority import Authority
 from remediator.model import AlertStatus
 from remediator.receive import payload as payload_module
 from remediator.receive.base import BadBody
 from remediator.receive.payload import MAX_LABELS, Payload, fingerprint
 from remediator.redact import Remembering
+from remediator.rules.automaton import compile_pattern
 from tests.unit.receive.bodies import API_V2, PAYLOADS, body, captured, element
 
 WEBHOOK_BODIES = sorted(path.name for path in PAYLOADS.glob("*.json") if path.name not in API_V2)
 
 
 def read(data: bytes) -> Payload:
-    return payload_module.read(data, Remembering())
+    return payload_module.read(data, Remembering(), sender=ANYONE.credential)
 
 
 @pytest.mark.parametrize("name", WEBHOOK_BODIES)
@@ -164,3 +167,84 @@ def test_computes_a_missing_fingerprint_as_alertmanager_does() -> None:
     expected = whole["alerts"][0].pop("fingerprint")
     [alert] = read(json.dumps(whole).encode()).alerts
     assert alert.fingerprint == expected
+
+
+LIMITED = Credential(
+    "shop",
+    frozenset({May.ALERT}),
+    Authority(receivers=compile_pattern("shop/.*"), namespaces=compile_pattern("shop|shop-.*")),
+)
+OWN = {"alertname": "A", "namespace": "shop", "pod": "api-1"}
+THEIRS = {"alertname": "A", "namespace": "pay", "pod": "api-1"}
+
+
+def sent(*alerts: Any, receiver: str = "shop/am/remediator") -> Payload:
+    return payload_module.read(body(*alerts, receiver=receiver), Remembering(), sender=LIMITED)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"labels": OWN},
+        {"labels": OWN, "fingerprint": fingerprint(OWN)},
+        {"labels": OWN, "fingerprint": ...},
+        {"labels": {**OWN, "exported_namespace": "shop-eu"}},
+        {"labels": OWN, "status": "resolved", "endsAt": "2026-11-23T08:00:00Z"},
+        {"labels": {**OWN, "remediate_namespace": "pay"}},
+    ],
+    ids=["its own", "fingerprint", "no fingerprint", "exported", "resolved", "step 3 looks at what else leads away"],
+)
+def test_a_limited_sender_may_speak_of_its_own(fields: dict[str, Any]) -> None:
+    payload = sent(element(**fields))
+    assert [alert.credential for alert in payload.alerts] == ["shop"]
+    assert payload.quarantined == []
+
+
+@pytest.mark.parametrize(
+    ("fields", "receiver", "place", "said"),
+    [
+        ({"labels": THEIRS}, "shop/x", "labels", "namespace 'pay' is outside"),
+        ({"labels": {"alertname": "A"}}, "shop/x", "labels", "what is in no namespace is outside"),
+        ({"labels": {**OWN, "exported_namespace": "pay"}}, "shop/x", "labels", "namespace 'pay' is outside"),
+        ({"labels": {**THEIRS, "exported_namespace": "shop"}}, "shop/x", "labels", "namespace 'pay' is outside"),
+        ({"labels": OWN}, "pay/x", "labels", "receiver 'pay/x' is outside"),
+        ({"labels": OWN}, "workshop/x", "labels", "receiver 'workshop/x' is outside"),
+        ({"labels": OWN, "fingerprint": fingerprint(THEIRS)}, "shop/x", "fingerprint", "is not the fingerprint"),
+        (
+            {"labels": THEIRS, "status": "resolved", "endsAt": "2026-11-23T08:00:00Z"},
+            "shop/x",
+            "labels",
+            "namespace 'pay' is outside",
+        ),
+    ],
+)
+def test_a_limited_senders_alert_about_others_is_set_aside(
+    fields: dict[str, Any], receiver: str, place: str, said: str
+) -> None:
+    payload = sent(element(labels=OWN), element(**fields), receiver=receiver)
+    one = payload.quarantined[-1]
+    assert (one.place, one.credential) == (f"alerts[1].{place}", "shop")
+    assert one.problem.startswith("credential shop: ")
+    assert said in one.problem
+    assert json.loads(one.element)["labels"] == fields["labels"]
+    assert [alert.labels for alert in payload.alerts] == ([OWN] if receiver == "shop/x" else [])
+
+
+def test_what_nobody_can_use_is_nobodys_fault() -> None:
+    [one] = sent(element(startsAt="never")).quarantined
+    assert one.credential == ""
+
+
+def test_the_limits_are_asked_of_the_labels_as_they_came() -> None:
+    """What is redacted could look like another name."""
+    labels = {"alertname": "A", "namespace": "pay", "note": "password=hunter2hunter2"}
+    assert [one.credential for one in sent(element(labels=labels)).quarantined] == ["shop"]
+    labels["namespace"] = "shop"
+    [alert] = sent(element(labels=labels, fingerprint=fingerprint(labels))).alerts
+    assert "hunter2" not in str(alert.labels)
+
+
+def test_without_limits_a_fingerprint_is_taken_as_it_comes() -> None:
+    """Alertmanager computed it; to do so again costs as much as all the rest."""
+    [alert] = read(body(element(fingerprint="00112233aabbccdd"))).alerts
+    assert alert.fingerprint == "00112233aabbccdd"

@@ -20,6 +20,7 @@ from remediator.model import (
     ToldBy,
 )
 from remediator.store.base import Change, Record, Store
+from remediator.store.escalations_base import Call
 
 NOW = datetime(2026, 11, 23, 12, 0, 0, 123456, tzinfo=UTC)
 STARTED = datetime(2026, 11, 23, 11, 55, 0, 1, tzinfo=UTC)
@@ -104,3 +105,11 @@ async def brought_to(
         change = Change(target=on) if number == 0 else Change()
         remediation = await store.advance(remediation, to=step, record=NOTE, at=at, change=change)
     return remediation
+
+
+async def escalated(store: Store, alert: Alert, call: Call, *, on: Target, at: datetime = NOW) -> Remediation:
+    """The alert, escalated while it was diagnosed."""
+    [remediation] = await queued(store, alert, at=at)
+    diagnosing = await brought_to(store, remediation, State.DIAGNOSING, on=on, at=at)
+    change = Change(call=call, rule="crash-loop")
+    return await store.advance(diagnosing, to=State.ESCALATED, record=NOTE, at=at, change=change)

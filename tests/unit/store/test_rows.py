@@ -84,6 +84,7 @@ firing_alerts = st.builds(
     receiver=texts,
     group_key=texts,
     truncated=st.integers(0, 2**62),
+    credential=texts,
 )
 changes = st.builds(
     Change,

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+from remediator.access.base import ANYONE
+from remediator.authority import UNLIMITED
 from remediator.model import Alert, AlertStatus
 from remediator.receive.payload import read
 from remediator.redact import Remembering
@@ -34,7 +36,7 @@ def alert(**labels: str) -> Alert:
 
 def alerts_of(file: str) -> Sequence[Alert]:
     """The alerts of a captured file as the receiver reads them; none may be quarantined. Raises BadBody."""
-    payload = read((DATA / "payloads" / file).read_bytes(), Remembering())
+    payload = read((DATA / "payloads" / file).read_bytes(), Remembering(), sender=ANYONE.credential)
     assert not payload.quarantined
     return payload.alerts
 
@@ -43,9 +45,12 @@ FROM_ALERT = TargetSpec(from_alert=True)
 
 
 async def find(cluster: FakeCluster, spec: TargetSpec = FROM_ALERT, **labels: str) -> Resolved | NoTarget:
-    return await resolve(
-        alert(**{"namespace": "shop", **labels}), spec, cluster=cluster, protected_namespaces=PROTECTED
-    )
+    return await look(alert(**{"namespace": "shop", **labels}), spec, cluster)
+
+
+async def look(one: Alert, spec: TargetSpec, cluster: FakeCluster) -> Resolved | NoTarget:
+    """For an alert of a credential without limits."""
+    return await resolve(one, spec, cluster=cluster, protected_namespaces=PROTECTED, authority=UNLIMITED)
 
 
 async def resolved(cluster: FakeCluster, **labels: str) -> Resolved:

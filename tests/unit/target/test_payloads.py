@@ -7,12 +7,13 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
+from remediator.authority import UNLIMITED
 from remediator.receive.base import BadBody
 from remediator.target.labels import NoTarget
 from remediator.target.resolve import Resolved, resolve
 from remediator.target.spec import TargetSpec
-from tests.unit.target.alerts import DATA, alert, alerts_of
-from tests.unit.target.world import PROTECTED, lab
+from tests.unit.target.alerts import DATA, alert, alerts_of, look
+from tests.unit.target.world import lab
 
 EXPECTED: dict[str, Any] = YAML(typ="safe").load(DATA / "payload_targets.yaml")
 BODIES = [file for file, expected in EXPECTED.items() if expected != "not-a-webhook-body"]
@@ -43,7 +44,7 @@ async def test_captured_alerts_lead_to_their_targets(file: str) -> None:
     for name, uid in expected.get("uid", {}).items():
         cluster.peek("Pod", "shop", name)["metadata"]["uid"] = uid
     spec = TargetSpec(from_alert=True, node_scope=expected.get("node_scope", False))
-    found = [await resolve(one, spec, cluster=cluster, protected_namespaces=PROTECTED) for one in alerts_of(file)]
+    found = [await look(one, spec, cluster) for one in alerts_of(file)]
     assert [said(one) for one in found] == expected["targets"]
 
 
@@ -54,7 +55,7 @@ async def test_nothing_ever_leads_to_the_exporter_even_where_its_namespace_is_al
 ) -> None:
     cluster, spec = lab(), TargetSpec(from_alert=True, node_scope=node_scope)
     for one in alerts_of(file):
-        found = await resolve(one, spec, cluster=cluster, protected_namespaces=frozenset())
+        found = await resolve(one, spec, cluster=cluster, protected_namespaces=frozenset(), authority=UNLIMITED)
         assert isinstance(found, NoTarget) or (
             found.target.namespace != "monitoring" and "kube-state-metrics" not in found.target.name
         )
@@ -67,7 +68,7 @@ async def test_reading_the_plain_pod_label_would_have_met_the_exporter(file: str
     for name in exporters:
         trap = alert(namespace="monitoring", pod=name)
         spec = TargetSpec(from_alert=True)
-        found = await resolve(trap, spec, cluster=lab(), protected_namespaces=frozenset())
+        found = await resolve(trap, spec, cluster=lab(), protected_namespaces=frozenset(), authority=UNLIMITED)
         assert isinstance(found, NoTarget)
         assert found.detail.endswith("which only reports on others")
 
@@ -75,5 +76,5 @@ async def test_reading_the_plain_pod_label_would_have_met_the_exporter(file: str
 async def test_chart_capture_with_the_uid_of_another_run_is_about_another_pod() -> None:
     """The control of the `uid` override in the table."""
     (one,) = alerts_of("firing-chart-labels-kubepodcrashlooping.json")
-    found = await resolve(one, TargetSpec(from_alert=True), cluster=lab(), protected_namespaces=PROTECTED)
+    found = await look(one, TargetSpec(from_alert=True), lab())
     assert said(found) == "target-changed"

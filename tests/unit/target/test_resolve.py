@@ -8,10 +8,10 @@ import pytest
 
 from remediator.kube.base import Forbidden, Unreachable, path_of
 from remediator.target.labels import NoTarget
-from remediator.target.resolve import Resolved, resolve
+from remediator.target.resolve import Resolved
 from remediator.target.spec import TargetSpec
 from tests.fakes import FakeCluster
-from tests.unit.target.alerts import FROM_ALERT, alert, find, refused, resolved
+from tests.unit.target.alerts import FROM_ALERT, alert, find, look, refused, resolved
 from tests.unit.target.world import (
     PROTECTED,
     lab,
@@ -241,5 +241,5 @@ async def test_pod_of_a_deployment_takes_three_calls() -> None:
 async def test_only_what_the_labels_say_matters_and_not_whether_the_alert_fires() -> None:
     one = alert(namespace="shop", deployment="checkout")
     later = replace(one, fingerprint="1" * 16, annotations={"description": "pod api-1 in namespace monitoring"})
-    found = [await resolve(each, FROM_ALERT, cluster=lab(), protected_namespaces=PROTECTED) for each in (one, later)]
+    found = [await look(each, FROM_ALERT, lab()) for each in (one, later)]
     assert found[0] == found[1]
