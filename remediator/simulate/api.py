@@ -5,7 +5,6 @@ Called by `apiserver.py`, which owns the socket, the log of requests and the con
 
 from __future__ import annotations
 
-import copy
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,7 +20,7 @@ from remediator.simulate.podlogs import LogBook, read_log
 from remediator.simulate.resizing import resized
 from remediator.simulate.routes import Route, is_group_of, route_of
 from remediator.simulate.selectors import field_test, label_tests
-from remediator.simulate.storage import NAMESPACE, PLACES, POD, Storage
+from remediator.simulate.storage import NAMESPACE, PLACES, POD, Storage, copied
 
 SCALABLE = (PLACES["Deployment"], PLACES["ReplicaSet"], PLACES["StatefulSet"])
 REVIEW_PATH = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
@@ -59,7 +58,8 @@ class Asked:
 
 
 class Api:
-    """Answers for one user. `denied` holds (verb, resource) as RBAC names them, `pods/log` included."""
+    """Answers for one user. `denied` holds (verb, resource) as RBAC names them, `pods/log` included; `failing` the
+    status that such a request is answered with instead; `losing` those that are done and then answered with 504."""
 
     def __init__(self, storage: Storage, clock: Clock, logs: LogBook, *, user: str) -> None:
         self._storage = storage
@@ -67,6 +67,8 @@ class Api:
         self._logs = logs
         self._user = user
         self.denied: set[tuple[str, str]] = set()
+        self.failing: dict[tuple[str, str], int] = {}
+        self.losing: set[tuple[str, str]] = set()
 
     def answer(self, asked: Asked) -> tuple[int, Json | bytes]:
         """Raises Refused."""
@@ -87,6 +89,9 @@ class Api:
                 resource=route.resource,
                 namespace=route.namespace,
             )
+        for what in ((verb, route.resource), (verb, "*"), ("*", "*")):
+            if what in self.failing:
+                raise answers.broken(self.failing[what])
         if asked.method == "GET":
             return 200, self._read(route, asked)
         _check_dry_run(asked)
@@ -99,6 +104,11 @@ class Api:
                 return 200, self._delete(route, route.name, asked)
             case _:
                 raise answers.method_not_allowed()
+
+    def is_lost(self, asked: Asked) -> bool:
+        """Whether the reply to this write does not arrive, though it was done."""
+        route = None if asked.method == "GET" or asked.is_dry else route_of(asked.path)
+        return route is not None and (route.verb(asked.method), route.resource) in self.losing
 
     # --- reads
 
@@ -153,7 +163,7 @@ class Api:
 
     def create(self, place: Resource, namespace: str | None, item: Json, *, dry_run: bool = False) -> Json:
         """Default, validate and store a new object; the stored form of an Event is the core one. Raises Refused."""
-        item = copy.deepcopy(item)
+        item = copied(item)
         meta = item.setdefault("metadata", {})
         if place.namespaced and meta.setdefault("namespace", namespace) != namespace:
             text = "the namespace of the provided object does not match the namespace sent on the request"

@@ -75,6 +75,17 @@ def unschedulable_condition(text: str, now: datetime) -> Json:
     return _condition("PodScheduled", "False", seconds(now), reason="Unschedulable", message=text)
 
 
+def lost_status(status: Json, now: datetime) -> Json:
+    """`status` of a pod whose node does not answer: as it was last told, but not ready."""
+    conditions = [
+        _condition("Ready", "False", seconds(now))
+        if condition["type"] == "Ready" and condition["status"] == "True"
+        else condition
+        for condition in status["conditions"]
+    ]
+    return status | {"conditions": conditions}
+
+
 def _condition(kind: str, status: str, now: str, **why: str) -> Json:
     return {"type": kind, "status": status, "lastProbeTime": None, "lastTransitionTime": now, **why}
 
