@@ -27,7 +27,7 @@ from remediator.simulate.loopback import Loopback
 from remediator.simulate.nodes import node, with_readiness
 from remediator.simulate.podlogs import LogBook
 from remediator.simulate.recorder import EventRecorder
-from remediator.simulate.storage import DEPLOYMENT, NAMESPACE, PLACES, SYSTEM_FIELDS, Storage, copied
+from remediator.simulate.storage import DEPLOYMENT, NAMESPACE, PLACES, SYSTEM_FIELDS, Changed, Storage, copied
 
 VERSION = {"major": "1", "minor": "36", "gitVersion": "v1.36.3+embedded", "platform": "linux/amd64"}
 WRITE_METHODS = frozenset({"POST", "PUT", "PATCH", "DELETE"})
@@ -35,7 +35,8 @@ WRITE_METHODS = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One request as the API server saw it; `body` is parsed JSON of a write, else None."""
+    """One request as the API server saw it; `body` is parsed JSON of a write, else None. `is_lost`: it was done, and
+    the answer did not say so."""
 
     at: datetime
     method: str
@@ -44,12 +45,13 @@ class Call:
     user_agent: str
     status: int
     body: Json
+    is_lost: bool = False
 
     @property
     def is_write(self) -> bool:
         """Whether it changed the cluster: no dry run, not refused, and no question about permissions."""
         is_asking = self.path == REVIEW_PATH or "dryRun" in self.query
-        return self.method in WRITE_METHODS and self.status < 400 and not is_asking
+        return self.method in WRITE_METHODS and (self.status < 400 or self.is_lost) and not is_asking
 
 
 class EmbeddedCluster:
@@ -104,6 +106,15 @@ class EmbeddedCluster:
     def writes(self) -> Sequence[Call]:
         """The requests that changed the cluster."""
         return [call for call in self.requests if call.is_write]
+
+    def watch(self, changed: Changed) -> None:
+        """Tell it of every change of an object from now on. It must not write."""
+        self._storage.watch(changed)
+
+    def by_uid(self, uid: str) -> Json | None:
+        """A copy of the object with this uid, whatever it is."""
+        found = self._storage.by_uid(uid)
+        return None if found is None else copied(found[1])
 
     # --- the world around the service: what people, pipelines and bad luck do to a cluster
 
@@ -256,6 +267,9 @@ class EmbeddedCluster:
     def ask(self, asked: Asked, *, user_agent: str) -> tuple[int, Json | bytes]:
         """Answer one request, and note it: what HTTP does, and who speaks to it inside this process."""
         code, answer = self._answer(asked)
+        is_lost = code < 400 and self._api.is_lost(asked)
+        if is_lost:
+            code, answer = 504, broken(504).body
         self.requests.append(
             Call(
                 at=self._clock.now(),
@@ -265,6 +279,7 @@ class EmbeddedCluster:
                 user_agent=user_agent,
                 status=code,
                 body=_parsed(asked.body) if asked.method in WRITE_METHODS else None,
+                is_lost=is_lost,
             )
         )
         return code, answer
@@ -285,8 +300,6 @@ class EmbeddedCluster:
         answer = answer if isinstance(answer, bytes) else copied(answer)
         if asked.method in WRITE_METHODS and not asked.is_dry:
             self._reconcile()
-        if self._api.is_lost(asked):
-            return 504, broken(504).body
         return code, answer
 
 

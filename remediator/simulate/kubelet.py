@@ -6,17 +6,20 @@ pods that changed, or that time brings something, are looked at.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from remediator.clock import Clock
-from remediator.kube.base import Resource
+from remediator.kube.base import Resource, annotations_of
 from remediator.model import Json
 from remediator.simulate.conditions import find
 from remediator.simulate.deployments import Emit
 from remediator.simulate.nodes import evicted_at, is_ready
 from remediator.simulate.podstatus import (
+    FAILS,
+    LOOPING,
     crash_times,
-    failure_of,
+    fault_of,
     lost_status,
     running_status,
     scheduled_conditions,
@@ -41,6 +44,7 @@ class Kubelet:
         self._backoff_seconds = backoff_seconds
         # By pod uid. The API's own times are whole seconds, too coarse for a quick clock.
         self._seen_at: dict[str, datetime] = {}
+        self._failing: dict[str, tuple[Sequence[str], datetime]] = {}
         self._placed = 0
         # When to look at a pod next; one that is not here waits for a change.
         self._due: dict[Key, datetime] = {}
@@ -69,6 +73,7 @@ class Kubelet:
             self._due[after["metadata"]["namespace"], after["metadata"]["name"]] = self._clock.now()
         elif place == POD and before is not None:
             self._seen_at.pop(before["metadata"]["uid"], None)
+            self._failing.pop(before["metadata"]["uid"], None)
         elif place in (NODE, CLAIM):
             for pod in self._storage.all(POD):
                 self._due[pod["metadata"]["namespace"], pod["metadata"]["name"]] = self._clock.now()
@@ -84,8 +89,16 @@ class Kubelet:
         elif not name:
             return self._schedule(pod, now)
         elif pod["status"]["phase"] in ("Pending", "Running"):
-            return self._run(pod, now)
+            return self._run(self._as_on(node, pod), now)
         return None
+
+    def _as_on(self, node: Json | None, pod: Json) -> Json:
+        """What every pod of this node fails with, this one fails with too."""
+        told = annotations_of(node or {"metadata": {}}).get(FAILS)
+        if told is None or annotations_of(pod).get(FAILS) == told:
+            return pod
+        annotations = {**annotations_of(pod), FAILS: told}
+        return self._storage.replace(POD, {**pod, "metadata": {**pod["metadata"], "annotations": annotations}})
 
     def _schedule(self, pod: Json, now: datetime) -> datetime | None:
         nodes = self._storage.all(NODE)
@@ -127,19 +140,32 @@ class Kubelet:
         started_at = self._seen_at.setdefault(pod["metadata"]["uid"], now) + self._start
         if started_at > now:
             return started_at
-        status = running_status(pod, started_at=started_at, now=now, first_backoff_seconds=self._backoff_seconds)
+        since = self._failing_since(pod, started_at, now)
+        status = running_status(
+            pod, started_at=started_at, failing_since=since, now=now, first_backoff_seconds=self._backoff_seconds
+        )
         if status != pod["status"]:
             before = _restarts(pod["status"])
             self._storage.replace(POD, pod | {"status": status}, subresource="status")
             if "containerStatuses" not in pod["status"] or _restarts(status) != before:
                 self._tell(pod)
-        return self._restarts_at(pod, started_at, now)
+        return self._restarts_at(pod, since, now)
 
-    def _restarts_at(self, pod: Json, started_at: datetime, now: datetime) -> datetime | None:
+    def _failing_since(self, pod: Json, started_at: datetime, now: datetime) -> datetime:
+        """Since when its containers fail as they do: from their start, or from when that changed."""
+        uid, faults = pod["metadata"]["uid"], [fault_of(pod, container) for container in pod["spec"]["containers"]]
+        before = self._failing.get(uid)
+        if before is None:
+            self._failing[uid] = (faults, started_at)
+        elif before[0] != faults:
+            self._failing[uid] = (faults, now)
+        return self._failing[uid][1]
+
+    def _restarts_at(self, pod: Json, since: datetime, now: datetime) -> datetime | None:
         """When the next container that crashes is started again."""
-        if not any(failure_of(container["image"]) in ("crash", "oom") for container in pod["spec"]["containers"]):
+        if not any(fault_of(pod, container) in LOOPING for container in pod["spec"]["containers"]):
             return None
-        _, died_at, wait = crash_times(started_at, now, self._backoff_seconds)
+        _, died_at, wait = crash_times(since, now, self._backoff_seconds)
         return died_at + timedelta(seconds=wait)
 
     def _lost(self, pod: Json, node: Json, now: datetime) -> datetime | None:
@@ -161,17 +187,24 @@ class Kubelet:
     def _tell(self, pod: Json) -> None:
         for container in pod["spec"]["containers"]:
             about = pod | {"fieldPath": f"spec.containers{{{container['name']}}}"}
-            match failure_of(container["image"]):
-                case "crash" | "oom":
+            word = fault_of(pod, container)
+            match word:
+                case "crash" | "oom" | "probekill":
                     meta = pod["metadata"]
                     where = f"pod {meta['name']}_{meta['namespace']}({meta['uid']})"
                     text = f"Back-off restarting failed container {container['name']} in {where}"
                     self._emit(about, "Warning", "BackOff", text)
-                case "imagepull":
-                    text = f'Failed to pull image "{container["image"]}": not found'
+                    if word == "probekill":
+                        killed = f"Container {container['name']} failed liveness probe, will be restarted"
+                        self._emit(about, "Normal", "Killing", killed)
+                case "imagepull" | "registryaway":
+                    why = "not found" if word == "imagepull" else "dial tcp 10.96.7.7:443: i/o timeout"
+                    text = f'Failed to pull image "{container["image"]}": {why}'
                     self._emit(about, "Warning", "Failed", text)
                     self._emit(about, "Warning", "Failed", "Error: ImagePullBackOff")
                     self._emit(about, "Normal", "BackOff", f'Back-off pulling image "{container["image"]}"')
+                case "cannotstart":
+                    self._emit(about, "Warning", "Failed", 'Error: exec: "/app/server": no such file or directory')
                 case "noconfig":
                     self._emit(about, "Warning", "Failed", 'Error: configmap "app-config" not found')
                 case "neverready":

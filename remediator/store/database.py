@@ -203,6 +203,10 @@ class Database:
     async def incident(self, incident_id: IncidentId) -> IncidentView | None:
         return await self._writer.read(lambda t: incidents.view(t.connection, incident_id))
 
+    async def next_due(self) -> datetime | None:
+        """When the next remediation that is not at its end is due, also in the past; None: there is none."""
+        return await self._writer.read(lambda t: queue.next_due(t.connection))
+
     async def queue_depth(self) -> Mapping[str, int]:
         return await self._writer.read(lambda t: incidents.queue_depth(t.connection))
 

@@ -19,7 +19,7 @@ from remediator.store import approvals, budgets, gates
 from remediator.store.base import Change, LostClaim, Record
 from remediator.store.budgets_base import Spender
 from remediator.store.incidents import close_if_done, join
-from remediator.store.rows import REMEDIATION_COLUMNS, change_columns, remediation_from, to_micros
+from remediator.store.rows import REMEDIATION_COLUMNS, change_columns, from_micros, remediation_from, to_micros
 from remediator.store.tables import OPEN, URGENCY, WAITING_STATES, alerts, remediations, template_events
 from remediator.store.transaction import Entry, Transaction
 
@@ -80,6 +80,12 @@ def prepare(remediation: Remediation, to: State, record: Record, at: datetime, c
     if target is None and (to is State.ACTING or change.ledger or change.budgets):
         raise ValueError(f"remediation {remediation.id}: {to} with a write to the cluster needs a target")
     return Step(remediation, to, record.kind, canonical_json(record.body), at, change, change_columns(change))
+
+
+def next_due(connection: sa.Connection) -> datetime | None:
+    """When the next remediation that is not at its end is due, also in the past; None: there is none."""
+    due = connection.execute(sa.select(sa.func.min(remediations.c.due_at)).where(OPEN)).scalar_one()
+    return None if due is None else from_micros(due)
 
 
 def claim(transaction: Transaction, *, owner: str, at: datetime, lease: timedelta, limit: int) -> Sequence[Remediation]:

@@ -1,0 +1,188 @@
+"""What came of a story, against what was expected: what became of each alert, differences, and harm. Pure.
+
+Called by `cli/testing.py` and the catalogue, after `replay.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from fnmatch import fnmatchcase
+from typing import Any
+
+from remediator.model import Json
+from remediator.rules.schema import RuleSet
+from remediator.simulate.facts import Ref
+from remediator.simulate.replay import Played
+from remediator.simulate.story import Decision, Expected, Story
+from remediator.store.base import CommittedRecord
+from remediator.units import format_duration
+
+DECISIONS: Mapping[str, Decision] = {
+    "action.intent": Decision.ACT,
+    "decision.recommended": Decision.RECOMMEND,
+    "decision.held": Decision.HOLD,
+    "decision.awaiting-approval": Decision.ASK,
+    "decision.escalated": Decision.ESCALATE,
+    "decision.declined": Decision.DECLINE,
+    "decision.cancelled": Decision.CANCEL,
+    "decision.expired": Decision.EXPIRE,
+}
+SPOKEN = ("decision.", "outcome.", "action.", "revert.", "restore.")
+FIELDS = ("rule", "severity", "cause", "does", "decision", "reason", "guard", "state", "contact")
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How the answer to one alert stood at some time. Empty text, None: not yet known, or it has none.
+
+    `detail` is all that people were told of it so far, the newest last; `row` the row of the rule that was taken, from
+    0; `trace` says of each row why.
+    """
+
+    alert: str
+    target: str
+    rule: str
+    severity: int | None
+    cause: str
+    does: str
+    decision: Decision
+    reason: str
+    guard: str
+    state: str
+    contact: str
+    detail: str
+    row: int | None
+    trace: Json
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One thing that is not as expected. `because` says what the service said, and where the rule says so."""
+
+    about: str
+    field: str
+    expected: str
+    got: str
+    because: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """`harm` are the writes that nobody expected; `differences` all that is not as expected, these included."""
+
+    standings: Sequence[Standing]
+    differences: Sequence[Difference]
+    harm: Sequence[str]
+    writes: Sequence[str]
+    ended_at: timedelta
+
+    @property
+    def is_good(self) -> bool:
+        return not self.differences
+
+
+def outcome_of(story: Story, played: Played, table: RuleSet) -> Outcome:
+    """Everything that is expected of a story against what was played."""
+    differences = [one for expected in story.expect for one in _compared(expected, played, table)]
+    writes = [wrote.text for wrote in played.writes]
+    harm, missing = _writes(story.writes, writes)
+    told = [f"{format_duration(wrote.at)}  {wrote.text}" for wrote in played.writes if wrote.text in harm]
+    if harm or missing:
+        wanted = ", ".join(story.writes) or "none"
+        why = f"harm, nobody expected: {'; '.join(told)}" if harm else f"not done: {', '.join(missing)}"
+        differences.append(Difference("the cluster", "writes", wanted, ", ".join(writes) or "none", why))
+    if story.told is not None and sorted(story.told) != sorted(played.gates):
+        got = ", ".join(sorted(played.gates)) or "nothing"
+        differences.append(Difference("people", "told", ", ".join(sorted(story.told)) or "nothing", got))
+    return Outcome(standings(played), differences, harm, writes, played.ended_at)
+
+
+def standings(played: Played, at: timedelta | None = None) -> list[Standing]:
+    """How each alert's answer stood then, or at the end, in the order in which they came."""
+    by: dict[int, list[CommittedRecord]] = {}
+    for record in played.records:
+        is_before = at is None or record.at - played.zero <= at
+        if record.remediation_id is not None and not record.kind.startswith(("alert.", "story.")) and is_before:
+            by.setdefault(int(record.remediation_id), []).append(record)
+    return [_standing(records) for _, records in sorted(by.items())]
+
+
+def _standing(records: Sequence[CommittedRecord]) -> Standing:
+    newest = records[-1].body
+    said = [record for record in records if record.kind.startswith(SPOKEN)]
+    decided = [record for record in records if record.kind in DECISIONS]
+    rows = next((record.body["rows"] for record in reversed(records) if record.body.get("rows")), None)
+    taken = next((row for row in rows or () if row["holds"]), None)
+
+    def last(name: str) -> Any:
+        return next((record.body[name] for record in reversed(records) if record.body.get(name)), None)
+
+    return Standing(
+        alert=str(newest.get("alertname", "")),
+        target=str(last("target") or ""),
+        rule=str(last("rule") or ""),
+        severity=last("severity"),
+        cause=str(last("cause") or ""),
+        does=str(taken["do"]) if taken else "",
+        decision=DECISIONS[decided[-1].kind] if decided else Decision.NONE,
+        reason=str(said[-1].body.get("reason") or "") if said else "",
+        guard=str(decided[-1].body.get("guard") or "") if decided else "",
+        state=str(newest.get("to", "")),
+        contact=str(last("contact") or ""),
+        detail="\n".join(_told(record) for record in said),
+        row=taken["position"] if taken else None,
+        trace=rows or [],
+    )
+
+
+def _told(record: CommittedRecord) -> str:
+    return "; ".join(str(record.body[name]) for name in ("detail", "advice") if record.body.get(name))
+
+
+def _compared(expected: Expected, played: Played, table: RuleSet) -> list[Difference]:
+    about = " ".join(str(part) for part in (expected.alert or "any alert", expected.of or "") if part)
+    if expected.at is not None:
+        about += f" at {format_duration(expected.at)}"
+    meant = [one for one in standings(played, expected.at) if _is_meant(one, expected.alert, expected.of)]
+    found = [] if len(meant) == expected.count else [Difference(about, "alerts", str(expected.count), str(len(meant)))]
+    for one in meant[: expected.count]:
+        found += _differences(about, expected, one, table)
+    return found
+
+
+def _is_meant(one: Standing, alert: str | None, of: Ref | None) -> bool:
+    return alert in (None, one.alert) and (of is None or str(of) == one.target)
+
+
+def _differences(about: str, expected: Expected, got: Standing, table: RuleSet) -> list[Difference]:
+    found = []
+    because = _because(got, table)
+    for field in FIELDS:
+        wanted, seen = getattr(expected, field), getattr(got, field)
+        if wanted is not None and str(wanted) != str(seen if seen is not None else ""):
+            found.append(Difference(about, field, str(wanted) or "none", str(seen or "-"), because))
+    if expected.detail is not None and expected.detail not in got.detail:
+        newest = got.detail.splitlines()[-1] if got.detail else "-"
+        found.append(Difference(about, "detail", f"... {expected.detail} ...", newest, because))
+    return found
+
+
+def _because(got: Standing, table: RuleSet) -> str:
+    """What the service said last, and the row of the rule that it followed with its place in the file."""
+    said = got.detail.splitlines()[-1] if got.detail else "nothing was decided"
+    if got.row is None:
+        return f"{said} ({table.place(got.rule)})" if got.rule else said
+    return f"{said} ({table.place(got.rule, ('respond', got.row))}: row {got.row + 1}, {got.does})"
+
+
+def _writes(expected: Sequence[str], got: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The writes that nobody expected, and those that did not come. In order; `*` stands for any part of a name."""
+    left, harm = list(expected), []
+    for text in got:
+        if left and fnmatchcase(text, left[0]):
+            left.pop(0)
+        else:
+            harm.append(text)
+    return harm, left
