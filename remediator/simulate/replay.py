@@ -29,7 +29,7 @@ from remediator.simulate.routes import route_of
 from remediator.simulate.stage import OWN_NAMESPACE, Stage
 from remediator.simulate.story import Story
 from remediator.store.base import CommittedRecord
-from remediator.store.database import Database, open_database
+from remediator.store.database import Database, open_in_memory
 from remediator.target.spec import PROTECTED_BY_DEFAULT
 from remediator.watch.watcher import Pace as WatchPace
 from remediator.watch.watcher import Watcher
@@ -46,6 +46,9 @@ LOOK_EVERY, CALM_EVERY = timedelta(seconds=60), timedelta(seconds=150)
 
 CALM_AFTER = timedelta(minutes=12)
 """A rollout is proven good within this time of its completion."""
+
+VERIFY_EVERY = timedelta(seconds=15)
+"""Pause between two looks of a verification: of what is looked for, nothing is shorter."""
 
 LEAD = timedelta(minutes=2)
 """Before the first event the deployment watch looks for so long, so that it knows what was before."""
@@ -73,7 +76,7 @@ class Played:
 async def play(story: Story, table: RuleSet) -> Played:
     """Raises ConfigError when something in the story cannot happen."""
     stage = Stage.build(story)
-    database = await open_database("sqlite:///:memory:", clock=stage.clock)
+    database = await open_in_memory(clock=stage.clock)
     try:
         return await _Replay(story, stage, database, table).run()
     finally:
@@ -105,6 +108,7 @@ class _Replay:
             mode=story.mode or Mode.SILENT,
             rollouts=database.rollouts,
             protected_namespaces=PROTECTED_BY_DEFAULT | {OWN_NAMESPACE},
+            look_every=VERIFY_EVERY,
         )
         pace = Pace("story", workers=20, lease=LEASE, poll_seconds=1, grace_seconds=1, pass_seconds=60)
         self._worker = Worker(self._parts, pace, around=lambda _, work: work)

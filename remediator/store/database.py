@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from functools import partial
+from functools import cache, partial
 
 import sqlalchemy as sa
 
@@ -27,12 +27,13 @@ from remediator.store.pauses_base import Pause, PauseOf
 from remediator.store.reading import IncidentRow, IncidentView
 from remediator.store.rollouts import RolloutTable
 from remediator.store.rows import record_from, to_json, to_micros
-from remediator.store.sqlite import check_url, connect, is_memory
+from remediator.store.sqlite import check_url, connect, fill, image_of, is_memory
 from remediator.store.tables import records
 from remediator.store.transaction import Transaction
 from remediator.store.writer import Writer
 
 _NO_CHANGE = Change()
+_MEMORY = "sqlite:///:memory:"
 
 
 async def open_database(url: str, *, clock: Clock) -> Database:
@@ -45,6 +46,26 @@ async def open_database(url: str, *, clock: Clock) -> Database:
     parsed = check_url(url)
     writer = await Writer.open(partial(_ready, parsed), connect=None if is_memory(parsed) else partial(connect, parsed))
     return Database(writer, clock=clock)
+
+
+async def open_in_memory(*, clock: Clock) -> Database:
+    """A database in memory, as a copy of one that the migrations were run on once: for whoever opens many."""
+    return Database(await Writer.open(_copied, connect=None), clock=clock)
+
+
+def _copied() -> sa.Connection:
+    connection = connect(check_url(_MEMORY))
+    fill(connection, _blank())
+    return connection
+
+
+@cache
+def _blank() -> bytes:
+    connection = _ready(check_url(_MEMORY))
+    try:
+        return image_of(connection)
+    finally:
+        connection.close()
 
 
 def _ready(url: sa.URL) -> sa.Connection:

@@ -74,6 +74,16 @@ def roll_back(connection: sa.Connection) -> None:
     _driver(connection).rollback()
 
 
+def image_of(connection: sa.Connection) -> bytes:
+    """The whole database as bytes."""
+    return _driver(connection).serialize()
+
+
+def fill(connection: sa.Connection, image: bytes) -> None:
+    """Let an empty database in memory be a copy of that one."""
+    _driver(connection).deserialize(image)
+
+
 def is_doubtful(error: sa.exc.SQLAlchemyError) -> bool:
     """Whether what the connection believes may differ from what the disk holds, so that it must be opened anew."""
     return not isinstance(error, sa.exc.DBAPIError) or _code(error) not in _PASSING
