@@ -30,6 +30,8 @@ from remediator.simulate.recorder import EventRecorder
 from remediator.simulate.storage import DEPLOYMENT, NAMESPACE, PLACES, SYSTEM_FIELDS, Changed, Storage, copied
 
 VERSION = {"major": "1", "minor": "36", "gitVersion": "v1.36.3+embedded", "platform": "linux/amd64"}
+KUBECTL = "kubectl-client-side-apply"
+KEPT = (*SYSTEM_FIELDS, "ownerReferences", "managedFields")
 WRITE_METHODS = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 
 
@@ -137,9 +139,9 @@ class EmbeddedCluster:
             self.create_namespace(namespace)
         old = self._storage.find(place, namespace, meta["name"])
         if old is None:
-            stored = self._api.create(place, namespace, manifest)
+            stored = self._api.create(place, namespace, manifest, manager=KUBECTL)
         else:
-            stored = self._storage.replace(place, self._applied(manifest, old))
+            stored = self._storage.replace(place, self._applied(manifest, old), manager=KUBECTL)
         self._reconcile()
         return copied(stored)
 
@@ -149,7 +151,7 @@ class EmbeddedCluster:
             both = {**(old["metadata"].get(field) or {}), **(meta.get(field) or {})}
             if both:
                 meta[field] = both
-        kept = {key: old["metadata"][key] for key in (*SYSTEM_FIELDS, "ownerReferences") if key in old["metadata"]}
+        kept = {key: old["metadata"][key] for key in KEPT if key in old["metadata"]}
         new = defaulted(place_of(manifest), {**manifest, "metadata": {**meta, **kept}})
         check(place_of(manifest), new, old)
         return new
@@ -160,7 +162,7 @@ class EmbeddedCluster:
         new["spec"]["template"]["spec"]["containers"][0]["image"] = image
         if change_cause is not None:
             new["metadata"].setdefault("annotations", {})["kubernetes.io/change-cause"] = change_cause
-        stored = self._storage.replace(DEPLOYMENT, new)
+        stored = self._storage.replace(DEPLOYMENT, new, manager=KUBECTL)
         self._reconcile()
         return copied(stored)
 
@@ -254,17 +256,18 @@ class EmbeddedCluster:
             method=request.method,
             path=request.rel_url.raw_path,
             query=dict(request.query),
+            user_agent=request.headers.get("User-Agent", ""),
             dry_run=request.query.getall("dryRun", []),
             content_type=request.content_type if "Content-Type" in request.headers else "",
             accept=request.headers.get("Accept", ""),
             body=body,
         )
-        code, answer = self.ask(asked, user_agent=request.headers.get("User-Agent", ""))
+        code, answer = self.ask(asked)
         if isinstance(answer, bytes):
             return web.Response(body=answer, content_type="text/plain", status=code)
         return web.json_response(answer, status=code)
 
-    def ask(self, asked: Asked, *, user_agent: str) -> tuple[int, Json | bytes]:
+    def ask(self, asked: Asked) -> tuple[int, Json | bytes]:
         """Answer one request, and note it: what HTTP does, and who speaks to it inside this process."""
         code, answer = self._answer(asked)
         is_lost = code < 400 and self._api.is_lost(asked)
@@ -276,7 +279,7 @@ class EmbeddedCluster:
                 method=asked.method,
                 path=unquote(asked.path),
                 query=asked.query,
-                user_agent=user_agent,
+                user_agent=asked.user_agent,
                 status=code,
                 body=_parsed(asked.body) if asked.method in WRITE_METHODS else None,
                 is_lost=is_lost,

@@ -53,13 +53,14 @@ class _Within:
             method=method,
             path=path,
             query=query,
+            user_agent=USER_AGENT,
             dry_run=[query["dryRun"]] if "dryRun" in query else [],
             content_type=headers.get("Content-Type", ""),
             accept=headers.get("Accept", ""),
             body=body or b"",
         )
         await asyncio.sleep(0)  # others come in between, as they do over a wire
-        code, answer = self._cluster.ask(asked, user_agent=USER_AGENT)
+        code, answer = self._cluster.ask(asked)
         return Reply(code, {}, answer if isinstance(answer, bytes) else json.dumps(answer).encode())
 
 

@@ -16,6 +16,7 @@ from remediator.clock import Clock, rfc3339
 from remediator.kube.base import RESOURCES, Resource, controller_of
 from remediator.model import Json
 from remediator.simulate.answers import already_exists, conflict, not_found
+from remediator.simulate.managed import managed_fields
 
 PLACES: Mapping[str, Resource] = {
     kind: place for kind, place in RESOURCES.items() if kind not in ("VerticalPodAutoscaler", "ScaledObject")
@@ -131,8 +132,9 @@ class Storage:
     def generated_name(self, prefix: str) -> str:
         return prefix + "".join(self._random.choice(SAFE_CHARACTERS) for _ in range(5))
 
-    def create(self, place: Resource, item: Json, *, dry_run: bool = False) -> Json:
-        """Store a new object and return it. Raises Refused (404 without its namespace, 409 if the name is taken)."""
+    def create(self, place: Resource, item: Json, *, manager: str = "", dry_run: bool = False) -> Json:
+        """Store a new object and return it. `manager` is the client that wrote it, none for a controller of this
+        cluster. Raises Refused (404 without its namespace, 409 if the name is taken)."""
         meta = dict(item["metadata"])
         namespace, name = str(meta.get("namespace") or ""), meta["name"]
         if place.namespaced and self.find(NAMESPACE, None, namespace) is None:
@@ -145,9 +147,13 @@ class Storage:
         if place == POD or place.group in WITH_GENERATION:
             meta["generation"] = 1
         stored = {"apiVersion": api_version_of(place), "kind": kind_at(place), **item, "metadata": meta}
+        if manager:
+            meta["managedFields"] = managed_fields(None, stored, manager=manager, now=meta["creationTimestamp"])
         return stored if dry_run else self._put(place, stored)
 
-    def replace(self, place: Resource, item: Json, *, subresource: str = "", dry_run: bool = False) -> Json:
+    def replace(
+        self, place: Resource, item: Json, *, subresource: str = "", manager: str = "", dry_run: bool = False
+    ) -> Json:
         """Store the new state of an object and return it; what equals the old state is not written at all.
 
         Through the object itself `status` stays, through `status` the spec and labels do; `binding` is the scheduler's
@@ -166,6 +172,9 @@ class Storage:
             _keep(new, old, "status")
             if _bumps_generation(place, old, new):
                 new["metadata"]["generation"] = old["metadata"]["generation"] + 1
+        if manager and new != old:
+            now = seconds(self._clock.now())
+            new["metadata"]["managedFields"] = managed_fields(old, new, manager=manager, now=now)
         if new == old or dry_run:
             return new
         return self._put(place, new)
