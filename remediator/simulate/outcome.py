@@ -11,9 +11,9 @@ from datetime import timedelta
 from fnmatch import fnmatchcase
 from typing import Any
 
+from remediator.clock import parse_rfc3339
 from remediator.model import Json
 from remediator.rules.schema import RuleSet
-from remediator.simulate.facts import Ref
 from remediator.simulate.replay import Played
 from remediator.simulate.story import Decision, Expected, Story
 from remediator.store.base import CommittedRecord
@@ -37,11 +37,12 @@ FIELDS = ("rule", "severity", "cause", "does", "decision", "reason", "guard", "s
 class Standing:
     """How the answer to one alert stood at some time. Empty text, None: not yet known, or it has none.
 
-    `detail` is all that people were told of it so far, the newest last; `row` the row of the rule that was taken, from
-    0; `trace` says of each row why.
+    `began` is when the alert did. `detail` is all that people were told of it so far, the newest last; `row` the row of
+    the rule that was taken, from 0; `trace` says of each row why.
     """
 
     alert: str
+    began: timedelta
     target: str
     rule: str
     severity: int | None
@@ -88,7 +89,7 @@ def outcome_of(story: Story, played: Played, table: RuleSet) -> Outcome:
     differences = [one for expected in story.expect for one in _compared(expected, played, table)]
     writes = [wrote.text for wrote in played.writes]
     harm, missing = _writes(story.writes, writes)
-    told = [f"{format_duration(wrote.at)}  {wrote.text}" for wrote in played.writes if wrote.text in harm]
+    told = [f"{_moment(wrote.at)}  {wrote.text}" for wrote in played.writes if wrote.text in harm]
     if harm or missing:
         wanted = ", ".join(story.writes) or "none"
         why = f"harm, nobody expected: {'; '.join(told)}" if harm else f"not done: {', '.join(missing)}"
@@ -102,14 +103,18 @@ def outcome_of(story: Story, played: Played, table: RuleSet) -> Outcome:
 def standings(played: Played, at: timedelta | None = None) -> list[Standing]:
     """How each alert's answer stood then, or at the end, in the order in which they came."""
     by: dict[int, list[CommittedRecord]] = {}
+    began: dict[int, timedelta] = {}
     for record in played.records:
-        is_before = at is None or record.at - played.zero <= at
-        if record.remediation_id is not None and not record.kind.startswith(("alert.", "story.")) and is_before:
-            by.setdefault(int(record.remediation_id), []).append(record)
-    return [_standing(records) for _, records in sorted(by.items())]
+        if record.remediation_id is None or (at is not None and record.at - played.zero > at):
+            continue
+        if record.kind == "alert.received":
+            began[record.remediation_id] = parse_rfc3339(record.body["starts_at"]) - played.zero
+        elif not record.kind.startswith(("alert.", "story.")):
+            by.setdefault(record.remediation_id, []).append(record)
+    return [_standing(records, began[number]) for number, records in sorted(by.items())]
 
 
-def _standing(records: Sequence[CommittedRecord]) -> Standing:
+def _standing(records: Sequence[CommittedRecord], began: timedelta) -> Standing:
     newest = records[-1].body
     said = [record for record in records if record.kind.startswith(SPOKEN)]
     decided = [record for record in records if record.kind in DECISIONS]
@@ -121,6 +126,7 @@ def _standing(records: Sequence[CommittedRecord]) -> Standing:
 
     return Standing(
         alert=str(newest.get("alertname", "")),
+        began=began,
         target=str(last("target") or ""),
         rule=str(last("rule") or ""),
         severity=last("severity"),
@@ -143,17 +149,22 @@ def _told(record: CommittedRecord) -> str:
 
 def _compared(expected: Expected, played: Played, table: RuleSet) -> list[Difference]:
     about = " ".join(str(part) for part in (expected.alert or "any alert", expected.of or "") if part)
-    if expected.at is not None:
-        about += f" at {format_duration(expected.at)}"
-    meant = [one for one in standings(played, expected.at) if _is_meant(one, expected.alert, expected.of)]
+    about += "" if expected.began is None else f" of {_moment(expected.began)}"
+    about += "" if expected.at is None else f" at {_moment(expected.at)}"
+    meant = [one for one in standings(played, expected.at) if _is_meant(one, expected)]
     found = [] if len(meant) == expected.count else [Difference(about, "alerts", str(expected.count), str(len(meant)))]
     for one in meant[: expected.count]:
         found += _differences(about, expected, one, table)
     return found
 
 
-def _is_meant(one: Standing, alert: str | None, of: Ref | None) -> bool:
-    return alert in (None, one.alert) and (of is None or str(of) == one.target)
+def _is_meant(one: Standing, expected: Expected) -> bool:
+    is_of = expected.of is None or str(expected.of) == one.target
+    return expected.alert in (None, one.alert) and is_of and expected.began in (None, one.began)
+
+
+def _moment(at: timedelta) -> str:
+    return f"-{format_duration(-at)}" if at < timedelta() else format_duration(at)
 
 
 def _differences(about: str, expected: Expected, got: Standing, table: RuleSet) -> list[Difference]:

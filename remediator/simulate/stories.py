@@ -42,10 +42,10 @@ class Placed:
 
 
 def story_files(paths: Sequence[Path]) -> list[Path]:
-    """The files that are meant: a folder stands for its `*.yaml`, in it and below, by name. Raises StoryError."""
+    """The files that are meant: a folder stands for its `*.yaml`, by name. Raises StoryError."""
     found: list[Path] = []
     for path in paths:
-        files = sorted(path.rglob("*.yaml")) if path.is_dir() else [path]
+        files = sorted(path.glob("*.yaml")) if path.is_dir() else [path]
         if not files:
             raise StoryError([Problem(str(path), 1, 1, "no *.yaml file in this folder", "", "")])
         found += files

@@ -42,6 +42,7 @@ class Expected(Strict):
 
     alert: str | None = Field(None, description="Of alerts of this name; none: of all.")
     of: Workload | None = Field(None, description="Of this target; none: of any.")
+    began: Moment | None = Field(None, description="Of the alert that began then; none: whenever.")
     at: Moment | None = Field(None, description="As it stands then; none: at the end.")
     count: int = Field(1, ge=1, description="So many alerts that are meant, each with the same end.")
     rule: str | None = None
