@@ -101,6 +101,7 @@ class WorkloadFacts(Strict):
     replicas: int = Field(2, ge=0, le=100)
     annotations: Mapping[str, str] = {}
     labels: Mapping[str, str] = {}
+    pod_labels: Mapping[str, str] = Field(default={}, description="Of its pods, beside `app`.")
     resources: Mapping[str, Mapping[str, str]] = Field(default={}, description="Of its container.")
     config: tuple[str, ...] = Field((), description="ConfigMaps that are its environment; made if they are not given.")
     spec: Mapping[str, Any] = {}

@@ -74,8 +74,14 @@ class Kubelet:
         elif place == POD and before is not None:
             self._seen_at.pop(before["metadata"]["uid"], None)
             self._failing.pop(before["metadata"]["uid"], None)
+            self._look_at_all(waiting=True)
         elif place in (NODE, CLAIM):
-            for pod in self._storage.all(POD):
+            self._look_at_all(waiting=False)
+
+    def _look_at_all(self, *, waiting: bool) -> None:
+        """Soon, at every pod, or at those that wait for a node."""
+        for pod in self._storage.all(POD):
+            if not (waiting and pod["spec"].get("nodeName")):
                 self._due[pod["metadata"]["namespace"], pod["metadata"]["name"]] = self._clock.now()
 
     def _look(self, pod: Json, now: datetime) -> datetime | None:
@@ -104,7 +110,7 @@ class Kubelet:
         nodes = self._storage.all(NODE)
         if not nodes:
             return None
-        fit, message = fitting(pod, nodes, unbound=self._has_unbound_claim(pod))
+        fit, message = fitting(pod, nodes, placed=self._storage.all(POD), unbound=self._has_unbound_claim(pod))
         if not fit:
             self._leave_pending(pod, message, now)
             return None

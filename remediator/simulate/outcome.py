@@ -94,7 +94,7 @@ def outcome_of(story: Story, played: Played, table: RuleSet) -> Outcome:
         wanted = ", ".join(story.writes) or "none"
         why = f"harm, nobody expected: {'; '.join(told)}" if harm else f"not done: {', '.join(missing)}"
         differences.append(Difference("the cluster", "writes", wanted, ", ".join(writes) or "none", why))
-    if story.told is not None and sorted(story.told) != sorted(played.gates):
+    if story.told is not None and not _are_told(story.told, played.gates):
         got = ", ".join(sorted(played.gates)) or "nothing"
         differences.append(Difference("people", "told", ", ".join(sorted(story.told)) or "nothing", got))
     return Outcome(standings(played), differences, harm, writes, played.ended_at)
@@ -186,6 +186,11 @@ def _because(got: Standing, table: RuleSet) -> str:
     if got.row is None:
         return f"{said} ({table.place(got.rule)})" if got.rule else said
     return f"{said} ({table.place(got.rule, ('respond', got.row))}: row {got.row + 1}, {got.does})"
+
+
+def _are_told(expected: Sequence[str], got: Sequence[str]) -> bool:
+    pairs = zip(sorted(expected), sorted(got), strict=False)
+    return len(expected) == len(got) and all(fnmatchcase(told, wanted) for wanted, told in pairs)
 
 
 def _writes(expected: Sequence[str], got: Sequence[str]) -> tuple[list[str], list[str]]:

@@ -1,6 +1,6 @@
 """The scheduler of the embedded cluster: the nodes that a pod fits on, or in its own words why none does.
 
-Each node is looked at as if it were empty: other pods do not count. Source of the words: kubernetes 1.36
+Of what is on a node only cpu and memory count. Source of the words: kubernetes 1.36
 `pkg/scheduler/framework/plugins/*` (`ErrReason*`) and `pkg/scheduler/framework/types.go` (`FitError.Error`). Pure.
 """
 
@@ -17,15 +17,21 @@ CORDONED = "node(s) were unschedulable"
 UNBOUND = "pod has unbound immediate PersistentVolumeClaims"
 
 
-def fitting(pod: Json, nodes: Sequence[Json], *, unbound: bool) -> tuple[Sequence[Json], str]:
-    """The nodes that the pod fits on, and the message of its PodScheduled condition if there is none.
+def fitting(
+    pod: Json, nodes: Sequence[Json], *, placed: Sequence[Json] = (), unbound: bool = False
+) -> tuple[Sequence[Json], str]:
+    """The nodes that the pod fits on beside those that are `placed`, and the message of its PodScheduled condition if
+    there is none.
 
     `unbound`: a claim of it has no volume yet, which no node changes.
     """
     count = len(nodes)
     if unbound:
         return (), f"0/{count} nodes are available: {UNBOUND}. {_no_help(count)}"
-    why = {node["metadata"]["name"]: _reasons(pod, node) for node in nodes}
+    wants = {resource: requested(pod, resource) for resource in ("cpu", "memory")}
+    wanted = {resource: amount for resource, amount in wants.items() if amount}
+    taken = _taken(placed, wanted)
+    why = {node["metadata"]["name"]: _reasons(pod, node, wanted, taken) for node in nodes}
     fit = [node for node in nodes if not why[node["metadata"]["name"]]]
     if fit:
         return fit, ""
@@ -38,7 +44,20 @@ def _no_help(count: int) -> str:
     return f"preemption: 0/{count} nodes are available: {count} Preemption is not helpful for scheduling."
 
 
-def _reasons(pod: Json, node: Json) -> list[str]:
+def _taken(placed: Sequence[Json], wanted: Mapping[str, float]) -> Mapping[tuple[str, str], float]:
+    """(node, resource) -> what pods on it asked for, of what is wanted."""
+    taken: dict[tuple[str, str], float] = {}
+    for pod in placed if wanted else ():
+        node = pod["spec"].get("nodeName")
+        if node and pod["status"]["phase"] not in ("Succeeded", "Failed"):
+            for resource in wanted:
+                taken[node, resource] = taken.get((node, resource), 0.0) + requested(pod, resource)
+    return taken
+
+
+def _reasons(
+    pod: Json, node: Json, wants: Mapping[str, float], taken: Mapping[tuple[str, str], float]
+) -> list[str]:
     """What a node lacks: the first filter that refuses it speaks, of resources each one that is short."""
     spec, labels = node.get("spec") or {}, node["metadata"].get("labels") or {}
     if spec.get("unschedulable"):
@@ -49,7 +68,12 @@ def _reasons(pod: Json, node: Json) -> list[str]:
     wanted: Mapping[str, str] = pod["spec"].get("nodeSelector") or {}
     if any(labels.get(key) != value for key, value in wanted.items()):
         return [NO_SELECTOR]
-    return [f"Insufficient {resource}" for resource in ("cpu", "memory") if _is_short(pod, node, resource)]
+    name, whole = node["metadata"]["name"], node["status"]["allocatable"]
+    return [
+        f"Insufficient {resource}"
+        for resource, amount in wants.items()
+        if amount + taken.get((name, resource), 0.0) > quantity(whole[resource])
+    ]
 
 
 def toleration_of(pod: Json, taint: Json) -> Json | None:
@@ -63,12 +87,12 @@ def toleration_of(pod: Json, taint: Json) -> Json | None:
     return None
 
 
-def _is_short(pod: Json, node: Json, resource: str) -> bool:
-    wanted = sum(
+def requested(pod: Json, resource: str) -> float:
+    """What the containers of a pod ask for, in cores or bytes."""
+    return sum(
         quantity(container.get("resources", {}).get("requests", {}).get(resource, "0"))
         for container in pod["spec"]["containers"]
     )
-    return wanted > quantity(node["status"]["allocatable"][resource])
 
 
 def quantity(text: Json) -> float:

@@ -254,7 +254,9 @@ def _workload(cluster: EmbeddedCluster, facts: WorkloadFacts) -> None:
         config_map_refs=facts.config,
         spec=facts.spec,
     )
-    manifest["spec"]["template"]["spec"] = merged(manifest["spec"]["template"]["spec"], facts.pod)
+    template = manifest["spec"]["template"]
+    template["metadata"]["labels"] |= facts.pod_labels
+    template["spec"] = merged(template["spec"], facts.pod)
     if of.kind == "Deployment":
         cluster.apply(manifest)
     else:
