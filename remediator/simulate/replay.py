@@ -7,6 +7,7 @@ the clock goes from one moment at which something happens to the next, so that h
 from __future__ import annotations
 
 import contextlib
+import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -26,7 +27,7 @@ from remediator.simulate.inprocess import client_of
 from remediator.simulate.observers import Firing
 from remediator.simulate.past import remember
 from remediator.simulate.routes import route_of
-from remediator.simulate.stage import OWN_NAMESPACE, Stage
+from remediator.simulate.stage import OWN_NAMESPACE, SEED, Stage
 from remediator.simulate.story import Story
 from remediator.store.base import CommittedRecord
 from remediator.store.database import Database, open_in_memory
@@ -77,9 +78,13 @@ async def play(story: Story, table: RuleSet) -> Played:
     """Raises ConfigError when something in the story cannot happen."""
     stage = Stage.build(story)
     database = await open_in_memory(clock=stage.clock)
+    # The pauses between repeats of a call are random: with the same seed a story comes out the same each time.
+    before = random.getstate()
+    random.seed(SEED)
     try:
         return await _Replay(story, stage, database, table).run()
     finally:
+        random.setstate(before)
         await database.close()
 
 
