@@ -40,6 +40,7 @@ class Fire(Strict):
     labels: Mapping[str, str] = {}
     holds: While | None = Field(None, alias="while")
     is_lying: bool = Field(False, alias="lies", strict=True, description="It holds whatever the cluster looks like.")
+    late: Duration = Field(timedelta(0), description="It began so long before it is delivered.")
     truncated: int = Field(0, ge=0, description="So many other alerts `max_alerts` cut off the body.")
     has_rule: bool = Field(True, alias="rule", strict=True, description="Whether Prometheus has a rule of this name.")
     repeats: int = Field(0, ge=0, le=10_000, description="Delivered so often again, while it fires.")

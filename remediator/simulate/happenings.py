@@ -87,7 +87,7 @@ def _firing(to: Happening, event: Fire) -> Firing:
         holds: Callable[[datetime], bool] = _condition(to.stage, event, labels)
     else:
         holds = Evaluated(rule, to.cluster, labels)
-    return Firing(labels, to.now, holds, event.truncated, event.has_rule)
+    return Firing(labels, to.now - event.late, holds, event.truncated, event.has_rule)
 
 
 def _object_labels(to: Happening, event: Fire) -> Mapping[str, str]:

@@ -37,11 +37,13 @@ _SPACE, _PODS = re.compile(r'namespace="([^"]*)"'), re.compile(r'pod=~"([^"]*)"'
 _BEFORE = re.compile(r"\[6h\] offset (\d+)s")
 _WINDOW = re.compile(r"\[(\d+)s\]")
 PEAK_OF = timedelta(hours=6)
+FIRST_SCRAPE = timedelta(seconds=30)
+"""So long after its creation Prometheus has something of a pod."""
 
 
 @dataclass(slots=True)
 class SeenPod:
-    """A pod that is or was there."""
+    """A pod that is or was there; `begins` is its first sample."""
 
     name: str
     workload: Ref
@@ -83,7 +85,8 @@ class Usage:
             if workload is not None:
                 images = {one["name"]: one["image"] for one in after["spec"]["containers"]}
                 name = after["metadata"]["name"]
-                self._pods[after["metadata"]["uid"]] = SeenPod(name, workload, images, self._now())
+                begins = self._now() + FIRST_SCRAPE
+                self._pods[after["metadata"]["uid"]] = SeenPod(name, workload, images, begins)
 
     def answer(self, expression: str, at: datetime) -> Sequence[Sample] | None:
         """None: not an expression of ours."""

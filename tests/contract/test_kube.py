@@ -29,11 +29,11 @@ REVISION = "deployment.kubernetes.io/revision"
 HISTORY = "deployment.kubernetes.io/revision-history"
 
 
-@pytest.fixture(scope="module", params=["embedded", pytest.param("real", marks=pytest.mark.cluster)])
+@pytest.fixture(scope="module", params=["embedded", "in process", pytest.param("real", marks=pytest.mark.cluster)])
 def place(request: pytest.FixtureRequest) -> Iterator[Any]:
     """Which cluster; of the real one a namespace of its own, made once for the whole module."""
-    if request.param == "embedded":
-        yield None
+    if request.param != "real":
+        yield request.param
         return
     control_plane = request.getfixturevalue("control_plane")
     name = f"contract-{secrets.token_hex(3)}"
@@ -44,7 +44,8 @@ def place(request: pytest.FixtureRequest) -> Iterator[Any]:
 
 @pytest.fixture
 async def world(place: Any) -> AsyncIterator[World]:
-    async with embedded_world() if place is None else real_world(*place) as opened:
+    is_embedded = isinstance(place, str)
+    async with embedded_world(in_process=place == "in process") if is_embedded else real_world(*place) as opened:
         account = opened.path("ServiceAccount", "default")
 
         async def is_usable() -> bool:
