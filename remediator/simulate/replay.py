@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -42,11 +42,13 @@ LEASE = timedelta(minutes=10)
 LONGEST = timedelta(hours=30)
 """A story whose end nobody wrote ends here at the latest: longer than whatever the service waits for."""
 
-LOOK_EVERY, CALM_EVERY = timedelta(seconds=60), timedelta(seconds=150)
-"""Pause between two looks of the deployment watch, and when no Deployment changed lately; neither is a gap to it."""
+LOOK_EVERY = timedelta(seconds=150)
+"""Pause between two looks of the deployment watch; three of its polls, so that it is no gap to it."""
 
-CALM_AFTER = timedelta(minutes=12)
-"""A rollout is proven good within this time of its completion."""
+POLL_SECONDS = 60.0
+
+SETTLED_AFTER = timedelta(minutes=13)
+"""What is deployed at a story's beginning is proven good within this time."""
 
 VERIFY_EVERY = timedelta(seconds=15)
 """Pause between two looks of a verification: of what is looked for, nothing is shorter."""
@@ -123,12 +125,10 @@ class _Replay:
             metrics=stage.prometheus,
             clock=stage.clock,
             protected_namespaces=self._parts.protected_namespaces,
-            pace=WatchPace(LOOK_EVERY.total_seconds()),
+            pace=WatchPace(POLL_SECONDS),
             count=lambda _: None,
         )
         self._looks_at = stage.clock.now()
-        self._deployments: Mapping[str, str] = {}
-        self._busy_until = stage.clock.now() + CALM_AFTER
 
     async def run(self) -> Played:
         begins = self._stage.zero + min([timedelta(), *(at for at, _ in self._events)])
@@ -151,9 +151,10 @@ class _Replay:
 
     async def _settle_down(self, until: datetime) -> None:
         """All has run since long before: the watch saw it come up, and looks again from shortly before the story."""
-        while self._clock.now() < min(until, self._busy_until):
+        settled = min(until, self._clock.now() + SETTLED_AFTER)
+        while self._clock.now() < settled:
             await self._look()
-            self._clock.move_to(min(until, self._clock.now() + LOOK_EVERY))
+            self._clock.move_to(min(settled, self._clock.now() + LOOK_EVERY))
         self._clock.move_to(until)
 
     async def _now(self) -> None:
@@ -191,16 +192,9 @@ class _Replay:
 
     async def _look(self) -> None:
         """One look of the deployment watch; where it cannot look, it goes on without, as the service does."""
-        now = self._clock.now()
-        found = {
-            item["metadata"]["uid"]: str(item["metadata"]["resourceVersion"])
-            for item in self._stage.cluster.list("Deployment")
-        }
-        if found != self._deployments:
-            self._deployments, self._busy_until = found, now + CALM_AFTER
         with contextlib.suppress(RemediatorError):
             await self._watcher.look()
-        self._looks_at = now + (LOOK_EVERY if now < self._busy_until else CALM_EVERY)
+        self._looks_at = self._clock.now() + LOOK_EVERY
 
     async def _played(self) -> Played:
         records: list[CommittedRecord] = []

@@ -30,7 +30,7 @@ from remediator.store.rows import record_from, to_json, to_micros
 from remediator.store.sqlite import check_url, connect, fill, image_of, is_memory
 from remediator.store.tables import records
 from remediator.store.transaction import Transaction
-from remediator.store.writer import Writer
+from remediator.store.writer import AtOnce, Writer
 
 _NO_CHANGE = Change()
 _MEMORY = "sqlite:///:memory:"
@@ -49,8 +49,9 @@ async def open_database(url: str, *, clock: Clock) -> Database:
 
 
 async def open_in_memory(*, clock: Clock) -> Database:
-    """A database in memory, as a copy of one that the migrations were run on once: for whoever opens many."""
-    return Database(await Writer.open(_copied, connect=None), clock=clock)
+    """A database in memory, as a copy of one that the migrations were run on once, and without a thread of its own: for
+    whoever opens many and plays them."""
+    return Database(await Writer.open(_copied, connect=None, thread=AtOnce()), clock=clock)
 
 
 def _copied() -> sa.Connection:

@@ -19,7 +19,7 @@ from remediator.rules.schema import rule_set
 from remediator.simulate.answers import Refused
 from remediator.simulate.patching import patched
 from remediator.store.base import KillSwitch
-from remediator.store.database import open_database
+from remediator.store.database import open_in_memory
 from tests.clocks import FakeClock
 from tests.fakes import FakeCluster
 from tests.pipeline.test_crashes import Countdown, live_through
@@ -148,7 +148,7 @@ FIRING = Sample({"namespace": "shop", "deployment": "checkout"}, 1.0)
 async def full(**changes: Any) -> AsyncIterator[tuple[World, Full]]:
     clock = FakeClock()
     cluster = Full(clock)
-    database = await open_database("sqlite:///:memory:", clock=clock)
+    database = await open_in_memory(clock=clock)
     try:
         shop = Shop(clock)
         metrics = FakeMetrics(shop, clock, extra=[FIRING])
