@@ -23,7 +23,7 @@ from xml.etree import ElementTree
 
 from remediator.cli.output import Output
 from remediator.rules.report import Problem
-from remediator.simulate.outcome import Difference
+from remediator.simulate.outcome import Difference, moment_text
 from remediator.simulate.stories import Placed, StoryError, read_stories, story_files
 from remediator.simulate.trial import Trial, tried
 from remediator.telemetry import configure_logging
@@ -146,7 +146,7 @@ def _differences(trial: Trial) -> Iterator[str]:
     for one in trial.differences:
         yield f"          {one.field:<10} expected {one.expected:<16} got {one.got:<16} {one.about}".rstrip()
         if one.because and one.because != told:
-            yield f"          {'because':<10} {one.because}"
+            yield f"          {'because':<10} {one.because.replace(f'{Path.cwd()}/', '')}"
         told = one.because
 
 
@@ -185,7 +185,9 @@ def _response(does: str, state: str) -> str:
 
 
 def _as_json(one: Timed) -> dict[str, Any]:
-    return {"ok": one.trial.is_good, "seconds": round(one.seconds, 3), **asdict(one.trial)}
+    standings = [{**asdict(standing), "began": moment_text(standing.began)} for standing in one.trial.standings]
+    told = {**asdict(one.trial), "standings": standings}
+    return {"ok": one.trial.is_good, "seconds": round(one.seconds, 3), **told}
 
 
 def _junit(results: Sequence[Timed]) -> ElementTree.Element:

@@ -12,8 +12,9 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from remediator.clock import parse_rfc3339
+from remediator.errors import cut
 from remediator.model import Json
-from remediator.rules.schema import RuleSet
+from remediator.rules.schema import Path, RuleSet
 from remediator.simulate.replay import Played
 from remediator.simulate.story import Decision, Expected, Story
 from remediator.store.base import CommittedRecord
@@ -89,7 +90,7 @@ def outcome_of(story: Story, played: Played, table: RuleSet) -> Outcome:
     differences = [one for expected in story.expect for one in _compared(expected, played, table)]
     writes = [wrote.text for wrote in played.writes]
     harm, missing = _writes(story.writes, writes)
-    told = [f"{_moment(wrote.at)}  {wrote.text}" for wrote in played.writes if wrote.text in harm]
+    told = [f"{moment_text(wrote.at)}  {wrote.text}" for wrote in played.writes if wrote.text in harm]
     if harm or missing:
         wanted = ", ".join(story.writes) or "none"
         why = f"harm, nobody expected: {'; '.join(told)}" if harm else f"not done: {', '.join(missing)}"
@@ -149,8 +150,8 @@ def _told(record: CommittedRecord) -> str:
 
 def _compared(expected: Expected, played: Played, table: RuleSet) -> list[Difference]:
     about = " ".join(str(part) for part in (expected.alert or "any alert", expected.of or "") if part)
-    about += "" if expected.began is None else f" of {_moment(expected.began)}"
-    about += "" if expected.at is None else f" at {_moment(expected.at)}"
+    about += "" if expected.began is None else f" of {moment_text(expected.began)}"
+    about += "" if expected.at is None else f" at {moment_text(expected.at)}"
     meant = [one for one in standings(played, expected.at) if _is_meant(one, expected)]
     found = [] if len(meant) == expected.count else [Difference(about, "alerts", str(expected.count), str(len(meant)))]
     for one in meant[: expected.count]:
@@ -163,29 +164,38 @@ def _is_meant(one: Standing, expected: Expected) -> bool:
     return expected.alert in (None, one.alert) and is_of and expected.began in (None, one.began)
 
 
-def _moment(at: timedelta) -> str:
+def moment_text(at: timedelta) -> str:
+    """A time of a story as its file writes it: `5m`, `-1h`."""
     return f"-{format_duration(-at)}" if at < timedelta() else format_duration(at)
 
 
 def _differences(about: str, expected: Expected, got: Standing, table: RuleSet) -> list[Difference]:
     found = []
-    because = _because(got, table)
     for field in FIELDS:
         wanted, seen = getattr(expected, field), getattr(got, field)
         if wanted is not None and str(wanted) != str(seen if seen is not None else ""):
+            because = _rows(got, table) if field in ("cause", "does") and got.trace else _said(got, table)
             found.append(Difference(about, field, str(wanted) or "none", str(seen or "-"), because))
     if expected.detail is not None and expected.detail not in got.detail:
-        newest = got.detail.splitlines()[-1] if got.detail else "-"
-        found.append(Difference(about, "detail", f"... {expected.detail} ...", newest, because))
+        found.append(Difference(about, "detail", f"... {expected.detail} ...", "something else", _said(got, table)))
     return found
 
 
-def _because(got: Standing, table: RuleSet) -> str:
-    """What the service said last, and the row of the rule that it followed with its place in the file."""
-    said = got.detail.splitlines()[-1] if got.detail else "nothing was decided"
-    if got.row is None:
-        return f"{said} ({table.place(got.rule)})" if got.rule else said
-    return f"{said} ({table.place(got.rule, ('respond', got.row))}: row {got.row + 1}, {got.does})"
+def _said(got: Standing, table: RuleSet) -> str:
+    """What the service said last, and where the row of the rule stands that it followed."""
+    said = cut(got.detail.splitlines()[-1] if got.detail else "nothing was decided")
+    path: Path = () if got.row is None else ("respond", got.row)
+    return f"{said} ({table.place(got.rule, path)})" if got.rule else said
+
+
+def _rows(got: Standing, table: RuleSet) -> str:
+    """Each row as far as the one that was taken, with the conditions that did not hold, and where that one stands."""
+    told = []
+    for row in got.trace if got.row is None else got.trace[: got.row + 1]:
+        missed = [f"{one['name']} {one['seen']}" for one in row["conditions"] if not one["holds"]]
+        told.append(f"row {row['position'] + 1} {row['do']}: {'no, ' + ', '.join(missed) if missed else 'yes'}")
+    path: Path = () if got.row is None else ("respond", got.row)
+    return f"{'; '.join(told)} ({table.place(got.rule, path)})"
 
 
 def _are_told(expected: Sequence[str], got: Sequence[str]) -> bool:
