@@ -161,6 +161,9 @@ class Database:
     async def alerting_targets(self, *, cluster: str, since: datetime) -> int:
         return await self._writer.read(lambda t: gates.alerting_targets(t.connection, cluster=cluster, since=since))
 
+    async def alerts_unseen(self, *, since: datetime, at_most: int) -> int:
+        return await self._writer.read(lambda t: gates.alerts_unseen(t.connection, since=since, at_most=at_most))
+
     async def alerts_since(
         self, target: Target, *, since: datetime, dependents: Sequence[tuple[str, str | None]], besides: str
     ) -> Sequence[str]:
