@@ -174,6 +174,10 @@ class EmbeddedCluster:
         """Copies of all objects of a kind, in one namespace or all."""
         return [copied(item) for item in self._storage.all(PLACES[kind], namespace)]
 
+    def every(self, kind: str, namespace: str | None = None) -> Sequence[Json]:
+        """The objects of a kind themselves, to be read and not changed."""
+        return self._storage.all(PLACES[kind], namespace)
+
     def delete(self, kind: str, namespace: str | None, name: str) -> None:
         """Remove an object, and with it what it owns; gone is fine."""
         self._storage.remove(PLACES[kind], namespace, name)

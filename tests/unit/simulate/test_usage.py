@@ -125,5 +125,5 @@ async def test_the_availability_of_former_revisions_is_known_and_empty(usage: Us
 class Nothing:
     """A cluster without objects."""
 
-    def list(self, kind: str, namespace: str | None = None) -> list[Any]:
+    def every(self, kind: str, namespace: str | None = None) -> list[Any]:
         return []
