@@ -68,7 +68,7 @@ CALLS_PEOPLE = frozenset({State.ESCALATED, State.UNKNOWN, State.REVERTED})
 """What a remediation ends in when people are needed."""
 
 _BY_HARM = ("done", "theirs", "not-done", "unknown")
-"""What can become of an inverse: `theirs` is what someone changed meanwhile, which is therefore left alone."""
+"""What can become of an inverse: `theirs` is what someone changed or deleted meanwhile, and so is left alone."""
 
 
 class Journal:
@@ -502,7 +502,7 @@ class Journal:
 
 def _what_became_of(inverse: Written) -> str:
     if inverse.answer is Answer.NOT_APPLIED:
-        return "theirs" if inverse.reason is Reason.CONFLICT else "not-done"
+        return "theirs" if inverse.reason in (Reason.CONFLICT, Reason.TARGET_NOT_FOUND) else "not-done"
     return "done" if inverse.answer is Answer.APPLIED else "unknown"
 
 

@@ -86,6 +86,13 @@ class Worker:
                 for task in late:
                     task.cancel()
 
+    async def once(self) -> int:
+        """Take what is due now as far as it goes, one after the other; how many. For callers that move the time."""
+        due = await self._claim(self._pace.workers)
+        for remediation in due:
+            await self._one(remediation)
+        return len(due)
+
     async def _yield_to_receiver(self) -> None:
         """Let a burst of alerts be stored first: an alert that is not accepted may be lost, one that waits is not. In a
         storm that does not end something is still decided every `YIELD_SECONDS`, the most severe first."""

@@ -19,7 +19,8 @@ class RolloutComplete:
             return Result(Look.FAILED, f"{target} is gone")
         if item["metadata"]["uid"] != target.uid:
             return Result(Look.FAILED, f"{target} was replaced by another object of that name")
-        if meaningful_hash(item["spec"]["template"]) != scene.plan.template_hash:
+        # What is only to be given back is no matter of the release that runs now.
+        if not scene.gives_back and meaningful_hash(item["spec"]["template"]) != scene.plan.template_hash:
             mark = annotations_of(item).get(LAST_ACTION, "none")
             return Result(Look.UNKNOWN, f"someone changed the pod template after the action (mark on it: {mark})")
         status = rollout_status(item, target.kind)

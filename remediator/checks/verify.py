@@ -10,8 +10,8 @@ from datetime import datetime
 from remediator.checks import ALWAYS, CHECKS
 from remediator.checks.base import Look, Result, Scene
 from remediator.errors import RemediatorError, cut
-from remediator.kube.base import Cluster
-from remediator.model import Alert, Json, Outcome, Plan
+from remediator.kube.base import Cluster, NotFound, path_of
+from remediator.model import Alert, Json, Outcome, Plan, Target
 from remediator.prometheus.base import Metrics
 
 CHECK_TIMEOUT_SECONDS = 15.0
@@ -43,7 +43,11 @@ async def verify(
     All passed: verified. Any failed: failed. Otherwise, once `proof.within` is over: unknown if any check had no
     answer, failed if anything does not hold. What holds but has not been watched for long enough, as after a restart of
     ours, is watched on: it soon passes or no longer holds. A check that raises has no answer; it never passes.
+
+    With `gives_back`, what is gone or wants no pods any more needs nothing that was lent to it.
     """
+    if gives_back and (why := await _needs_nothing(plan.target, cluster)) is not None:
+        return Verification(Outcome.VERIFIED, {"needed": {"look": Look.PASSED.value, "detail": why}}, {})
     results: dict[str, Result] = {}
     expected = [CHECKS[name] for name in plan.proof.expect]
     for check in [*expected, *(ALWAYS if expected else ())]:
@@ -72,3 +76,18 @@ async def verify(
         evidence={name: {"look": r.look.value, "detail": r.detail} for name, r in results.items()},
         memory={name: dict(r.memory) for name, r in results.items() if r.memory},
     )
+
+
+async def _needs_nothing(target: Target, cluster: Cluster) -> str | None:
+    """Why there is nobody that the rest could be proved of, in words; None: it is there, or nobody can say."""
+    path = path_of(target.kind, namespace=target.namespace or None, name=target.name)
+    try:
+        async with asyncio.timeout(CHECK_TIMEOUT_SECONDS):
+            item = await cluster.get(path)
+    except NotFound:
+        return f"{target} is gone"
+    except (TimeoutError, RemediatorError):
+        return None
+    if item["metadata"]["uid"] != target.uid:
+        return f"{target} was replaced by another object of that name"
+    return f"{target} wants no pods any more" if (item.get("spec") or {}).get("replicas") == 0 else None

@@ -28,10 +28,12 @@ incidents_app = typer.Typer(help="Look at incidents of a running service.", no_a
 deployments_app = typer.Typer(
     help="Look at the rollouts that a running service watches.", no_args_is_help=True, rich_markup_mode=None
 )
+test_app = typer.Typer(help="Test what rules decide.", no_args_is_help=True, rich_markup_mode=None)
 generate_app = typer.Typer(help="Make what an installation needs.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(audit_app, name="audit")
 app.add_typer(people_app)
 app.add_typer(check_app, name="check")
+app.add_typer(test_app, name="test")
 app.add_typer(generate_app, name="generate")
 app.add_typer(incidents_app, name="incidents")
 app.add_typer(deployments_app, name="deployments")
@@ -159,6 +161,24 @@ def generate_token(
     if unknown := set(allowed) - {"alert", "operate", "read"}:
         raise typer.BadParameter(f"--may {sorted(unknown)[0]}: expected alert, operate or read")
     raise typer.Exit(token(name, output, may=allowed, namespaces=namespaces or [], token_file=token_file))
+
+
+@test_app.command("rules")
+def run_rule_tests(
+    files: Annotated[list[str], typer.Argument(help="Story files, folders of them, or patterns.")],
+    output: OutputOption = Output.SIMPLE,
+    junit: Annotated[Path | None, typer.Option("--junit", help="Write a JUnit report to this file.")] = None,
+    diff: Annotated[bool, typer.Option("--diff", help="Show what differs as a diff.")] = False,
+    table: Annotated[bool, typer.Option("--table", help="Print incident, cause, response, reason and writes.")] = False,
+    jobs: Annotated[int | None, typer.Option("--jobs", min=1, help="Processes. Default: as many as CPUs.")] = None,
+) -> None:
+    """Play stories on an embedded cluster and compare what the rules decide and write with what is expected.
+
+    Example: remediator test rules tests/data/rules --junit report.xml
+    """
+    from remediator.cli.testing import rules as run
+
+    raise typer.Exit(run(files, output, junit=junit, as_diff=diff, as_table=table, jobs=jobs))
 
 
 @app.command()

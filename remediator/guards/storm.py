@@ -2,6 +2,8 @@
 
 The whole cluster is recommend-only until it has been calm for a while; people are told once. A refusal ends the
 attempt: thousands that wait would all be decided again and again while the storm lasts.
+
+The first targets of a storm are decided on while nobody has looked yet at whose the other alerts are: they wait for it.
 """
 
 from __future__ import annotations
@@ -17,6 +19,8 @@ from remediator.model import Decision, Gate, Reason, Verdict
 
 WINDOW = timedelta(minutes=5)
 CALM = timedelta(minutes=10)
+UNSEEN_WINDOW = timedelta(minutes=1)
+LOOK_AGAIN = timedelta(seconds=5)
 FLOOR = 3
 """A share of a small cluster is no storm below this."""
 
@@ -55,4 +59,8 @@ class StormGuard:
         if last is not None and view.now < last + CALM:
             detail = f"{counted}; the storm was over at {rfc3339(last)}, calm enough at {rfc3339(last + CALM)}"
             return Verdict(self.name, Decision.REFUSE, Reason.STORM, detail)
+        unseen = await view.store.alerts_unseen(since=view.now - UNSEEN_WINDOW, at_most=most)
+        if alerting + unseen >= most:
+            detail = f"{counted}, and nobody has looked yet at {unseen} more alerts: {most} targets would be a storm"
+            return Verdict(self.name, Decision.HOLD, Reason.STORM, detail, until=view.now + LOOK_AGAIN)
         return Verdict(self.name, Decision.ALLOW, Reason.NONE, f"{counted}, {most} would be a storm")

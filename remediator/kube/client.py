@@ -16,7 +16,7 @@ from remediator.clock import Clock, SystemClock
 from remediator.errors import PermanentError, RemediatorError
 from remediator.kube.base import Logs, ReplyLost, Unreachable, path_of
 from remediator.kube.credentials import SERVICE_ACCOUNT, find_source
-from remediator.kube.exchange import Call, Exchange
+from remediator.kube.exchange import Call, Exchange, Transport
 from remediator.kube.replies import Expired
 from remediator.kube.session import Session
 from remediator.model import Json, Request
@@ -73,7 +73,7 @@ async def connect(
 class KubernetesCluster:
     """One API server; made by `connect`."""
 
-    def __init__(self, name: str, *, exchange: Exchange, session: Session, clock: Clock) -> None:
+    def __init__(self, name: str, *, exchange: Exchange, session: Transport, clock: Clock) -> None:
         self._name = name
         self._exchange = exchange
         self._session = session

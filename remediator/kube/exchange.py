@@ -9,9 +9,10 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
+from typing import Any, Protocol
 
 import aiohttp
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_random, wait_random_exponential
@@ -20,7 +21,7 @@ from remediator.clock import Clock
 from remediator.errors import PermanentError, cut
 from remediator.kube.base import ReplyLost, Unreachable
 from remediator.kube.replies import error_of, read_status
-from remediator.kube.session import Connection, Reply, Session
+from remediator.kube.session import Reply
 
 MAX_ATTEMPTS = 5
 MAX_RETRY_AFTER_SECONDS = 32.0
@@ -49,11 +50,40 @@ class Call:
         return f"{self.method} {self.path}" + (" (dry run)" if "dryRun" in self.query else "")
 
 
+class Carrying(Protocol):
+    """One set of credentials with its way to the server: `session.Connection`, or the embedded cluster's own."""
+
+    @property
+    def token(self) -> str: ...
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str],
+        headers: Mapping[str, str],
+        body: bytes | None,
+        limit_seconds: float,
+    ) -> Reply: ...
+
+
+class Transport(Protocol):
+    """Where calls go: `session.Session`, or the embedded cluster in this process (`simulate/inprocess.py`)."""
+
+    def connection(self) -> AbstractAsyncContextManager[Carrying]: ...
+
+    async def renew(self, rejected: Any) -> bool:
+        """`rejected` is one that `connection` gave."""
+
+    async def close(self) -> None: ...
+
+
 class Exchange:
     """Carries calls to one cluster. `limit_seconds` is for one attempt, `total_seconds` for all and their pauses."""
 
     def __init__(
-        self, session: Session, clock: Clock, *, limit_seconds: float, total_seconds: float, max_concurrent: int
+        self, session: Transport, clock: Clock, *, limit_seconds: float, total_seconds: float, max_concurrent: int
     ) -> None:
         self._session = session
         self._clock = clock
@@ -105,7 +135,7 @@ class Exchange:
         if theirs.tzinfo is not None:
             self.clock_offset_seconds = round((self._clock.now() - theirs).total_seconds(), 1)
 
-    async def _send(self, connection: Connection, call: Call) -> Reply:
+    async def _send(self, connection: Carrying, call: Call) -> Reply:
         async with self._slot(call):
             try:
                 return await connection.request(

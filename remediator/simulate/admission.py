@@ -6,7 +6,6 @@ Sources: kubernetes `pkg/apis/apps/v1/defaults.go`, `pkg/apis/core/v1/defaults.g
 
 from __future__ import annotations
 
-import copy
 import json
 import re
 from collections.abc import Iterator, Sequence
@@ -16,7 +15,7 @@ from remediator.model import Json
 from remediator.simulate.answers import Cause, invalid
 from remediator.simulate.resizing import quality_of
 from remediator.simulate.selectors import matches_labels
-from remediator.simulate.storage import CORE_EVENT, DEPLOYMENT, POD, REPLICA_SET, kind_at
+from remediator.simulate.storage import CORE_EVENT, DEPLOYMENT, POD, REPLICA_SET, copied, kind_at
 
 NAME = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
 NAME_RULE = (
@@ -28,7 +27,7 @@ NAME_RULE = (
 
 def defaulted(place: Resource, item: Json) -> Json:
     """A copy with the defaults filled in that a real server stores."""
-    new: dict[str, Json] = copy.deepcopy(item)
+    new: dict[str, Json] = copied(item)
     if place in (DEPLOYMENT, REPLICA_SET):
         spec = new.setdefault("spec", {})
         spec.setdefault("replicas", 1)

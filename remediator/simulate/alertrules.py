@@ -18,9 +18,9 @@ from remediator.simulate.replicasets import is_ready
 
 
 class Observed(Protocol):
-    """What a rule may look at: the objects of the cluster."""
+    """What a rule may look at, and not change: the objects of the cluster."""
 
-    def list(self, kind: str, namespace: str | None = None) -> list[Json]: ...
+    def every(self, kind: str, namespace: str | None = None) -> Sequence[Json]: ...
 
 
 Evaluate = Callable[[Observed, datetime], Sequence[Sample]]
@@ -72,7 +72,7 @@ class CrashLooping:
         self._seen_at: dict[tuple[tuple[str, str], ...], datetime] = {}
 
     def __call__(self, observed: Observed, now: datetime) -> Sequence[Sample]:
-        for pod in observed.list("Pod"):
+        for pod in observed.every("Pod"):
             for status in pod["status"].get("containerStatuses") or ():
                 if (status["state"].get("waiting") or {}).get("reason") == "CrashLoopBackOff":
                     self._seen_at[tuple(sorted(_container_labels(pod, status["name"]).items()))] = now
@@ -90,7 +90,7 @@ class ReplicasMismatch:
 
     def __call__(self, observed: Observed, now: datetime) -> Sequence[Sample]:
         samples, updated = [], {}
-        for item in observed.list("Deployment"):
+        for item in observed.every("Deployment"):
             uid, status = item["metadata"]["uid"], item.get("status") or {}
             value, changed_at = status.get("updatedReplicas", 0), None
             if uid in self._updated:
@@ -110,7 +110,7 @@ def pods_not_ready(observed: Observed, now: datetime) -> Sequence[Sample]:
     """Pods in phase Pending, Unknown or Failed that no Job owns. A running pod that is not ready is not among them."""
     return [
         Sample({"namespace": meta["namespace"], "pod": meta["name"], "job": EXPORTER["job"]}, 1.0)
-        for pod in observed.list("Pod")
+        for pod in observed.every("Pod")
         if pod["status"]["phase"] in ("Pending", "Unknown", "Failed")
         and (controller_of(pod) or {}).get("kind") != "Job"
         and not is_ready(pod)

@@ -111,6 +111,12 @@ def method_not_allowed(message: str = "the server does not allow this method on 
     return Refused(405, status(405, "MethodNotAllowed", message, {}))
 
 
+def broken(code: int) -> Refused:
+    """An API server that cannot answer now: 500, 503, 504, or 429 of its own fairness."""
+    words = {429: "TooManyRequests", 500: "InternalError", 503: "ServiceUnavailable", 504: "Timeout"}
+    return Refused(code, status(code, words[code], "the embedded API server was told to fail"))
+
+
 def forbidden(place: Resource, name: str, *, user: str, verb: str, resource: str, namespace: str | None) -> Refused:
     """The RBAC authorizer's 403; `resource` may hold a subresource (`pods/log`)."""
     subject = f'{qualified(place)} "{name}"' if name else qualified(place)

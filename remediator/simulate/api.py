@@ -5,7 +5,6 @@ Called by `apiserver.py`, which owns the socket, the log of requests and the con
 
 from __future__ import annotations
 
-import copy
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,7 +20,7 @@ from remediator.simulate.podlogs import LogBook, read_log
 from remediator.simulate.resizing import resized
 from remediator.simulate.routes import Route, is_group_of, route_of
 from remediator.simulate.selectors import field_test, label_tests
-from remediator.simulate.storage import NAMESPACE, PLACES, POD, Storage
+from remediator.simulate.storage import NAMESPACE, PLACES, POD, Storage, copied
 
 SCALABLE = (PLACES["Deployment"], PLACES["ReplicaSet"], PLACES["StatefulSet"])
 REVIEW_PATH = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
@@ -35,6 +34,7 @@ class Asked:
     method: str
     path: str
     query: Mapping[str, str] = field(default_factory=dict)
+    user_agent: str = ""
     dry_run: Sequence[str] = ()
     content_type: str = ""
     accept: str = ""
@@ -46,6 +46,11 @@ class Asked:
         if self.method == "DELETE" and self.body:
             return "All" in (self.parsed().get("dryRun") or ())
         return "All" in self.dry_run
+
+    @property
+    def manager(self) -> str:
+        """Who writes, as managedFields have it: what the client calls itself, else the first word of its user agent."""
+        return self.query.get("fieldManager") or self.user_agent.partition("/")[0] or "unknown"
 
     def parsed(self) -> Json:
         """The body as JSON; only a JSON patch may be a list. Raises Refused (400)."""
@@ -59,7 +64,8 @@ class Asked:
 
 
 class Api:
-    """Answers for one user. `denied` holds (verb, resource) as RBAC names them, `pods/log` included."""
+    """Answers for one user. `denied` holds (verb, resource) as RBAC names them, `pods/log` included; `failing` the
+    status that such a request is answered with instead; `losing` those that are done and then answered with 504."""
 
     def __init__(self, storage: Storage, clock: Clock, logs: LogBook, *, user: str) -> None:
         self._storage = storage
@@ -67,6 +73,8 @@ class Api:
         self._logs = logs
         self._user = user
         self.denied: set[tuple[str, str]] = set()
+        self.failing: dict[tuple[str, str], int] = {}
+        self.losing: set[tuple[str, str]] = set()
 
     def answer(self, asked: Asked) -> tuple[int, Json | bytes]:
         """Raises Refused."""
@@ -87,6 +95,9 @@ class Api:
                 resource=route.resource,
                 namespace=route.namespace,
             )
+        for what in ((verb, route.resource), (verb, "*"), ("*", "*")):
+            if what in self.failing:
+                raise answers.broken(self.failing[what])
         if asked.method == "GET":
             return 200, self._read(route, asked)
         _check_dry_run(asked)
@@ -99,6 +110,11 @@ class Api:
                 return 200, self._delete(route, route.name, asked)
             case _:
                 raise answers.method_not_allowed()
+
+    def is_lost(self, asked: Asked) -> bool:
+        """Whether the reply to this write does not arrive, though it was done."""
+        route = None if asked.method == "GET" or asked.is_dry else route_of(asked.path)
+        return route is not None and (route.verb(asked.method), route.resource) in self.losing
 
     # --- reads
 
@@ -148,12 +164,14 @@ class Api:
             return self._evict(route, route.name, asked)
         if route.name is not None or route.subresource:
             raise answers.method_not_allowed()
-        made = self.create(route.place, route.namespace, asked.parsed(), dry_run=asked.is_dry)
+        made = self.create(route.place, route.namespace, asked.parsed(), manager=asked.manager, dry_run=asked.is_dry)
         return views.shown(made, route.place)
 
-    def create(self, place: Resource, namespace: str | None, item: Json, *, dry_run: bool = False) -> Json:
+    def create(
+        self, place: Resource, namespace: str | None, item: Json, *, manager: str = "", dry_run: bool = False
+    ) -> Json:
         """Default, validate and store a new object; the stored form of an Event is the core one. Raises Refused."""
-        item = copy.deepcopy(item)
+        item = copied(item)
         meta = item.setdefault("metadata", {})
         if place.namespaced and meta.setdefault("namespace", namespace) != namespace:
             text = "the namespace of the provided object does not match the namespace sent on the request"
@@ -169,7 +187,7 @@ class Api:
             item |= {"status": {}} if place.group == "apps" else {}
         item = defaulted(stored_at, item)
         check(stored_at, item, None)
-        return self._storage.create(stored_at, item, dry_run=dry_run)
+        return self._storage.create(stored_at, item, manager=manager, dry_run=dry_run)
 
     def _change(self, route: Route, asked: Asked) -> Json:
         name = route.name or ""
@@ -180,7 +198,7 @@ class Api:
             return self._rescale(route, old, asked)
         if route.subresource == "resize" and route.place == POD:
             new = patched(old, asked.parsed(), asked.content_type) if asked.method == "PATCH" else asked.parsed()
-            return self._storage.replace(POD, resized(old, new), dry_run=asked.is_dry)
+            return self._storage.replace(POD, resized(old, new), manager=asked.manager, dry_run=asked.is_dry)
         if route.subresource not in ("", "status"):
             raise answers.no_such_resource()
         before = views.shown(old, route.place)
@@ -199,7 +217,9 @@ class Api:
         if not route.subresource:
             new = defaulted(route.stored_at, new)
         check(route.stored_at, new, old)
-        return self._storage.replace(route.stored_at, new, subresource=route.subresource, dry_run=asked.is_dry)
+        return self._storage.replace(
+            route.stored_at, new, subresource=route.subresource, manager=asked.manager, dry_run=asked.is_dry
+        )
 
     def _rescale(self, route: Route, old: Json, asked: Asked) -> Json:
         before = views.scale_of(old)
@@ -212,7 +232,8 @@ class Api:
             causes = [answers.Cause("FieldValueInvalid", text, "spec.replicas")]
             raise answers.invalid(Resource("autoscaling", "v1", "scales"), "Scale", old["metadata"]["name"], causes)
         changed = old | {"spec": old["spec"] | {"replicas": replicas}}
-        return views.scale_of(self._storage.replace(route.place, changed, dry_run=asked.is_dry))
+        stored = self._storage.replace(route.place, changed, manager=asked.manager, dry_run=asked.is_dry)
+        return views.scale_of(stored)
 
     def _delete(self, route: Route, name: str, asked: Asked) -> Json:
         item = self._find(route, name)

@@ -6,39 +6,39 @@ controllers run until nothing changes; time-driven progress (pods starting, cras
 
 from __future__ import annotations
 
-import copy
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from types import TracebackType
 from typing import Self
+from urllib.parse import unquote
 
 from aiohttp import web
 
 from remediator.clock import Clock
 from remediator.model import Json
 from remediator.simulate.admission import check, defaulted
-from remediator.simulate.answers import Refused
+from remediator.simulate.answers import Refused, broken
 from remediator.simulate.api import REVIEW_PATH, Api, Asked, place_of
-from remediator.simulate.deployments import DeploymentController
-from remediator.simulate.eviction import budget_status
-from remediator.simulate.kubelet import NODE, Kubelet, node
+from remediator.simulate.controllers import Controllers
+from remediator.simulate.kubelet import NODE, Kubelet
 from remediator.simulate.loopback import Loopback
+from remediator.simulate.nodes import node, with_readiness
 from remediator.simulate.podlogs import LogBook
 from remediator.simulate.recorder import EventRecorder
-from remediator.simulate.replicasets import ReplicaSetController, collect_orphans
-from remediator.simulate.storage import DEPLOYMENT, NAMESPACE, PLACES, POD, REPLICA_SET, SYSTEM_FIELDS, Storage, seconds
+from remediator.simulate.storage import DEPLOYMENT, NAMESPACE, PLACES, SYSTEM_FIELDS, Changed, Storage, copied
 
 VERSION = {"major": "1", "minor": "36", "gitVersion": "v1.36.3+embedded", "platform": "linux/amd64"}
+KUBECTL = "kubectl-client-side-apply"
+KEPT = (*SYSTEM_FIELDS, "ownerReferences", "managedFields")
 WRITE_METHODS = frozenset({"POST", "PUT", "PATCH", "DELETE"})
-BUDGET = PLACES["PodDisruptionBudget"]
-MAX_PASSES = 200
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One request as the API server saw it; `body` is parsed JSON of a write, else None."""
+    """One request as the API server saw it; `body` is parsed JSON of a write, else None. `is_lost`: it was done, and
+    the answer did not say so."""
 
     at: datetime
     method: str
@@ -47,12 +47,13 @@ class Call:
     user_agent: str
     status: int
     body: Json
+    is_lost: bool = False
 
     @property
     def is_write(self) -> bool:
         """Whether it changed the cluster: no dry run, not refused, and no question about permissions."""
         is_asking = self.path == REVIEW_PATH or "dryRun" in self.query
-        return self.method in WRITE_METHODS and self.status < 400 and not is_asking
+        return self.method in WRITE_METHODS and (self.status < 400 or self.is_lost) and not is_asking
 
 
 class EmbeddedCluster:
@@ -77,8 +78,7 @@ class EmbeddedCluster:
         self._logs = LogBook()
         self._api = Api(self._storage, clock, self._logs, user=user)
         emit = EventRecorder(self._storage, clock).record
-        self._deployments = DeploymentController(self._storage, clock, emit)
-        self._replica_sets = ReplicaSetController(self._storage, clock, emit)
+        self._controllers = Controllers(self._storage, clock, emit)
         self._kubelet = Kubelet(
             self._storage, clock, emit, start_seconds=start_seconds, backoff_seconds=backoff_seconds
         )
@@ -109,6 +109,15 @@ class EmbeddedCluster:
         """The requests that changed the cluster."""
         return [call for call in self.requests if call.is_write]
 
+    def watch(self, changed: Changed) -> None:
+        """Tell it of every change of an object from now on. It must not write."""
+        self._storage.watch(changed)
+
+    def by_uid(self, uid: str) -> Json | None:
+        """A copy of the object with this uid, whatever it is."""
+        found = self._storage.by_uid(uid)
+        return None if found is None else copied(found[1])
+
     # --- the world around the service: what people, pipelines and bad luck do to a cluster
 
     def create_namespace(self, name: str, *, labels: Mapping[str, str] | None = None) -> None:
@@ -130,11 +139,11 @@ class EmbeddedCluster:
             self.create_namespace(namespace)
         old = self._storage.find(place, namespace, meta["name"])
         if old is None:
-            stored = self._api.create(place, namespace, manifest)
+            stored = self._api.create(place, namespace, manifest, manager=KUBECTL)
         else:
-            stored = self._storage.replace(place, self._applied(manifest, old))
+            stored = self._storage.replace(place, self._applied(manifest, old), manager=KUBECTL)
         self._reconcile()
-        return copy.deepcopy(stored)
+        return copied(stored)
 
     def _applied(self, manifest: Json, old: Json) -> Json:
         meta = {**manifest["metadata"], "namespace": old["metadata"].get("namespace")}
@@ -142,28 +151,32 @@ class EmbeddedCluster:
             both = {**(old["metadata"].get(field) or {}), **(meta.get(field) or {})}
             if both:
                 meta[field] = both
-        kept = {key: old["metadata"][key] for key in (*SYSTEM_FIELDS, "ownerReferences") if key in old["metadata"]}
+        kept = {key: old["metadata"][key] for key in KEPT if key in old["metadata"]}
         new = defaulted(place_of(manifest), {**manifest, "metadata": {**meta, **kept}})
         check(place_of(manifest), new, old)
         return new
 
     def patch_image(self, namespace: str, name: str, image: str, *, change_cause: str | None = None) -> Json:
         """Deploy another image in the first container of a Deployment, as a pipeline would."""
-        new = copy.deepcopy(self._storage.get(DEPLOYMENT, namespace, name))
+        new = copied(self._storage.get(DEPLOYMENT, namespace, name))
         new["spec"]["template"]["spec"]["containers"][0]["image"] = image
         if change_cause is not None:
             new["metadata"].setdefault("annotations", {})["kubernetes.io/change-cause"] = change_cause
-        stored = self._storage.replace(DEPLOYMENT, new)
+        stored = self._storage.replace(DEPLOYMENT, new, manager=KUBECTL)
         self._reconcile()
-        return copy.deepcopy(stored)
+        return copied(stored)
 
     def get(self, kind: str, namespace: str | None, name: str) -> Json:
         """A copy of an object. Raises Refused (404)."""
-        return copy.deepcopy(self._storage.get(PLACES[kind], namespace, name))
+        return copied(self._storage.get(PLACES[kind], namespace, name))
 
     def list(self, kind: str, namespace: str | None = None) -> list[Json]:
         """Copies of all objects of a kind, in one namespace or all."""
-        return [copy.deepcopy(item) for item in self._storage.all(PLACES[kind], namespace)]
+        return [copied(item) for item in self._storage.all(PLACES[kind], namespace)]
+
+    def every(self, kind: str, namespace: str | None = None) -> Sequence[Json]:
+        """The objects of a kind themselves, to be read and not changed."""
+        return self._storage.all(PLACES[kind], namespace)
 
     def delete(self, kind: str, namespace: str | None, name: str) -> None:
         """Remove an object, and with it what it owns; gone is fine."""
@@ -172,8 +185,25 @@ class EmbeddedCluster:
 
     def set_pod_status(self, namespace: str, name: str, **status: Json) -> None:
         """Set fields of a pod's status; `phase="Failed"` is one that the kubelet leaves alone from then on."""
-        pod = self._storage.get(POD, namespace, name)
-        self._storage.replace(POD, pod | {"status": {**pod["status"], **status}}, subresource="status")
+        self.set_status("Pod", namespace, name, **status)
+
+    def add_node(self, name: str, *, labels: Mapping[str, str] | None = None) -> None:
+        """A Ready node beside those that there are."""
+        self._storage.create(NODE, node(name, now=self._clock.now(), labels=labels))
+        self._reconcile()
+
+    def set_node_ready(self, name: str, *, ready: bool) -> None:
+        """Let a node go or come back, with the marks of the node lifecycle controller. One that is away runs nothing
+        and ends nothing; its pods are not ready and are to go after their toleration of five minutes."""
+        item = self._storage.get(NODE, None, name)
+        self._storage.replace(NODE, with_readiness(item, ready=ready, now=self._clock.now()), subresource="binding")
+        self._reconcile()
+
+    def set_status(self, kind: str, namespace: str | None, name: str, **status: Json) -> None:
+        """Set fields of the status of any object, in place of a controller that is not here. Raises Refused (404)."""
+        item = self._storage.get(PLACES[kind], namespace, name)
+        new = item | {"status": {**(item.get("status") or {}), **copied(status)}}
+        self._storage.replace(PLACES[kind], new, subresource="status")
         self._reconcile()
 
     def set_logs(self, image_substring: str, *, current: str | None = None, previous: str | None = None) -> None:
@@ -187,6 +217,19 @@ class EmbeddedCluster:
     def permit(self, verb: str, resource: str) -> None:
         self._api.denied.discard((verb, resource))
 
+    def fail(self, verb: str, resource: str, code: int) -> None:
+        """Answer such requests with 429, 500, 503 or 504 and do nothing; `*` means any resource, or any verb of any."""
+        self._api.failing[verb, resource] = code
+
+    def lose_replies(self, verb: str, resource: str) -> None:
+        """Do such writes and answer them with 504, as if the reply had got lost on its way."""
+        self._api.losing.add((verb, resource))
+
+    def heal(self) -> None:
+        """Fail and lose nothing any more."""
+        self._api.failing.clear()
+        self._api.losing.clear()
+
     def hold_controllers(self) -> None:
         """Writes are stored but not observed, until `release_controllers`."""
         self._is_held = True
@@ -195,27 +238,19 @@ class EmbeddedCluster:
         self._is_held = False
         self._reconcile()
 
+    @property
+    def due(self) -> datetime | None:
+        """When time alone changes something next; None: never."""
+        return min(filter(None, (self._kubelet.due, self._controllers.due)), default=None)
+
     def tick(self) -> None:
-        """What time brings: kubelets, deadlines, back-offs. The context manager calls it; tests may too."""
+        """What time brings: kubelets, deadlines, back-offs. The context manager calls it, or who moves the time."""
         self._kubelet.step()
         self._reconcile()
 
     def _reconcile(self) -> None:
-        if self._is_held:
-            return
-        for _ in range(MAX_PASSES):
-            before = self._storage.version
-            for deployment in self._storage.all(DEPLOYMENT):
-                self._deployments.sync(deployment)
-            for replica_set in self._storage.all(REPLICA_SET):
-                self._replica_sets.sync(replica_set)
-            for budget in self._storage.all(BUDGET):
-                status = budget_status(self._storage, budget, seconds(self._clock.now()))
-                self._storage.replace(BUDGET, budget | {"status": status}, subresource="status")
-            collect_orphans(self._storage)
-            if self._storage.version == before:
-                return
-        raise AssertionError("the controllers of the embedded cluster do not settle")
+        if not self._is_held:
+            self._controllers.settle()
 
     # --- HTTP
 
@@ -225,26 +260,36 @@ class EmbeddedCluster:
             method=request.method,
             path=request.rel_url.raw_path,
             query=dict(request.query),
+            user_agent=request.headers.get("User-Agent", ""),
             dry_run=request.query.getall("dryRun", []),
             content_type=request.content_type if "Content-Type" in request.headers else "",
             accept=request.headers.get("Accept", ""),
             body=body,
         )
-        code, answer = self._answer(asked)
-        self.requests.append(
-            Call(
-                at=self._clock.now(),
-                method=request.method,
-                path=request.path,
-                query=asked.query,
-                user_agent=request.headers.get("User-Agent", ""),
-                status=code,
-                body=_parsed(body) if request.method in WRITE_METHODS else None,
-            )
-        )
+        code, answer = self.ask(asked)
         if isinstance(answer, bytes):
             return web.Response(body=answer, content_type="text/plain", status=code)
         return web.json_response(answer, status=code)
+
+    def ask(self, asked: Asked) -> tuple[int, Json | bytes]:
+        """Answer one request, and note it: what HTTP does, and who speaks to it inside this process."""
+        code, answer = self._answer(asked)
+        is_lost = code < 400 and self._api.is_lost(asked)
+        if is_lost:
+            code, answer = 504, broken(504).body
+        self.requests.append(
+            Call(
+                at=self._clock.now(),
+                method=asked.method,
+                path=unquote(asked.path),
+                query=asked.query,
+                user_agent=asked.user_agent,
+                status=code,
+                body=_parsed(asked.body) if asked.method in WRITE_METHODS else None,
+                is_lost=is_lost,
+            )
+        )
+        return code, answer
 
     def _answer(self, asked: Asked) -> tuple[int, Json | bytes]:
         match asked.path:
@@ -259,7 +304,7 @@ class EmbeddedCluster:
         except Refused as refused:
             return refused.code, refused.body
         # The answer is the object as this write left it; what controllers make of it comes after.
-        answer = answer if isinstance(answer, bytes) else copy.deepcopy(answer)
+        answer = answer if isinstance(answer, bytes) else copied(answer)
         if asked.method in WRITE_METHODS and not asked.is_dry:
             self._reconcile()
         return code, answer

@@ -7,22 +7,22 @@ write and by its ticks, until nothing changes.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from remediator.clock import Clock, parse_rfc3339
 from remediator.kube.base import annotations_of
 from remediator.model import Json
 from remediator.simulate import rolling
 from remediator.simulate.conditions import deployment_condition, find, with_condition, with_progress, without
-from remediator.simulate.ownership import owned_by, owner_reference, pods_of, template_hash
-from remediator.simulate.storage import DEPLOYMENT, REPLICA_SET, Storage, seconds
+from remediator.simulate.ownership import owner_reference, pods_of, template_hash
+from remediator.simulate.storage import DEPLOYMENT, REPLICA_SET, Storage, copied, seconds
 
 REVISION = "deployment.kubernetes.io/revision"
 REVISION_HISTORY = "deployment.kubernetes.io/revision-history"
 HASH_LABEL = "pod-template-hash"
+FAILURE = "ReplicaFailure"
 
 # Never copied from the Deployment to its ReplicaSet.
 OWN_ANNOTATIONS = frozenset(
@@ -59,8 +59,8 @@ class DeploymentController:
         self._clock = clock
         self._emit = emit
 
-    def sync(self, deployment: Json) -> None:
-        """One pass over one Deployment."""
+    def sync(self, deployment: Json) -> datetime | None:
+        """One pass over one Deployment. When to come again without a change: after its progress deadline."""
         self._mark_pause(deployment)
         view = self._view(deployment)
         if view.deployment["spec"].get("paused") or rolling.is_being_scaled(deployment, view.all):
@@ -69,12 +69,24 @@ class DeploymentController:
             self._recreate(view)
         else:
             self._roll(self._with_revision(view, creates=True))
-        self._write_status(self._view(deployment))
+        view = self._view(deployment)
+        self._write_status(view)
+        return self._overdue_at(self._view(deployment).deployment)
+
+    def _overdue_at(self, deployment: Json) -> datetime | None:
+        """When a rollout that does not get on exceeds its deadline; None: it does, is over, or was told of already."""
+        progressing = find((deployment.get("status") or {}).get("conditions") or (), "Progressing")
+        if progressing is None or not _has_deadline(deployment) or deployment["spec"].get("paused"):
+            return None
+        if progressing["reason"] in ("NewReplicaSetAvailable", "ProgressDeadlineExceeded"):
+            return None
+        deadline = timedelta(seconds=deployment["spec"]["progressDeadlineSeconds"] + 1)
+        return parse_rfc3339(progressing["lastUpdateTime"]) + deadline
 
     def _view(self, deployment: Json) -> View:
         meta = deployment["metadata"]
         deployment = self._storage.get(DEPLOYMENT, meta["namespace"], meta["name"])
-        owned = rolling.oldest_first(owned_by(self._storage.all(REPLICA_SET, meta["namespace"]), meta["uid"]))
+        owned = rolling.oldest_first(self._storage.controlled(REPLICA_SET, meta["uid"]))
         template = _without_hash(deployment["spec"]["template"])
         new = next((item for item in owned if _without_hash(item["spec"]["template"]) == template), None)
         return View(deployment, new, [item for item in owned if item is not new])
@@ -90,7 +102,7 @@ class DeploymentController:
             self._create(view, number)
             return self._view(view.deployment)
         annotations = _numbered(view, view.new, number)
-        changed = copy.deepcopy(view.new)
+        changed = copied(view.new)
         changed["metadata"]["annotations"] = annotations
         if (seconds_ready := view.deployment["spec"].get("minReadySeconds")) is not None:
             changed["spec"]["minReadySeconds"] = seconds_ready
@@ -101,12 +113,12 @@ class DeploymentController:
     def _create(self, view: View, number: int) -> None:
         deployment = view.deployment
         hashed = template_hash(deployment["spec"]["template"])
-        template = copy.deepcopy(deployment["spec"]["template"])
+        template = copied(deployment["spec"]["template"])
         template["metadata"]["labels"][HASH_LABEL] = hashed
-        selector = copy.deepcopy(deployment["spec"]["selector"])
+        selector = copied(deployment["spec"]["selector"])
         selector.setdefault("matchLabels", {})[HASH_LABEL] = hashed
         replicas = rolling.next_new_size(deployment, view.old, 0)
-        copied = {key: value for key, value in annotations_of(deployment).items() if key not in OWN_ANNOTATIONS}
+        carried = {key: value for key, value in annotations_of(deployment).items() if key not in OWN_ANNOTATIONS}
         created = self._storage.create(
             REPLICA_SET,
             {
@@ -114,7 +126,7 @@ class DeploymentController:
                     "name": f"{deployment['metadata']['name']}-{hashed}",
                     "namespace": deployment["metadata"]["namespace"],
                     "labels": template["metadata"]["labels"],
-                    "annotations": copied | {REVISION: str(number)} | _size_annotations(deployment),
+                    "annotations": carried | {REVISION: str(number)} | _size_annotations(deployment),
                     "ownerReferences": [owner_reference(deployment)],
                 },
                 "spec": {
@@ -132,7 +144,7 @@ class DeploymentController:
         self._set_revision(deployment, str(number), created=name)
 
     def _set_revision(self, deployment: Json, number: str, *, created: str | None = None) -> None:
-        changed = copy.deepcopy(deployment)
+        changed = copied(deployment)
         changed["metadata"].setdefault("annotations", {})[REVISION] = number
         status = changed.setdefault("status", {})
         conditions = status.get("conditions") or []
@@ -184,7 +196,7 @@ class DeploymentController:
             if name not in sizes:
                 continue
             after = sizes[name]
-            changed = copy.deepcopy(item)
+            changed = copied(item)
             changed["spec"]["replicas"] = after
             changed["metadata"].setdefault("annotations", {}).update(_size_annotations(view.deployment))
             self._storage.replace(REPLICA_SET, changed)
@@ -214,7 +226,7 @@ class DeploymentController:
         if not _has_deadline(deployment) or reason == "ProgressDeadlineExceeded" or is_paused == is_marked:
             return
         word = "paused" if is_paused else "resumed"
-        changed = copy.deepcopy(deployment)
+        changed = copied(deployment)
         condition = self._progressing("Unknown", f"Deployment{word.title()}", f"Deployment is {word}")
         changed.setdefault("status", {})["conditions"] = with_condition(conditions, condition)
         self._storage.replace(DEPLOYMENT, changed, subresource="status")
@@ -237,7 +249,7 @@ class DeploymentController:
         status["observedGeneration"] = deployment["metadata"]["generation"]
         enough = rolling.size(deployment) - rolling.max_unavailable(deployment)
         conditions = with_condition(old.get("conditions") or [], self._available(available >= enough))
-        status["conditions"] = self._with_progress(view, status, conditions)
+        status["conditions"] = self._with_failure(view, self._with_progress(view, status, conditions))
         self._storage.replace(DEPLOYMENT, deployment | {"status": status}, subresource="status")
 
     def _with_progress(self, view: View, status: Json, conditions: list[Json]) -> list[Json]:
@@ -263,6 +275,16 @@ class DeploymentController:
             text = f"{subject} has timed out progressing."
             return with_condition(conditions, self._progressing("False", "ProgressDeadlineExceeded", text))
         return conditions
+
+    def _with_failure(self, view: View, conditions: list[Json]) -> list[Json]:
+        """The ReplicaSet's own word that it may not create pods (`sync.go`, `calculateStatus`)."""
+        said = [find((item.get("status") or {}).get("conditions") or (), FAILURE) for item in reversed(view.all)]
+        failure = next(filter(None, said), None)
+        if failure is None:
+            return without(conditions, FAILURE)
+        now = seconds(self._clock.now())
+        new = deployment_condition(FAILURE, "True", failure["reason"], failure["message"], now=now)
+        return with_condition(conditions, new)
 
     def _is_overdue(self, deployment: Json, progressing: Json) -> bool:
         deadline = timedelta(seconds=deployment["spec"]["progressDeadlineSeconds"])

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
 
-from remediator.kube.base import controller_of
 from remediator.model import Json
 from remediator.simulate.storage import POD, SAFE_CHARACTERS, Storage
 
@@ -22,13 +20,9 @@ def owner_reference(owner: Json) -> Json:
     }
 
 
-def owned_by(items: Iterable[Json], uid: str) -> list[Json]:
-    return [item for item in items if (owner := controller_of(item)) is not None and owner["uid"] == uid]
-
-
 def pods_of(storage: Storage, replica_set: Json) -> list[Json]:
     """All its pods, terminating ones included."""
-    return owned_by(storage.all(POD, replica_set["metadata"]["namespace"]), replica_set["metadata"]["uid"])
+    return storage.controlled(POD, replica_set["metadata"]["uid"])
 
 
 def template_hash(template: Json) -> str:

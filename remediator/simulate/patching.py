@@ -6,11 +6,11 @@ merged by it and `$patch: replace|delete` is honoured; that covers what kubectl 
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping
 
 from remediator.model import Json
 from remediator.simulate.answers import bad_request, patch_failed
+from remediator.simulate.storage import copied
 
 JSON_PATCH = "application/json-patch+json"
 MERGE_PATCH = "application/merge-patch+json"
@@ -36,7 +36,7 @@ def patched(item: Json, patch: Json, content_type: str) -> Json:
         if not isinstance(patch, list) or any(not isinstance(step, dict) for step in patch):
             text = "json: cannot unmarshal object into Go value of type []handlers.jsonPatchOp"
             raise bad_request(f"error decoding patch: {text}")
-        result = copy.deepcopy(item)
+        result = copied(item)
         for step in patch:
             result = _json_step(result, step)
         return result
@@ -50,8 +50,8 @@ def patched(item: Json, patch: Json, content_type: str) -> Json:
 def merged(item: Json, patch: Json) -> Json:
     """RFC 7386: null deletes, objects merge, everything else replaces."""
     if not isinstance(patch, dict):
-        return copy.deepcopy(patch)
-    result = copy.deepcopy(item) if isinstance(item, dict) else {}
+        return copied(patch)
+    result = copied(item) if isinstance(item, dict) else {}
     for key, value in patch.items():
         if value is None:
             result.pop(key, None)
@@ -62,12 +62,12 @@ def merged(item: Json, patch: Json) -> Json:
 
 def _strategic(item: Json, patch: Json) -> Json:
     if not isinstance(patch, dict):
-        return copy.deepcopy(patch)
+        return copied(patch)
     directive = patch.get("$patch")
     rest = {key: value for key, value in patch.items() if key != "$patch"}
     if directive == "replace":
-        return copy.deepcopy(rest)
-    result = copy.deepcopy(item) if isinstance(item, dict) else {}
+        return copied(rest)
+    result = copied(item) if isinstance(item, dict) else {}
     for key, value in rest.items():
         if value is None:
             result.pop(key, None)
@@ -100,7 +100,7 @@ def _json_step(document: Json, step: Json) -> Json:
     if operation in ("move", "copy"):
         value = _lookup(document, _segments(step.get("from") or ""))
         document = _remove(document, _segments(step["from"])) if operation == "move" else document
-        return _put(document, _segments(pointer), copy.deepcopy(value), replaces=False)
+        return _put(document, _segments(pointer), copied(value), replaces=False)
     segments = _segments(pointer)
     match operation:
         case "test":
@@ -108,7 +108,7 @@ def _json_step(document: Json, step: Json) -> Json:
                 raise patch_failed()
             return document
         case "add" | "replace":
-            return _put(document, segments, copy.deepcopy(step.get("value")), replaces=operation == "replace")
+            return _put(document, segments, copied(step.get("value")), replaces=operation == "replace")
         case "remove":
             return _remove(document, segments)
         case _:

@@ -12,7 +12,7 @@ from datetime import datetime
 from remediator.clock import rfc3339
 from remediator.model import Json
 from remediator.simulate.answers import bad_request
-from remediator.simulate.podstatus import failure_of
+from remediator.simulate.podstatus import fault_of
 
 HEALTHY = """\
 INFO starting on :8080
@@ -37,7 +37,11 @@ INFO loading the catalogue, 1800000 rows
 INFO loaded 900000 rows, heap 251 MiB
 """
 
-DEFAULTS: Mapping[str, str] = {"crash": CRASH, "oom": OUT_OF_MEMORY, "neverready": HEALTHY, "": HEALTHY}
+DEFAULTS: Mapping[str, str] = {
+    "crash": CRASH,
+    "oom": OUT_OF_MEMORY,
+    **dict.fromkeys(("neverready", "probekill", ""), HEALTHY),
+}
 
 
 class LogBook:
@@ -50,13 +54,13 @@ class LogBook:
         """Give the images with this substring other logs; the last call that fits an image counts."""
         self._texts.append((image_substring, current, previous))
 
-    def text(self, image: str, *, previous: bool) -> str:
+    def text(self, image: str, fault: str, *, previous: bool) -> str:
         """The whole log. What died prints the same each time, unless the caller said otherwise."""
         for substring, current, former in reversed(self._texts):
             text = former if previous else current
             if substring in image and text is not None:
                 return text
-        return DEFAULTS.get(failure_of(image), "")
+        return DEFAULTS.get(fault, "")
 
 
 def read_log(pod: Json, book: LogBook, query: Mapping[str, str], *, now: datetime) -> bytes:
@@ -79,7 +83,7 @@ def read_log(pod: Json, book: LogBook, query: Mapping[str, str], *, now: datetim
         text = "trying and failing to pull image" if reason == "ImagePullBackOff" else reason
         raise bad_request(f'container "{container["name"]}" in pod "{name}" is waiting to start: {text}')
     # In back-off a plain request shows the last crash too.
-    text = book.text(container["image"], previous=previous)
+    text = book.text(container["image"], fault_of(pod, container), previous=previous)
     return _cut(text, query, stamp=rfc3339(now) if query.get("timestamps") == "true" else "")
 
 

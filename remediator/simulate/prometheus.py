@@ -28,8 +28,12 @@ UNKNOWN = "the embedded Prometheus does not know this expression"
 PAST = "the embedded Prometheus keeps no history"
 LOOKBACK = timedelta(minutes=5)
 
-NOT_SCRAPED = ("http_requests_total", "http_request_duration_seconds_bucket")
-"""Metrics of applications; those of this cluster expose none, so every expression over them is empty."""
+NOT_SCRAPED = (
+    "http_requests_total",
+    "http_request_duration_seconds_bucket",
+    "kube_replicaset_status_ready_replicas",
+)
+"""Metrics of applications, which expose none here, and of what ReplicaSets were: expressions over them are empty."""
 
 
 class Trouble(StrEnum):

@@ -6,11 +6,9 @@ Sources: kubernetes `pkg/apis/core/validation` (`ValidatePodResize`), `pkg/regis
 
 from __future__ import annotations
 
-import copy
-
 from remediator.model import Json
 from remediator.simulate.answers import Cause, invalid
-from remediator.simulate.storage import POD
+from remediator.simulate.storage import POD, copied
 
 COMPUTE = ("cpu", "memory")
 
@@ -31,9 +29,9 @@ def quality_of(spec: Json) -> str:
 
 def resized(old: Json, new: Json) -> Json:
     """The stored pod with the resources of `new`; any other change is passed over. Raises Refused (422)."""
-    kept = copy.deepcopy(old)
+    kept = copied(old)
     for container, wanted in zip(kept["spec"]["containers"], new["spec"]["containers"], strict=False):
-        container["resources"] = copy.deepcopy(wanted.get("resources") or {})
+        container["resources"] = copied(wanted.get("resources") or {})
     if quality_of(kept["spec"]) != quality_of(old["spec"]):
         text = f'Invalid value: "{quality_of(kept["spec"])}": Pod QOS Class may not change as a result of resizing'
         raise invalid(POD, "Pod", old["metadata"]["name"], [Cause("FieldValueInvalid", text, "spec")])

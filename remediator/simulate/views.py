@@ -96,14 +96,14 @@ def event_to_core(item: Json) -> Json:
 
 
 def scale_of(item: Json) -> Json:
-    """The autoscaling/v1 Scale of a workload."""
+    """The autoscaling/v1 Scale of a workload; its spec leaves zero replicas out, its status does not."""
     kept = ("name", "namespace", "uid", "resourceVersion", "creationTimestamp")
     labels = (item["spec"].get("selector") or {}).get("matchLabels") or {}
     return {
         "kind": "Scale",
         "apiVersion": "autoscaling/v1",
         "metadata": {key: item["metadata"][key] for key in kept},
-        "spec": {"replicas": item["spec"]["replicas"]},
+        "spec": {"replicas": replicas} if (replicas := item["spec"]["replicas"]) else {},
         "status": {
             "replicas": (item.get("status") or {}).get("replicas", 0),
             "selector": ",".join(f"{key}={value}" for key, value in sorted(labels.items())),

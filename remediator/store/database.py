@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from functools import partial
+from functools import cache, partial
 
 import sqlalchemy as sa
 
@@ -55,12 +55,13 @@ from remediator.store.pauses_base import Pause, PauseOf
 from remediator.store.reading import IncidentRow, IncidentView
 from remediator.store.rollouts import RolloutTable
 from remediator.store.rows import record_from, to_json, to_micros
-from remediator.store.sqlite import check_url, connect, is_memory
+from remediator.store.sqlite import check_url, connect, fill, image_of, is_memory
 from remediator.store.tables import records
 from remediator.store.transaction import Transaction
-from remediator.store.writer import Writer
+from remediator.store.writer import AtOnce, Writer
 
 _NO_CHANGE = Change()
+_MEMORY = "sqlite:///:memory:"
 _NO_KEYS = LogKeys()
 
 
@@ -82,11 +83,43 @@ async def open_database(
     return Database(writer, clock=clock)
 
 
+async def open_in_memory(*, clock: Clock) -> Database:
+    """A database in memory, as a copy of one that the migrations were run on once, and without a thread of its own: for
+    whoever opens many and plays them."""
+    log = Log(_NO_KEYS)
+    writer = await Writer.open(partial(_copied, log, clock.now()), connect=None, log=log, thread=AtOnce())
+    return Database(writer, clock=clock)
+
+
+def _copied(log: Log, at: datetime) -> sa.Connection:
+    connection = connect(check_url(_MEMORY))
+    fill(connection, _blank())
+    return _begun(connection, log, at)
+
+
+@cache
+def _blank() -> bytes:
+    connection = connect(check_url(_MEMORY))
+    try:
+        migrate(connection)
+        return image_of(connection)
+    finally:
+        connection.close()
+
+
 def ready(url: sa.URL, log: Log, at: datetime) -> sa.Connection:
     """A connection to a database that is ready to be written. Raises ConfigError."""
     connection = connect(url)
     try:
         migrate(connection)
+    except BaseException:
+        connection.close()
+        raise
+    return _begun(connection, log, at)
+
+
+def _begun(connection: sa.Connection, log: Log, at: datetime) -> sa.Connection:
+    try:
         with connection.begin():
             transaction = Transaction(connection, log)
             for entry in log.begin(connection, at=at):
@@ -181,6 +214,9 @@ class Database:
 
     async def alerting_targets(self, *, cluster: str, since: datetime) -> int:
         return await self._writer.read(lambda t: gates.alerting_targets(t.connection, cluster=cluster, since=since))
+
+    async def alerts_unseen(self, *, since: datetime, at_most: int) -> int:
+        return await self._writer.read(lambda t: gates.alerts_unseen(t.connection, since=since, at_most=at_most))
 
     async def alerts_since(
         self, target: Target, *, since: datetime, dependents: Sequence[tuple[str, str | None]], besides: str
@@ -311,6 +347,10 @@ class Database:
 
     async def incident(self, incident_id: IncidentId) -> IncidentView | None:
         return await self._writer.read(lambda t: incidents.view(t.connection, incident_id))
+
+    async def next_due(self) -> datetime | None:
+        """When the next remediation that is not at its end is due, also in the past; None: there is none."""
+        return await self._writer.read(lambda t: queue.next_due(t.connection))
 
     async def queue_depth(self) -> Mapping[str, int]:
         return await self._writer.read(lambda t: incidents.queue_depth(t.connection))

@@ -17,7 +17,7 @@ from remediator.store.escalations_base import Call
 from remediator.store.gates_base import SeenGate
 from remediator.store.log import Entry
 from remediator.store.rows import from_micros, to_micros
-from remediator.store.tables import affected, alerts, gates, remediations
+from remediator.store.tables import OPEN, affected, alerts, gates, remediations
 from remediator.store.transaction import Transaction
 
 
@@ -63,6 +63,15 @@ def alerting_targets(connection: sa.Connection, *, cluster: str, since: datetime
         remediations.c.target_key.startswith(f"{cluster}/", autoescape=True),
     )
     return int(connection.execute(came).scalar_one())
+
+
+def alerts_unseen(connection: sa.Connection, *, since: datetime, at_most: int) -> int:
+    unseen = (
+        sa.select(sa.literal(1))
+        .where(OPEN, remediations.c.target_key.is_(None), remediations.c.created_at > to_micros(since))
+        .limit(at_most)
+    )
+    return int(connection.execute(sa.select(sa.func.count()).select_from(unseen.subquery())).scalar_one())
 
 
 def alerts_since(

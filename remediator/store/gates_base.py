@@ -29,6 +29,9 @@ class Gates(Protocol):
     async def alerting_targets(self, *, cluster: str, since: datetime) -> int:
         """How many different targets have an alert that came after `since`."""
 
+    async def alerts_unseen(self, *, since: datetime, at_most: int) -> int:
+        """How many alerts came after `since` of which the target is not known yet; counted up to `at_most`."""
+
     async def alerts_since(
         self, target: Target, *, since: datetime, dependents: Sequence[tuple[str, str | None]], besides: str
     ) -> Sequence[str]:

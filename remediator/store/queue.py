@@ -20,7 +20,7 @@ from remediator.store.base import Change, LostClaim, Record
 from remediator.store.budgets_base import Spender
 from remediator.store.incidents import close_if_done, join
 from remediator.store.log import Entry
-from remediator.store.rows import REMEDIATION_COLUMNS, change_columns, remediation_from, to_micros
+from remediator.store.rows import REMEDIATION_COLUMNS, change_columns, from_micros, remediation_from, to_micros
 from remediator.store.tables import OPEN, URGENCY, WAITING_STATES, alerts, remediations, template_events
 from remediator.store.transaction import Transaction
 
@@ -83,6 +83,12 @@ def prepare(remediation: Remediation, to: State, record: Record, at: datetime, c
         raise ValueError(f"remediation {remediation.id}: {to} with a write to the cluster needs a target")
     body, beside = sealed(record.body)
     return Step(remediation, to, record.kind, body, beside, at, change, change_columns(change))
+
+
+def next_due(connection: sa.Connection) -> datetime | None:
+    """When the next remediation that is not at its end is due, also in the past; None: there is none."""
+    due = connection.execute(sa.select(sa.func.min(remediations.c.due_at)).where(OPEN)).scalar_one()
+    return None if due is None else from_micros(due)
 
 
 def claim(transaction: Transaction, *, owner: str, at: datetime, lease: timedelta, limit: int) -> Sequence[Remediation]:

@@ -8,6 +8,7 @@ keeps away the WAL-reset bug of SQLite 3.7.0 to 3.51.2, since that needs two con
 from __future__ import annotations
 
 import sqlite3
+from functools import cache
 from pathlib import Path
 from typing import cast
 
@@ -50,11 +51,8 @@ def connect(url: sa.URL) -> sa.Connection:
     Raises ConfigError when it cannot be had.
     """
     _check_place(url)
-    # isolation_level None: the driver begins nothing on its own, so that BEGIN and SAVEPOINT are exactly ours.
-    engine = sa.create_engine(url, poolclass=NullPool, connect_args={"isolation_level": None})
-    sa.event.listen(engine, "begin", _begin)
     try:
-        connection = engine.connect()
+        connection = _engine(url).connect()
     except sa.exc.DBAPIError as error:
         raise ConfigError(_why_not(url, error)) from error
     try:
@@ -69,9 +67,28 @@ def connect(url: sa.URL) -> sa.Connection:
     return connection
 
 
+@cache
+def _engine(url: sa.URL) -> sa.Engine:
+    """What makes connections to it, and keeps compiled statements from one to the next; it holds none open."""
+    # isolation_level None: the driver begins nothing on its own, so that BEGIN and SAVEPOINT are exactly ours.
+    engine = sa.create_engine(url, poolclass=NullPool, connect_args={"isolation_level": None})
+    sa.event.listen(engine, "begin", _begin)
+    return engine
+
+
 def roll_back(connection: sa.Connection) -> None:
     """End the transaction that a failed COMMIT leaves open: SQLAlchemy holds it for ended, SQLite does not."""
     _driver(connection).rollback()
+
+
+def image_of(connection: sa.Connection) -> bytes:
+    """The whole database as bytes."""
+    return _driver(connection).serialize()
+
+
+def fill(connection: sa.Connection, image: bytes) -> None:
+    """Let an empty database in memory be a copy of that one."""
+    _driver(connection).deserialize(image)
 
 
 def is_doubtful(error: sa.exc.SQLAlchemyError) -> bool:

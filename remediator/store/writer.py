@@ -15,7 +15,7 @@ import logging
 import sqlite3
 from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import Enum
 from functools import partial
@@ -62,16 +62,34 @@ class _Call:
 _Outcome = tuple[_Call, Any, Exception | None]
 
 
+class AtOnce(Executor):
+    """Runs what it is given in the caller's thread: in memory nothing blocks for long, and what is played twice is done
+    in the same order twice."""
+
+    def submit(self, fn: Callable[..., _R], /, *args: Any, **kwargs: Any) -> Future[_R]:
+        future: Future[_R] = Future()
+        try:
+            future.set_result(fn(*args, **kwargs))
+        except BaseException as error:
+            future.set_exception(error)
+        return future
+
+
 class Writer:
     """Owns the thread and its connection. `connect` opens it again when it has become doubtful; None: it cannot be (in
     memory)."""
 
     @classmethod
     async def open(
-        cls, ready: Callable[[], sa.Connection], *, connect: Callable[[], sa.Connection] | None, log: Log
+        cls,
+        ready: Callable[[], sa.Connection],
+        *,
+        connect: Callable[[], sa.Connection] | None,
+        log: Log,
+        thread: Executor | None = None,
     ) -> Writer:
-        """Start the thread, and in it make the connection that `ready` gives. Raises what `ready` raises."""
-        thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store")
+        """Start the thread, or use this one, and let `ready` make the connection in it. Raises what that does."""
+        thread = thread or ThreadPoolExecutor(max_workers=1, thread_name_prefix="store")
         try:
             connection = await asyncio.get_running_loop().run_in_executor(thread, ready)
         except BaseException:
@@ -80,12 +98,7 @@ class Writer:
         return cls(thread, connection, connect=connect, log=log)
 
     def __init__(
-        self,
-        thread: ThreadPoolExecutor,
-        connection: sa.Connection,
-        *,
-        connect: Callable[[], sa.Connection] | None,
-        log: Log,
+        self, thread: Executor, connection: sa.Connection, *, connect: Callable[[], sa.Connection] | None, log: Log
     ) -> None:
         self._log = log
         self._thread = thread

@@ -13,6 +13,7 @@ from remediator.kube.base import Cluster, path_of
 from remediator.kube.client import connect
 from remediator.model import Request
 from remediator.simulate.apiserver import EmbeddedCluster
+from remediator.simulate.inprocess import client_of
 from remediator.simulate.workloads import deployment
 from tests.cluster.credentials import NOBODY
 
@@ -148,8 +149,11 @@ def real_world(control_plane: Any, namespace: str) -> AbstractAsyncContextManage
 
 
 @asynccontextmanager
-async def embedded_world() -> Any:
-    """The embedded cluster with quick kubelets; a second one that denies everything stands for its powerless user."""
+async def embedded_world(*, in_process: bool = False) -> Any:
+    """The embedded cluster with quick kubelets; a second one that denies everything stands for its powerless user.
+
+    `in_process`: without a socket, as stories speak to it.
+    """
     quick = {"tick_seconds": 0.05, "start_seconds": 0.1, "backoff_seconds": 0.3}
     async with (
         EmbeddedCluster(SystemClock(), **quick) as embedded,
@@ -159,5 +163,9 @@ async def embedded_world() -> Any:
             for resource in ("deployments", "pods", "pods/log"):
                 closed.deny(verb, resource)
         embedded.create_namespace("contract")
+        if in_process:
+            one, other = (client_of(cluster, SystemClock(), name="test") for cluster in (embedded, closed))
+            yield World(one, other, "contract")
+            return
         async with _clients("contract", {"server": embedded.url}, {"server": closed.url}) as world:
             yield world

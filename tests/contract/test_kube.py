@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from remediator.kube.base import Conflict, Forbidden, Invalid, NotFound, annotations_of, controller_of, path_of
+from remediator.kube.unschedulable import unschedulable
 from remediator.model import Request
 from remediator.simulate.workloads import config_map, deployment
 from tests.contract.kube_scenarios import (
@@ -28,11 +29,11 @@ REVISION = "deployment.kubernetes.io/revision"
 HISTORY = "deployment.kubernetes.io/revision-history"
 
 
-@pytest.fixture(scope="module", params=["embedded", pytest.param("real", marks=pytest.mark.cluster)])
+@pytest.fixture(scope="module", params=["embedded", "in process", pytest.param("real", marks=pytest.mark.cluster)])
 def place(request: pytest.FixtureRequest) -> Iterator[Any]:
     """Which cluster; of the real one a namespace of its own, made once for the whole module."""
-    if request.param == "embedded":
-        yield None
+    if request.param != "real":
+        yield request.param
         return
     control_plane = request.getfixturevalue("control_plane")
     name = f"contract-{secrets.token_hex(3)}"
@@ -43,7 +44,8 @@ def place(request: pytest.FixtureRequest) -> Iterator[Any]:
 
 @pytest.fixture
 async def world(place: Any) -> AsyncIterator[World]:
-    async with embedded_world() if place is None else real_world(*place) as opened:
+    is_embedded = isinstance(place, str)
+    async with embedded_world(in_process=place == "in process") if is_embedded else real_world(*place) as opened:
         account = opened.path("ServiceAccount", "default")
 
         async def is_usable() -> bool:
@@ -636,3 +638,84 @@ async def test_an_event_without_its_reporter_is_invalid(world: World) -> None:
     with pytest.raises(Invalid) as refused:
         await world.create("Event", incomplete)
     assert any("reportingController" in cause for cause in refused.value.causes)
+
+
+async def test_zero_replicas_are_left_out_of_a_scale(world: World) -> None:
+    item = await bare_deployment(world)
+    path = world.path("Deployment", item["metadata"]["name"], "scale")
+    with pytest.raises(Conflict):
+        await world.patch(path, [{"op": "test", "path": "/spec/replicas", "value": 0}])
+    absent = {"op": "test", "path": "/spec/replicas", "value": None}
+    reply = await world.patch(path, [absent, {"op": "add", "path": "/spec/replicas", "value": 1}])
+    assert reply["spec"]["replicas"] == 1
+
+
+async def test_an_object_says_who_wrote_which_part_of_it(world: World) -> None:
+    """From this it is known that a ConfigMap changed after a rollout, and who set replicas back."""
+    item = await bare_deployment(world)
+    path = world.path("Deployment", item["metadata"]["name"])
+    request = Request("PATCH", path, "application/merge-patch+json", {"spec": {"minReadySeconds": 7}})
+    by_someone = Request(request.method, path, request.content_type, request.body, {"fieldManager": "someone"})
+    await world.cluster.send(by_someone, dry_run=False)
+    after = await world.cluster.get(path)
+    writers = {
+        entry["manager"]
+        for entry in after["metadata"]["managedFields"]
+        if "f:minReadySeconds" in (entry.get("fieldsV1") or {}).get("f:spec", {})
+    }
+    assert writers == {"someone"}
+    entry = next(one for one in after["metadata"]["managedFields"] if one["manager"] == "someone")
+    assert (entry["operation"], bool(entry["time"])) == ("Update", True)
+
+
+async def test_a_quota_refuses_pods_and_the_deployment_says_so(world: World) -> None:
+    name = f"quota-{secrets.token_hex(3)}"
+    quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": name}, "spec": {"hard": {"pods": "0"}}}
+    await world.create("ResourceQuota", quota)
+    try:
+
+        async def counted() -> Any:
+            return "pods" in ((await world.get("ResourceQuota", name)).get("status") or {}).get("hard", {})
+
+        await until(counted, "the quota counted")
+        web = f"web-{secrets.token_hex(3)}"
+        await world.create("Deployment", deployment(world.namespace, web, image=GOOD, replicas=1))
+
+        async def refused() -> Any:
+            conditions = (await world.get("Deployment", web)).get("status", {}).get("conditions", ())
+            return next((one["message"] for one in conditions if one["type"] == "ReplicaFailure"), None)
+
+        assert f"is forbidden: exceeded quota: {name}, requested: pods=1" in await until(refused, "the refusal")
+    finally:
+        path = world.path("ResourceQuota", name)
+        await world.cluster.send(Request("DELETE", path, "application/json", {}), dry_run=False)
+
+
+async def test_a_pod_that_no_node_fits_says_why(world: World) -> None:
+    name = f"picky-{secrets.token_hex(3)}"
+    spec = {"nodeSelector": {"disk": "tape"}, "containers": [{"name": "app", "image": GOOD}]}
+    await world.create("Pod", {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": spec})
+
+    async def told() -> Any:
+        conditions = (await world.get("Pod", name)).get("status", {}).get("conditions", ())
+        return next((one for one in conditions if one["type"] == "PodScheduled"), None)
+
+    found = await until(told, "the scheduler's word")
+    assert (found["status"], found["reason"]) == ("False", "Unschedulable")
+    assert unschedulable(found["reason"], found["message"]).kind.value == "affinity", found["message"]
+
+
+async def test_a_service_has_its_ready_pods_as_endpoints(world: World) -> None:
+    item = await world.deploy(replicas=2)
+    name = item["metadata"]["name"]
+    spec = {"selector": {"app": name}, "ports": [{"port": 80, "targetPort": 8080}]}
+    await world.create("Service", {"apiVersion": "v1", "kind": "Service", "metadata": {"name": name}, "spec": spec})
+
+    async def ready() -> Any:
+        label = f"kubernetes.io/service-name={name}"
+        slices = await world.cluster.list(world.path("EndpointSlice"), label_selector=label)
+        found = [one for part in slices for one in part.get("endpoints") or () if one["conditions"]["ready"]]
+        return found if len(found) == 2 else None
+
+    found = await until(ready, "two ready endpoints")
+    assert {one["targetRef"]["kind"] for one in found} == {"Pod"}

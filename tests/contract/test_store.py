@@ -607,6 +607,18 @@ async def test_the_queue_depth_counts_states_that_are_not_final(store: Database)
 # -- actions and templates before
 
 
+async def test_alerts_are_unseen_until_their_target_is_known_or_they_are_done_with(store: Database) -> None:
+    await store.accept([firing(0)], at=NOW - SECOND)
+    await store.accept([firing(number) for number in range(1, 5)], at=NOW)
+    [_, planned, declined, *_] = await claimed(store)
+    await brought_to(store, planned, State.PLANNED, on=target())
+    await brought_to(store, declined, State.DECLINED)
+
+    assert await store.alerts_unseen(since=NOW - SECOND, at_most=10) == 2
+    assert await store.alerts_unseen(since=NOW - SECOND, at_most=1) == 1
+    assert await store.alerts_unseen(since=NOW, at_most=10) == 0
+
+
 async def test_a_target_that_was_never_acted_on_has_no_last_action(store: Database) -> None:
     assert await store.last_action_at(target()) is None
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from remediator.journal import Journal
 from remediator.model import Mode, Reason, State
+from remediator.pipeline import remediate
 from tests.pipeline.history import others_alert
 from tests.pipeline.world import world
 from tests.workloads import alert
@@ -47,6 +49,25 @@ async def test_a_storm_that_comes_back_is_told_again() -> None:
             assert await one.run() is State.RECOMMENDED
             one.clock.jump(minutes=11)
         assert await told(one) == ["storm", "storm"]
+
+
+async def test_the_first_target_waits_until_somebody_looked_at_the_others() -> None:
+    async with world() as one:
+        await one.receive()
+        [mine] = await one.claim()
+        others = [alert(fingerprint=f"{n:016x}", labels=alert().labels | {"pod": f"other-{n}"}) for n in range(4)]
+        await one.receive(*others)
+        journal = Journal(mine, store=one.database, clock=one.clock)
+        await remediate(journal, one.parts)
+
+        assert journal.state is State.HELD
+        assert (await one.last_body())["reason"] == Reason.STORM
+        assert one.shop.writes() == []
+        # There are no such pods: those others were nothing.
+        await one.one_pass()
+        one.clock.jump(seconds=5)
+        assert await one.one_pass() is State.VERIFYING
+        assert await told(one) == []
 
 
 async def test_silent_mode_tells_of_it_too() -> None:

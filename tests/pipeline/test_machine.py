@@ -31,7 +31,7 @@ from remediator.pipeline import pass_on
 from remediator.rules.schema import rule_set
 from remediator.store.base import CommittedRecord, KillSwitch, Record
 from remediator.store.budgets_base import Forgiven, Reset
-from remediator.store.database import Database, open_database
+from remediator.store.database import Database, open_in_memory
 from remediator.store.escalations_base import Acknowledgement, NotOpen
 from remediator.store.pauses_base import Pause, PauseOf
 from tests.clocks import FakeClock
@@ -200,7 +200,7 @@ class Engine(RuleBasedStateMachine):
         self.model, self.clock = Model(), FakeClock()
         self.town = FaultyTown(self.clock, self.on_write)
         self.metrics = TownMetrics(self.town, self.clock)
-        self.database: Database = self.do(open_database("sqlite:///:memory:", clock=self.clock))
+        self.database: Database = self.do(open_in_memory(clock=self.clock))
         self.town.on_done = self.on_done
         self.observed: Any = Observed(self.database, self.model)
         self.world = World(

@@ -20,7 +20,7 @@ from remediator.model import Json, Request, State
 from remediator.rules.schema import rule_set
 from remediator.simulate.answers import Refused
 from remediator.simulate.patching import patched
-from remediator.store.database import open_database
+from remediator.store.database import open_in_memory
 from tests.clocks import FakeClock
 from tests.fakes import FakeCluster
 from tests.pipeline.test_crashes import Countdown, live_through
@@ -172,7 +172,7 @@ ALERT = alert(labels={"alertname": "KubePodCrashLooping", "namespace": "shop", "
 async def world() -> AsyncIterator[tuple[World, Db]]:
     clock = FakeClock()
     db = Db(clock)
-    database = await open_database("sqlite:///:memory:", clock=clock)
+    database = await open_in_memory(clock=clock)
     try:
         one = World(clock, db, FakeMetrics(db, clock), database, rules=RULES)  # type: ignore[arg-type]  # it is a cluster
         await one.receive(ALERT)

@@ -17,7 +17,7 @@ from remediator.prometheus.base import Sample
 from remediator.rules.schema import rule_set
 from remediator.simulate.answers import Refused
 from remediator.simulate.patching import patched
-from remediator.store.database import open_database
+from remediator.store.database import open_in_memory
 from tests.clocks import FakeClock
 from tests.fakes import FakeCluster
 from tests.pipeline.test_crashes import Countdown, live_through
@@ -109,7 +109,7 @@ FIRING = Sample({"namespace": "shop", "deployment": "checkout"}, 1.0)
 async def world() -> AsyncIterator[tuple[World, Busy]]:
     clock = FakeClock()
     busy = Busy(clock)
-    database = await open_database("sqlite:///:memory:", clock=clock)
+    database = await open_in_memory(clock=clock)
     try:
         metrics = FakeMetrics(busy, clock, extra=[FIRING])  # type: ignore[arg-type]  # it is a cluster
         one = World(clock, busy, metrics, database, rules=RULES)  # type: ignore[arg-type]

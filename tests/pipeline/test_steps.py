@@ -12,14 +12,14 @@ from typing import Any
 import pytest
 
 from remediator.clock import rfc3339
-from remediator.kube.base import Conflict, Forbidden, path_of
+from remediator.kube.base import Conflict, Forbidden, NotFound, path_of
 from remediator.model import AlertStatus, Json, Request, State
 from remediator.prometheus.base import Sample
 from remediator.rules.schema import rule_set
 from remediator.simulate.answers import Refused
 from remediator.simulate.patching import patched
 from remediator.store.base import KillSwitch
-from remediator.store.database import open_database
+from remediator.store.database import open_in_memory
 from tests.clocks import FakeClock
 from tests.fakes import FakeCluster
 from tests.pipeline.test_crashes import Countdown, live_through
@@ -148,7 +148,7 @@ FIRING = Sample({"namespace": "shop", "deployment": "checkout"}, 1.0)
 async def full(**changes: Any) -> AsyncIterator[tuple[World, Full]]:
     clock = FakeClock()
     cluster = Full(clock)
-    database = await open_database("sqlite:///:memory:", clock=clock)
+    database = await open_in_memory(clock=clock)
     try:
         shop = Shop(clock)
         metrics = FakeMetrics(shop, clock, extra=[FIRING])
@@ -221,6 +221,19 @@ async def test_what_somebody_changed_meanwhile_is_theirs() -> None:
         state = await one.run()
 
     assert cluster.replicas() == {"reports": 1, "index": 4}
+    assert state is State.VERIFIED
+
+
+async def test_what_was_deleted_meanwhile_has_nothing_to_be_given() -> None:
+    def gone(request: Request, dry_run: bool) -> Json:
+        raise NotFound("no such Deployment")
+
+    async with full() as (one, cluster):
+        await one.run(until=lambda state: state is State.TEMPORARY)
+        cluster.replies["PATCH", f"{deployment_path('index')}/scale"] = gone
+        state = await one.run()
+
+    assert cluster.replicas()["reports"] == 1
     assert state is State.VERIFIED
 
 

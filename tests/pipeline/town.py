@@ -64,6 +64,10 @@ class Town:
         before = self.lots[place]
         self.lots[place] = Lot(place, Shop(self._clock), before.node, before.life + 1)
 
+    def add(self, item: Json) -> None:
+        """An object that is of no lot."""
+        self._common.add(item)
+
     def node_ready(self, number: int, *, ready: bool) -> None:
         self._common.add(node(f"node-{number}", ready=ready))
 

@@ -26,7 +26,7 @@ from remediator.rules.schema import Rule, RuleSet, rule_set
 from remediator.simulate.answers import Refused
 from remediator.simulate.patching import patched
 from remediator.store.base import CommittedRecord, LostClaim, Store
-from remediator.store.database import Database, open_database
+from remediator.store.database import Database, open_in_memory
 from tests.clocks import FakeClock
 from tests.fakes import FakeCluster
 from tests.workloads import NOW, ROLLOUT_AT, alert, deployment, replica_set, template
@@ -298,7 +298,7 @@ class World:
 async def world(**changes: Any) -> AsyncIterator[World]:
     clock = FakeClock()
     shop = Shop(clock)
-    database = await open_database("sqlite:///:memory:", clock=clock)
+    database = await open_in_memory(clock=clock)
     try:
         yield World(clock, shop, FakeMetrics(shop, clock), database, **changes)
     finally:

@@ -98,6 +98,45 @@ async def test_someone_else_s_release_is_never_our_success() -> None:
         assert (await seen(expect=expect, cluster=cluster, **at(TOO_LATE))).outcome is Outcome.UNKNOWN
 
 
+def lent_to(**changes: Any) -> FakeCluster:
+    """What was rolled back, with `uid` or `replicas` changed; `template` is somebody's newer release."""
+    cluster = rolled_back()
+    item = cluster.peek("Deployment", "shop", "checkout")
+    item["metadata"]["uid"] = changes.get("uid", item["metadata"]["uid"])
+    item["spec"] |= {key: value for key, value in changes.items() if key != "uid"}
+    if "template" in changes:
+        cluster.add({**cluster.peek("ReplicaSet", "shop", "checkout-3"), "kind": "ReplicaSet"})
+    return cluster
+
+
+GIVEN_BACK: list[tuple[str, dict[str, Any], Outcome | None, Outcome | None]] = [
+    ("it is gone", {"cluster": FakeCluster()}, Outcome.VERIFIED, Outcome.FAILED),
+    ("another of that name", {"cluster": lent_to(uid="d-2")}, Outcome.VERIFIED, Outcome.FAILED),
+    ("it wants no pods", {"cluster": lent_to(replicas=0)}, Outcome.VERIFIED, None),
+    ("nobody can say", {"cluster": unreadable(Unreachable("away"))}, None, None),
+    ("nobody could say", {"cluster": unreadable(Forbidden("no")), "now": TOO_LATE}, Outcome.UNKNOWN, Outcome.UNKNOWN),
+    ("it is as it was, and well", {}, Outcome.VERIFIED, Outcome.VERIFIED),
+]
+"""The outcome when something lent is to be given back, and that of the same sight after any other action."""
+
+
+@pytest.mark.parametrize(
+    ("changes", "lent", "otherwise"), [row[1:] for row in GIVEN_BACK], ids=[r[0] for r in GIVEN_BACK]
+)
+async def test_what_nobody_needs_is_given_back(
+    changes: dict[str, Any], lent: Outcome | None, otherwise: Outcome | None
+) -> None:
+    assert (await seen(gives_back=True, **changes)).outcome is lent
+    assert (await seen(**changes)).outcome is otherwise
+
+
+async def test_what_was_lent_is_judged_by_the_release_that_runs_now() -> None:
+    expect = ("rollout-complete",)
+
+    assert (await seen(gives_back=True, expect=expect, cluster=lent_to(template=BAD))).outcome is Outcome.VERIFIED
+    assert (await seen(expect=expect, cluster=lent_to(template=BAD), **at(TOO_LATE))).outcome is Outcome.UNKNOWN
+
+
 async def test_nothing_expected_proves_nothing() -> None:
     assert (await seen(expect=())).outcome is Outcome.UNKNOWN
 

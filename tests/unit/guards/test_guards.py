@@ -66,6 +66,7 @@ class FakeStore:
         self.workloads = 0
         self.paused: list[Pause] = []
         self.alerting = 1
+        self.unseen = 0
         self.changes: list[datetime] = [NOW]
         self.affected: list[AffectedPod] = []
         self.gates: dict[str, datetime] = {}
@@ -90,6 +91,9 @@ class FakeStore:
 
     async def alerting_targets(self, *, cluster: str, since: datetime) -> int:
         return self.alerting
+
+    async def alerts_unseen(self, *, since: datetime, at_most: int) -> int:
+        return min(self.unseen, at_most)
 
     async def alert_changes(self, fingerprint: str, *, since: datetime) -> Sequence[datetime]:
         return [at for at in self.changes if at > since]
@@ -367,6 +371,8 @@ NOES: list[tuple[str, str, Decision, Reason, dict[str, Any]]] = [
     ("five targets", "storm", Decision.REFUSE, Reason.STORM, {"store": store(alerting=5)}),
     ("a fifth of few", "storm", Decision.REFUSE, Reason.STORM, {"store": store(alerting=4, workloads=20)}),
     ("three of very few", "storm", Decision.REFUSE, Reason.STORM, {"store": store(alerting=3, workloads=4)}),
+    ("alerts that nobody looked at", "storm", Decision.HOLD, Reason.STORM, {"store": store(unseen=4)}),
+    ("few, with those unseen", "storm", Decision.HOLD, Reason.STORM, {"store": store(unseen=2, workloads=4)}),
     (
         "not calm for long enough",
         "storm",
@@ -682,6 +688,7 @@ WELL: list[tuple[str, str, FakeStore]] = [
     ("four targets", "storm", store(alerting=4)),
     ("four of many", "storm", store(alerting=4, workloads=500)),
     ("two of few", "storm", store(alerting=2, workloads=4)),
+    ("too few, with those unseen", "storm", store(unseen=3)),
     ("calm for ten minutes", "storm", store(gates={"storm": NOW - timedelta(minutes=10)})),
     ("two targets share a node", "shared-cause", store(affected=sick(("checkout", "n1"), ("a", "n1"), ("a", "n1")))),
     ("it shares nothing", "shared-cause", store(affected=sick(("checkout", "n0"), *[(c, "n1") for c in "abcd"]))),
