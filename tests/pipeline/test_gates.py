@@ -57,7 +57,7 @@ async def test_the_first_target_waits_until_somebody_looked_at_the_others() -> N
         [mine] = await one.claim()
         others = [alert(fingerprint=f"{n:016x}", labels=alert().labels | {"pod": f"other-{n}"}) for n in range(4)]
         await one.receive(*others)
-        journal = Journal(mine, store=one.database, clock=one.clock)
+        journal = Journal(mine, store=one.database, clock=one.clock, rules=one.rules)
         await remediate(journal, one.parts)
 
         assert journal.state is State.HELD

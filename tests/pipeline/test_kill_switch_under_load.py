@@ -17,6 +17,8 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
+from remediator.access.credentials import Credentials
+from remediator.authority import UNLIMITED
 from remediator.guards.base import View
 from remediator.guards.canary import CanaryGuard
 from remediator.guards.stop import SwitchInCluster
@@ -158,6 +160,7 @@ class Load:
             clock=clock,
             rules=lambda: table,
             mode=Mode.ACTIVE,
+            authority_of=Credentials().authority_of,
             switch=SwitchInCluster(*SWITCH, cluster) if place == "ConfigMap" else None,  # type: ignore[arg-type]
             protected_namespaces=frozenset({"kube-system"}),
             look_every=timedelta(minutes=1),
@@ -196,7 +199,7 @@ class Load:
         for number, (namespace, name) in enumerate(PLACES):
             labels = {"alertname": "KubePodCrashLooping", "namespace": namespace, "pod": f"{name}-3-a"}
             one = alert(fingerprint=f"{number:016x}", labels=labels, starts_at=self._clock.now())
-            await admit([one], store=self._database, clock=self._clock)
+            await admit([one], store=self._database, clock=self._clock, authority=UNLIMITED)
             self._worker.wake()
             await asyncio.sleep(self._random.uniform(0, 2 * every))
 

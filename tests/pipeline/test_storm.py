@@ -31,6 +31,7 @@ from remediator.simulate.prometheus import EmbeddedPrometheus
 from remediator.simulate.scenario import TRACE
 from remediator.simulate.workloads import deployment
 from remediator.store.base import CommittedRecord
+from tests.logkeys import signing
 from tests.pipeline.world import rule
 from tests.workloads import NOW
 
@@ -128,6 +129,7 @@ async def _storm(folder: Path, *, targets: int, alerts: int, seconds: float, gua
                 "prometheus_url": prometheus.url,
                 "events": False,
                 "grace_seconds": 5,
+                **signing(folder),
             },
         )
         async with open_service(settings, clock=clock) as service, asyncio.TaskGroup() as group:

@@ -30,7 +30,7 @@ NAMED = (
 
 
 SECOND = {
-    **dict.fromkeys(("kill-switch", "pause", "mode", "opt-out", "still-firing"), "looked at once more after the intent"),
+    **dict.fromkeys(("kill-switch", "pause", "mode", "opt-out", "still-firing"), "looked at again after the intent"),
     **dict.fromkeys(("target-state", "dry-run"), "the API server refuses the write itself"),
     **dict.fromkeys(("cluster-health", "canary", "concurrency", "cooldown", "limits", "budgets"), "done too early"),
 }
