@@ -21,6 +21,7 @@ from remediator.store.approvals_base import Approval, Awaiting
 from remediator.store.base import Accepted, Change, CommittedRecord, KillSwitch, Record, TemplateEvent
 from remediator.store.budgets_base import Forgiven, PastAction, Reset, Spender, Use
 from remediator.store.episodes import prepare
+from remediator.store.exporting import ExportTable
 from remediator.store.gates_base import SeenGate
 from remediator.store.log import Log, LogKeys, kept_since, standing
 from remediator.store.log_base import LogStanding
@@ -79,6 +80,7 @@ class Database:
         self._writer = writer
         self._clock = clock
         self.rollouts = RolloutTable(writer)
+        self.exports = ExportTable(writer)
 
     async def close(self) -> None:
         """Finish the calls that wait, then let the file go."""
