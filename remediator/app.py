@@ -31,6 +31,7 @@ from remediator.api.audit import AuditRoutes
 from remediator.api.budgets import BudgetRoutes
 from remediator.api.control import ControlRoutes
 from remediator.api.deployments import DeploymentRoutes
+from remediator.api.exporting import ExportRoutes
 from remediator.api.operating import OperatingRoutes
 from remediator.api.reading import IncidentRoutes
 from remediator.api.requests import RequestReader
@@ -345,6 +346,12 @@ class Service:
                 metrics=self._metrics,
                 clock=self.parts.clock,
                 problem=lambda: self._watcher.problem,
+            ),
+            exports=ExportRoutes(
+                self.database.exports,
+                clock=self.parts.clock,
+                cluster=self._settings.cluster_name,
+                version=VERSION,
             ),
             telemetry=self._telemetry,
             max_body_bytes=self._settings.max_body_bytes,

@@ -17,6 +17,7 @@ from remediator.api.audit import AuditRoutes
 from remediator.api.budgets import BudgetRoutes
 from remediator.api.control import ControlRoutes
 from remediator.api.deployments import DeploymentRoutes
+from remediator.api.exporting import ExportRoutes
 from remediator.api.openapi import document
 from remediator.api.operating import OperatingRoutes
 from remediator.api.reading import IncidentRoutes
@@ -45,6 +46,7 @@ def build_application(
     budgets: BudgetRoutes,
     incidents: IncidentRoutes,
     deployments: DeploymentRoutes,
+    exports: ExportRoutes,
     telemetry: Telemetry,
     max_body_bytes: int,
     version: str,
@@ -65,6 +67,7 @@ def build_application(
             *budgets.routes(),
             *incidents.routes(),
             *deployments.routes(),
+            *exports.routes(),
             web.get("/openapi.json", openapi),
         ]
     )

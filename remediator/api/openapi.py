@@ -26,6 +26,8 @@ from remediator.api.control import (
     Status,
 )
 from remediator.api.deployments import DeploymentDetail, Deployments
+from remediator.api.exporting import PARAMETERS as EXPORT_PARAMETERS
+from remediator.api.exporting import PATH as EXPORT
 
 TEXT = "text/plain"
 JSON = "application/json"
@@ -87,6 +89,7 @@ _PATHS: Mapping[str, Mapping[str, tuple[str, type[BaseModel] | None, tuple[int, 
         "post": ("Take back the free content of a record.", AuditDone, (400, 401, 404, 415, 503), True)
     },
     "/api/v1/budgets": {"get": ("Budgets: used, by which remediation, next slot.", Budgets, (400, 503), False)},
+    EXPORT: {"get": ("An incident's story, or the records of a time, as a file.", None, (400, 404, 503), False)},
     "/api/v1/pause": {
         "get": ("The kill switch and the pauses.", PauseStatus, (503,), False),
         "post": ("Engage or release the kill switch or a pause.", PauseStatus, (400, 401, 404, 415, 503), True),
@@ -154,6 +157,11 @@ def _operation(
         operation["parameters"] = [
             {"name": "limit", "in": "query", "schema": {"type": "integer", "minimum": 1, "maximum": 5000}},
             {"name": "watched", "in": "query", "schema": {"type": "boolean"}},
+        ]
+    if path == EXPORT:
+        operation["parameters"] = [
+            {"name": name, "in": "query", "description": description, "schema": schema}
+            for name, (description, schema) in EXPORT_PARAMETERS.items()
         ]
     if names := re.findall(r"\{(\w+)\}", path):
         operation["parameters"] = [

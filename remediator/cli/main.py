@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from remediator.cli.export_commands import export, report_app
 from remediator.cli.output import Output
 from remediator.errors import RemediatorError
 
@@ -32,6 +33,8 @@ app.add_typer(audit_app, name="audit")
 app.add_typer(check_app, name="check")
 app.add_typer(incidents_app, name="incidents")
 app.add_typer(deployments_app, name="deployments")
+app.add_typer(report_app, name="report")
+app.command("export")(export)
 
 OutputOption = Annotated[Output, typer.Option("-o", "--output", help="Form of the output.")]
 UrlOption = Annotated[

@@ -69,6 +69,17 @@ def ask_text(url: str | None, path: str) -> tuple[str, int]:
         return "", FAILED
 
 
+@contextmanager
+def answer_of(url: str | None, path: str, *, token_file: str | None = None) -> Iterator[Any]:
+    """The answer to a GET, open, with its headers; `url` and `token_file` as in `print_answer`.
+
+    Raises ConfigError for misuse, TransientError when there is no usable answer.
+    """
+    token = _token(token_file or os.environ.get("REMEDIATOR_TOKEN_FILE"))
+    with _opened(url or os.environ.get("REMEDIATOR_URL") or DEFAULT_URL, path, None, token) as answer:
+        yield answer
+
+
 def who() -> str:
     """Whose command this is, where nobody says: the user of this machine."""
     try:

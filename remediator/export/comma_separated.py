@@ -50,7 +50,7 @@ COLUMNS = (
     "taken_back",
     "leaf_hash",
 )
-"""`leaf_hash` is the record's in the audit log's tree (RFC 6962, hex): `audit proof NUMBER` leads from it to the root."""
+"""`leaf_hash` is the record's in the audit log's tree (RFC 6962, hex); `audit proof NUMBER` proves that it is there."""
 
 MAX_CELL = 8000
 """Characters; a spreadsheet takes 32,767. The whole value is in the JSON Lines."""

@@ -12,14 +12,14 @@ CONTEXT = 3
 
 
 def as_yaml(value: Json) -> str:
-    """Block YAML, keys in their order. Ends with a line break."""
+    """Block YAML in ASCII, keys in their order: what is not ASCII is written by its number. Ends with a line break."""
     text: str = yaml.dump(value, Dumper=_Dumper, sort_keys=False, default_flow_style=False, width=100)
     return text.removesuffix("...\n")
 
 
 def diff(before: Json, after: Json, *, name: str) -> tuple[str, ...]:
     """The lines of a unified diff of both as YAML; none where nothing differs. Both have their keys in order."""
-    old, new = (as_yaml(value).splitlines() for value in (before, after))
+    old, new = (as_yaml(value).removesuffix("\n").split("\n") for value in (before, after))
     found = difflib.unified_diff(old, new, f"before/{name}", f"after/{name}", lineterm="", n=CONTEXT)
     return tuple(found)
 

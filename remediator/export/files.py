@@ -14,6 +14,7 @@ from remediator.export.formats import Document, Head, Rows
 from remediator.export.html import Html
 from remediator.export.json_lines import JsonLines
 from remediator.export.markdown import Markdown
+from remediator.export.printable import one_line
 from remediator.export.story import RuleAsItWas, Story
 from remediator.export.texts import has_change, rule_yaml
 
@@ -59,4 +60,4 @@ def _changes(story: Story) -> Iterator[str]:
             made = "made" if attempt.acted_at else "not made"
             yield f"# R-{attempt.remediation} {attempt.action}: {made}\n"
             gone = isinstance(attempt.plan, TakenBack)
-            yield from (f"{line}\n" for line in ([f"# {attempt.plan}"] if gone else attempt.diff))
+            yield from (f"{one_line(line)}\n" for line in ([f"# {attempt.plan}"] if gone else attempt.diff))

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 from zoneinfo import ZoneInfo
 
 from remediator.export.events import Event
@@ -38,6 +38,7 @@ class Head:
     is_whole: bool = False
 
 
+@runtime_checkable
 class Document(Protocol):
     """Incidents: `begin`, each `incident`, `beside` (what of a period belongs to none, maybe nothing), `end`."""
 

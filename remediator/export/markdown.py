@@ -278,7 +278,7 @@ def _rule(rule: RuleAsItWas) -> Iterator[str]:
     elif isinstance(rule.text, TakenBack):
         yield code(rule.text)
     else:
-        yield from block(rule_yaml(rule.text).splitlines(), "yaml")
+        yield from block(rule_yaml(rule.text).removesuffix("\n").split("\n"), "yaml")
 
 
 def _taken_back(story: Story, head: Head) -> Iterator[str]:

@@ -68,7 +68,7 @@ def _environment() -> Environment:
         "is_gone": lambda value: isinstance(value, TakenBack),
         "is_link": lambda url: url.startswith(("http://", "https://")),
         "last_lines": lambda text: lines(text, max_lines=LOG_LINES),
-        "rule_lines": lambda rule: rule_yaml(rule).splitlines(),
+        "rule_lines": lambda rule: rule_yaml(rule).removesuffix("\n").split("\n"),
         "look_tone": lambda look: _LOOKS.get(look, Tone.PLAIN),
         "outcome_tone": outcome_tone,
         "diff_style": lambda line: _DIFF.get(line[:1], "same"),

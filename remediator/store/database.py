@@ -28,6 +28,7 @@ from remediator.store.log_base import LogStanding
 from remediator.store.migrate import migrate
 from remediator.store.pauses_base import Pause, PauseOf
 from remediator.store.reading import IncidentRow, IncidentView
+from remediator.store.reports import ReportTable
 from remediator.store.rollouts import RolloutTable
 from remediator.store.rows import record_from, to_json, to_micros
 from remediator.store.sqlite import check_url, connect, is_memory
@@ -81,6 +82,7 @@ class Database:
         self._clock = clock
         self.rollouts = RolloutTable(writer)
         self.exports = ExportTable(writer)
+        self.reports = ReportTable(writer)
 
     async def close(self) -> None:
         """Finish the calls that wait, then let the file go."""

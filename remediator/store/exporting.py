@@ -52,7 +52,7 @@ class ExportTable:
         return await self._writer.read(lambda t: _incidents(t.connection, period, after, limit))
 
     async def extent(self, period: Period) -> Extent:
-        return await self._writer.read(lambda t: _extent(t.connection, period))
+        return await self._writer.read(lambda t: extent_of(t.connection, period))
 
     async def records_of(
         self, period: Period, extent: Extent, *, beside: bool = False, target: Target | None = None
@@ -88,8 +88,10 @@ def _is_subject(body: Mapping[str, Json], period: Period, target: Target | None)
         return period.rule is None or subject == period.rule
     if what == "namespace":
         return subject == (target.namespace if target else period.namespace)
-    if what == "target":
-        return subject in (str(target), target.key) if target else subject.startswith(f"{period.namespace}/")
+    if what == "target":  # a pause names it `namespace/kind/name`, a reset by its key, with the cluster in front
+        if target is not None:
+            return subject in (str(target), target.key)
+        return period.namespace is not None and period.namespace in subject.split("/")[-3:-2]
     return what == "cluster"
 
 
@@ -128,24 +130,26 @@ def _incidents(connection: sa.Connection, period: Period, after: int, limit: int
     return incident_rows.those(connection, wanted, limit=limit)
 
 
-def _extent(connection: sa.Connection, period: Period) -> Extent:
-    low, high = connection.execute(
-        sa.select(sa.func.coalesce(sa.func.min(records.c.seq), 1), sa.func.coalesce(sa.func.max(records.c.seq), 0))
-    ).one()
-    first = _first_at(connection, period.since - SLACK, low, high)
-    behind = _first_at(connection, period.until + SLACK, first, high)
+def extent_of(connection: sa.Connection, period: Period) -> Extent:
+    first = first_at(connection, records.c.seq, records.c.at, period.since - SLACK)
+    behind = first_at(connection, records.c.seq, records.c.at, period.until + SLACK)
     return Extent(after=first - 1, upto=behind - 1)
 
 
-def _first_at(connection: sa.Connection, at: datetime, low: int, high: int) -> int:
-    """The number of the first record from that time on, one after the last if there is none. There may be holes."""
+def first_at(
+    connection: sa.Connection, number: sa.ColumnElement[int], instant: sa.ColumnElement[int], at: datetime
+) -> int:
+    """The number of the first row from that time on, one after the last if there is none, where numbers grow with
+    time. There may be holes."""
+    ends = sa.select(sa.func.coalesce(sa.func.min(number), 1), sa.func.coalesce(sa.func.max(number), 0))
+    low, high = connection.execute(ends).one()
     micros = to_micros(at)
     while low <= high:
         middle = (low + high) // 2
-        following = sa.select(records.c.seq, records.c.at).where(records.c.seq >= middle)
-        row = connection.execute(following.order_by(records.c.seq).limit(1)).one()
-        if row.at >= micros:
+        following = sa.select(number.label("number"), instant.label("instant")).where(number >= middle)
+        row = connection.execute(following.order_by(number).limit(1)).one()
+        if row.instant >= micros:
             high = middle - 1
         else:
-            low = row.seq + 1
-    return low
+            low = row.number + 1
+    return int(low)

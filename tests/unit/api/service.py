@@ -20,6 +20,7 @@ from remediator.api.audit import AuditRoutes
 from remediator.api.budgets import BudgetRoutes
 from remediator.api.control import ControlRoutes
 from remediator.api.deployments import DeploymentRoutes
+from remediator.api.exporting import ExportRoutes
 from remediator.api.operating import OperatingRoutes
 from remediator.api.reading import IncidentRoutes
 from remediator.api.requests import RequestReader
@@ -148,6 +149,7 @@ async def running(
         budgets=BudgetRoutes(store, cluster="lab", rules=lambda: RULES, clock=clock),
         incidents=IncidentRoutes(store),
         deployments=DeploymentRoutes(store.rollouts, metrics=metrics, clock=clock, problem=lambda: ""),
+        exports=ExportRoutes(store.exports, clock=clock, cluster="lab", version="1.2.3"),
         telemetry=telemetry,
         max_body_bytes=settings.max_body_bytes,
         version="1.2.3",
