@@ -34,6 +34,7 @@ from remediator.api.deployments import DeploymentRoutes
 from remediator.api.exporting import ExportRoutes
 from remediator.api.operating import OperatingRoutes
 from remediator.api.reading import IncidentRoutes
+from remediator.api.reports import ReportRoutes, Sources
 from remediator.api.requests import RequestReader
 from remediator.api.server import HttpServer
 from remediator.audit.note import BadNote, SigningKey, signing_key
@@ -351,6 +352,18 @@ class Service:
                 self.database.exports,
                 clock=self.parts.clock,
                 cluster=self._settings.cluster_name,
+                version=VERSION,
+            ),
+            reports=ReportRoutes(
+                Sources(
+                    store=self.database,
+                    incidents=self.database,
+                    reports=self.database.reports,
+                    rollouts=self.database.rollouts,
+                    rules=self.parts.rules,
+                    cluster=self._settings.cluster_name,
+                ),
+                clock=self.parts.clock,
                 version=VERSION,
             ),
             telemetry=self._telemetry,

@@ -21,6 +21,7 @@ from remediator.api.exporting import ExportRoutes
 from remediator.api.openapi import document
 from remediator.api.operating import OperatingRoutes
 from remediator.api.reading import IncidentRoutes
+from remediator.api.reports import ReportRoutes
 from remediator.api.server import request_arrived
 from remediator.store.base import StoreUnavailable
 from remediator.telemetry import Telemetry
@@ -47,6 +48,7 @@ def build_application(
     incidents: IncidentRoutes,
     deployments: DeploymentRoutes,
     exports: ExportRoutes,
+    reports: ReportRoutes,
     telemetry: Telemetry,
     max_body_bytes: int,
     version: str,
@@ -68,6 +70,7 @@ def build_application(
             *incidents.routes(),
             *deployments.routes(),
             *exports.routes(),
+            *reports.routes(),
             web.get("/openapi.json", openapi),
         ]
     )

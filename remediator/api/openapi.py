@@ -28,6 +28,8 @@ from remediator.api.control import (
 from remediator.api.deployments import DeploymentDetail, Deployments
 from remediator.api.exporting import PARAMETERS as EXPORT_PARAMETERS
 from remediator.api.exporting import PATH as EXPORT
+from remediator.api.reports import HANDOFF, MONTHLY
+from remediator.api.reports import PARAMETERS as REPORT_PARAMETERS
 
 TEXT = "text/plain"
 JSON = "application/json"
@@ -90,6 +92,8 @@ _PATHS: Mapping[str, Mapping[str, tuple[str, type[BaseModel] | None, tuple[int, 
     },
     "/api/v1/budgets": {"get": ("Budgets: used, by which remediation, next slot.", Budgets, (400, 503), False)},
     EXPORT: {"get": ("An incident's story, or the records of a time, as a file.", None, (400, 404, 503), False)},
+    HANDOFF: {"get": ("What the next person on call has to know, as a file.", None, (400, 503), False)},
+    MONTHLY: {"get": ("Each rule's month, as a file.", None, (400, 503), False)},
     "/api/v1/pause": {
         "get": ("The kill switch and the pauses.", PauseStatus, (503,), False),
         "post": ("Engage or release the kill switch or a pause.", PauseStatus, (400, 401, 404, 415, 503), True),
@@ -110,6 +114,7 @@ _PATHS: Mapping[str, Mapping[str, tuple[str, type[BaseModel] | None, tuple[int, 
     "/metrics": {"get": ("Metrics for Prometheus.", None, (), False)},
     "/openapi.json": {"get": ("This document.", None, (), False)},
 }
+_FILES = {EXPORT: EXPORT_PARAMETERS, **REPORT_PARAMETERS}
 _AS_TEXT = ("/-/healthy", "/metrics", "/api/v1/audit/checkpoint", "/api/v1/audit/records/{seq}/proof")
 
 
@@ -158,10 +163,10 @@ def _operation(
             {"name": "limit", "in": "query", "schema": {"type": "integer", "minimum": 1, "maximum": 5000}},
             {"name": "watched", "in": "query", "schema": {"type": "boolean"}},
         ]
-    if path == EXPORT:
+    if path in _FILES:
         operation["parameters"] = [
             {"name": name, "in": "query", "description": description, "schema": schema}
-            for name, (description, schema) in EXPORT_PARAMETERS.items()
+            for name, (description, schema) in _FILES[path].items()
         ]
     if names := re.findall(r"\{(\w+)\}", path):
         operation["parameters"] = [

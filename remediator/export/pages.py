@@ -7,7 +7,7 @@ which are read once.
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -22,7 +22,7 @@ from remediator.export.content import TakenBack
 from remediator.export.facts import Facts, Recovery
 from remediator.export.printable import lines, one_line
 from remediator.export.texts import LOG_LINES, MAX_EVENTS, has_change, moments_of, rule_yaml
-from remediator.export.times import length, local, utc
+from remediator.export.times import both, length, local, utc
 from remediator.export.words import Tone
 
 _LOOKS = {"passed": Tone.GOOD, "failed": Tone.BAD, "waiting": Tone.WAITS, "unknown": Tone.WAITS}
@@ -61,6 +61,7 @@ def _environment() -> Environment:
         "date": lambda at: utc(at)[:10],
         "utc": utc,
         "local_time": _local_time,
+        "cell": _cell,
         "px": lambda number: f"{number:.1f}".removesuffix(".0"),
         "moments": moments_of,
         "length_of": length,
@@ -81,6 +82,16 @@ def _local_time(context: Context, at: datetime) -> str:
     """The time of the page's zone, without the date where that is the same day."""
     shown = local(at, context["tz"])
     return shown[11:] if shown[:10] == utc(at)[:10] else shown
+
+
+@pass_context
+def _cell(context: Context, value: Any) -> str:
+    """A cell of a report as text."""
+    if isinstance(value, datetime):
+        return both(value, context["tz"])
+    if isinstance(value, timedelta):
+        return length(value)
+    return "-" if value is None or value == "" else str(value)
 
 
 def outcome_tone(facts: Facts) -> Tone:

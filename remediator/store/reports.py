@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -60,10 +60,9 @@ class ReportTable:
 
     async def came(self, since: datetime, until: datetime) -> Sequence[Came]:
         received = alerts.c.first_received_at
-        first, behind = [
-            await self._writer.read(lambda t, at=at: first_at(t.connection, alerts.c.id, received, at))
-            for at in (since - SLACK, until + SLACK)
-        ]
+        first, behind = await self._writer.read(
+            lambda t: [first_at(t.connection, alerts.c.id, received, at) for at in (since - SLACK, until + SLACK)]
+        )
         inside = (received >= to_micros(since), received < to_micros(until))
         found: list[Came] = []
         for low in range(first, behind, PAGE):
@@ -120,8 +119,7 @@ class ReportTable:
         return [_waiting(row) for row in await self._all(lines)]
 
     async def _all(self, lines: sa.Select[Any]) -> Sequence[sa.RowMapping]:
-        read: Callable[[Any], Sequence[sa.RowMapping]] = lambda t: t.connection.execute(lines).mappings().all()  # noqa: E731
-        return await self._writer.read(read)
+        return await self._writer.read(lambda t: t.connection.execute(lines).mappings().all())
 
     async def _paged(self, wanted: sa.Select[Any], since: datetime, until: datetime) -> Sequence[sa.RowMapping]:
         extent = await self._extent(since, until)

@@ -23,6 +23,7 @@ from remediator.api.deployments import DeploymentRoutes
 from remediator.api.exporting import ExportRoutes
 from remediator.api.operating import OperatingRoutes
 from remediator.api.reading import IncidentRoutes
+from remediator.api.reports import ReportRoutes, Sources
 from remediator.api.requests import RequestReader
 from remediator.api.server import HttpServer
 from remediator.errors import ConfigError
@@ -150,6 +151,9 @@ async def running(
         incidents=IncidentRoutes(store),
         deployments=DeploymentRoutes(store.rollouts, metrics=metrics, clock=clock, problem=lambda: ""),
         exports=ExportRoutes(store.exports, clock=clock, cluster="lab", version="1.2.3"),
+        reports=ReportRoutes(
+            Sources(store, store, store.reports, store.rollouts, lambda: RULES, "lab"), clock=clock, version="1.2.3"
+        ),
         telemetry=telemetry,
         max_body_bytes=settings.max_body_bytes,
         version="1.2.3",
