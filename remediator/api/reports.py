@@ -31,15 +31,16 @@ HANDOFF, MONTHLY = "/api/v1/report/handoff", "/api/v1/report/monthly"
 SHIFT = timedelta(hours=8)
 LONGEST = timedelta(days=31)
 
+_TEXT = {"type": "string"}
 _FORMAT = ("Default: markdown.", {"type": "string", "enum": list(FORMS)})
 PARAMETERS: Mapping[str, Mapping[str, tuple[str, Mapping[str, Any]]]] = {
     HANDOFF: {
-        "since": ("Begin of the shift: a time (RFC 3339) or how long ago. Default: 8h, at most 31d.", {"type": "string"}),
+        "since": ("Begin of the shift: a time (RFC 3339) or how long ago; at most 31d. Default: 8h.", _TEXT),
         "format": _FORMAT,
-        "tz": ("A zone like Europe/Berlin whose time is given beside UTC.", {"type": "string"}),
+        "tz": ("A zone like Europe/Berlin whose time is given beside UTC.", _TEXT),
     },
     MONTHLY: {
-        "month": ("A month of UTC, like 2026-11. Default: the present one.", {"type": "string"}),
+        "month": ("A month of UTC, like 2026-11. Default: the present one.", _TEXT),
         "format": _FORMAT,
     },
 }

@@ -165,7 +165,7 @@ def _times(found: Attempt, record: CommittedRecord, contents: Contents) -> dict[
     if kind.startswith("outcome."):
         evidence = contents.get(record, "evidence")
         if evidence is not None:
-            changes["checks"] = evidence if isinstance(evidence, TakenBack) else _checks(evidence)
+            changes["checks"] = _checks(evidence) if isinstance(evidence, Mapping) else evidence
         changes["outcome_record"] = record.seq
         if kind in ("outcome.verified", "outcome.temporary") and found.verified_at is None:
             changes["verified_at"] = record.at
@@ -186,21 +186,28 @@ def _firing(record: CommittedRecord, contents: Contents) -> Firing:
 
 
 def _rows(rows: Sequence[Json]) -> tuple[Row, ...]:
-    taken = next((number for number, row in enumerate(rows) if row["holds"]), None)
-    return tuple(Row(str(row["do"]), number == taken, _conditions(row)) for number, row in enumerate(rows))
+    taken = next((number for number, row in enumerate(rows) if row.get("holds")), None)
+    return tuple(Row(_text(row, "do"), number == taken, _conditions(row)) for number, row in enumerate(rows))
 
 
 def _conditions(row: Json) -> tuple[tuple[str, bool], ...]:
-    every = row["conditions"]
-    return tuple((f"{one['name']}: {one['seen']}, wanted {one['wanted']}", bool(one["holds"])) for one in every)
+    return tuple(
+        (f"{_text(one, 'name')}: {_text(one, 'seen')}, wanted {_text(one, 'wanted')}", bool(one.get("holds")))
+        for one in row.get("conditions") or ()
+    )
+
+
+def _text(member: Json, name: str) -> str:
+    """A member's text; empty where a record of another version has none."""
+    return str(member.get(name, ""))
 
 
 def _answered(verdict: Json) -> Answered:
-    return Answered(*(str(verdict[name]) for name in ("guard", "decision", "reason", "detail")))
+    return Answered(*(_text(verdict, name) for name in ("guard", "decision", "reason", "detail")))
 
 
 def _checks(evidence: Mapping[str, Json]) -> tuple[Checked, ...]:
-    return tuple(Checked(name, str(one["look"]), str(one["detail"])) for name, one in evidence.items())
+    return tuple(Checked(name, _text(one, "look"), _text(one, "detail")) for name, one in evidence.items())
 
 
 def _undo(body: Mapping[str, Json], plan: Mapping[str, Json]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
@@ -29,7 +30,7 @@ async def read_monthly(reader: ReportReader, *, begin: datetime, now: datetime) 
     came = await reader.came(begin, end)
     steps = await reader.steps(begin, until, KINDS)
     debited = await reader.debited(begin, end)
-    return monthly_of(came, steps, debited, begin=begin, end=end)
+    return await asyncio.to_thread(monthly_of, came, steps, debited, begin=begin, end=end)
 
 
 def monthly_report(month: Monthly, *, made_at: datetime, version: str) -> Report:

@@ -5,14 +5,16 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from remediator.export.attempts import Attempt, attempt_of
 from remediator.export.content import Contents, Redaction, TakenBack, redactions_of
-from remediator.export.events import Event, began_of, curated, event_of, rolled_out_of
+from remediator.export.events import Event, began_of, event_of, rolled_out_of
 from remediator.export.facts import Facts, facts_of
+from remediator.export.short import curated
 from remediator.export.words import Lane
 from remediator.model import Json
 from remediator.store.base import CommittedRecord
@@ -81,10 +83,10 @@ def story_of(view: IncidentView, *, around: Sequence[CommittedRecord] = (), made
     redactions = redactions_of(view.records)
     contents = Contents(redactions)
     records = sorted([*view.records, *around], key=lambda record: record.seq)
-    attempts = tuple(
-        attempt_of(one, [record for record in view.records if record.remediation_id == one.id], contents)
-        for one in view.remediations
-    )
+    own: dict[int | None, list[CommittedRecord]] = defaultdict(list)
+    for record in view.records:
+        own[record.remediation_id].append(record)
+    attempts = tuple(attempt_of(one, own[one.id], contents) for one in view.remediations)
     facts = facts_of(view.row, attempts, view.records)
     diagnoses = _diagnoses(view, attempts)
     whole = _events(records, contents)
@@ -127,7 +129,7 @@ def _released(diagnoses: Mapping[int, Json | TakenBack], began_at: datetime | No
     for diagnosis in diagnoses.values():
         if began_at is None or isinstance(diagnosis, TakenBack):
             continue
-        event = rolled_out_of(diagnosis["findings"], before=began_at, within=RELEASED_WITHIN)
+        event = rolled_out_of(findings_of(diagnosis), before=began_at, within=RELEASED_WITHIN)
         if event is not None:
             return [event]
     return []
@@ -146,11 +148,16 @@ def _diagnoses(view: IncidentView, attempts: Sequence[Attempt]) -> Mapping[int, 
 
 def _found(diagnoses: Mapping[int, Json | TakenBack]) -> Iterable[Found]:
     for remediation, diagnosis in diagnoses.items():
-        if isinstance(diagnosis, TakenBack):
-            continue
-        for one in diagnosis["findings"]:
-            text = one["facts"].get("text") if one["kind"] == "log" else ""
-            yield Found(remediation, str(one["kind"]), str(one["summary"]), str(text or ""))
+        for one in () if isinstance(diagnosis, TakenBack) else findings_of(diagnosis):
+            kind, facts = str(one.get("kind", "")), one.get("facts") or {}
+            text = str(facts.get("text") or "") if kind == "log" else ""
+            yield Found(remediation, kind, str(one.get("summary", "")), text)
+
+
+def findings_of(diagnosis: Json) -> Sequence[Mapping[str, Json]]:
+    """The findings of a diagnosis as it is kept; none where it has none."""
+    found: Sequence[Mapping[str, Json]] = diagnosis.get("findings") or ()
+    return found
 
 
 def _rules(records: Sequence[CommittedRecord], contents: Contents) -> tuple[RuleAsItWas, ...]:

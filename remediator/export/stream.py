@@ -13,8 +13,9 @@ from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from remediator.export.content import Contents
-from remediator.export.events import Event, curated, event_of
+from remediator.export.events import Event, event_of
 from remediator.export.formats import Document, Format, Head, Rows
+from remediator.export.short import curated
 from remediator.export.story import RELEASED_WITHIN, Story, story_of
 from remediator.model import IncidentId, Target
 from remediator.store.base import CommittedRecord

@@ -7,6 +7,7 @@ the store's thread more than a fraction of it.
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
@@ -67,7 +68,8 @@ class ReportTable:
         found: list[Came] = []
         for low in range(first, behind, PAGE):
             part = (alerts.c.id >= low, alerts.c.id < min(behind, low + PAGE))
-            found += map(_came, await self._all(_CAME.where(*part, *inside)))
+            rows = await self._all(_CAME.where(*part, *inside))
+            found += await asyncio.to_thread(lambda rows: list(map(_came, rows)), rows)
         return found
 
     async def steps(self, since: datetime, until: datetime, kinds: Collection[str]) -> Sequence[Step]:
@@ -75,7 +77,7 @@ class ReportTable:
         columns = (records.c.seq, records.c.at, records.c.kind, records.c.remediation_id, reason)
         wanted = sa.select(*columns).where(records.c.kind.in_(kinds), records.c.remediation_id.is_not(None))
         rows = await self._paged(wanted, since, until)
-        return [Step(row["remediation_id"], row["kind"], from_micros(row["at"]), _reason(row["says"])) for row in rows]
+        return await asyncio.to_thread(lambda: list(map(_step, rows)))
 
     async def debited(self, since: datetime, until: datetime) -> Sequence[Debited]:
         lines = (
@@ -144,6 +146,10 @@ def _within(extent: Extent, since: datetime, until: datetime) -> tuple[sa.Column
 
 def _reason(canonical: bytes | None) -> str:
     return "" if canonical is None else str(decode_body(canonical).get("reason") or "")
+
+
+def _step(row: sa.RowMapping) -> Step:
+    return Step(row["remediation_id"], row["kind"], from_micros(row["at"]), _reason(row["says"]))
 
 
 def _came(row: sa.RowMapping) -> Came:
