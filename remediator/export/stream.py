@@ -19,7 +19,7 @@ from remediator.export.short import curated
 from remediator.export.story import RELEASED_WITHIN, Story, story_of
 from remediator.model import IncidentId, Target
 from remediator.store.base import CommittedRecord
-from remediator.store.exporting_base import ExportReader, Extent, Period
+from remediator.store.exporting_base import ExportReader, Extent, Period, concerns
 from remediator.store.reading import IncidentView
 
 MAX_INCIDENTS = 1000
@@ -77,13 +77,23 @@ async def expected_lines(wanted: Wanted, reader: ExportReader) -> int | None:
     return (await reader.extent(period)).count
 
 
-async def read_story(number: IncidentId, reader: ExportReader, *, made_at: datetime) -> Story:
-    """The story of one incident, with what concerns it. Raises NoIncident."""
+async def read_story(
+    number: IncidentId, reader: ExportReader, *, made_at: datetime, beside: Sequence[CommittedRecord] | None = None
+) -> Story:
+    """The story of one incident, with what concerns it: of `beside`, else of all of its time. Raises NoIncident."""
     view = await reader.incident(number)
     if view is None:
         raise NoIncident(f"there is no incident inc-{number}")
-    around = await _around(view, reader, until=made_at + _STILL)
-    return await asyncio.to_thread(story_of, view, around=around, made_at=made_at)
+    surroundings = _surroundings(view, until=made_at + _STILL)
+    around: Sequence[CommittedRecord] = ()
+    if surroundings is not None:
+        period, target = surroundings
+        if beside is None:
+            around = await _read_around(period, target, reader)
+        else:
+            inside = (one for one in beside if period.since <= one.at < period.until)
+            around = [one for one in inside if concerns(one, period, target)]
+    return await asyncio.to_thread(story_of, view, around=around[:MAX_AROUND], made_at=made_at)
 
 
 def head_of(wanted: Wanted, labels: Labels, *, title: str) -> Head:
@@ -114,11 +124,11 @@ async def _document(form: Document, wanted: Wanted, reader: ExportReader, head: 
     incidents = await reader.incidents_of(wanted.period, limit=MAX_INCIDENTS + 1)
     head = replace(head, incidents=incidents[:MAX_INCIDENTS], is_cut=len(incidents) > MAX_INCIDENTS)
     yield await asyncio.to_thread(form.begin, head)
+    beside = [one async for one in _beside(wanted.period, reader)]
     for number, row in enumerate(head.incidents):
-        story = await read_story(row.id, reader, made_at=head.made_at)
+        story = await read_story(row.id, reader, made_at=head.made_at, beside=beside)
         yield await asyncio.to_thread(form.incident, story, head, is_first=number == 0)
-    found = [one async for one in _beside(wanted.period, reader)]
-    events = await asyncio.to_thread(_events, found, head)
+    events = await asyncio.to_thread(_events, beside, head)
     yield await asyncio.to_thread(form.beside, events, head)
     yield form.end(head)
 
@@ -163,18 +173,20 @@ def _events(records: Sequence[CommittedRecord], head: Head) -> Sequence[Event]:
     return events if head.is_whole else curated(events)
 
 
-async def _around(view: IncidentView, reader: ExportReader, *, until: datetime) -> Sequence[CommittedRecord]:
-    """The pauses, switches, gates and releases of the incident's time that concern it."""
+def _surroundings(view: IncidentView, *, until: datetime) -> tuple[Period, Target] | None:
+    """The time and place of an incident, in which pauses, switches, gates and releases concern it; None: nowhere."""
     target = next((one.target for one in reversed(view.remediations) if one.target is not None), None)
     if target is None:
-        return []
+        return None
     end = until if view.row.closed_at is None else min(until, view.row.closed_at + _STILL)
-    rules = {one.rule for one in view.remediations}
-    rule = view.row.rule if len(rules) == 1 else None
-    period = Period(view.row.opened_at - RELEASED_WITHIN, end, rule=rule, namespace=target.namespace or None)
+    rule = view.row.rule if len({one.rule for one in view.remediations}) == 1 else None
+    return Period(view.row.opened_at - RELEASED_WITHIN, end, rule=rule, namespace=target.namespace or None), target
+
+
+async def _read_around(period: Period, target: Target, reader: ExportReader) -> list[CommittedRecord]:
     found: list[CommittedRecord] = []
     async for records in _pages(period, reader, beside=True, target=target):
         found += [one for one in records if one.incident_id is None]
         if len(found) >= MAX_AROUND:
             break
-    return found[:MAX_AROUND]
+    return found

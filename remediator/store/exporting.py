@@ -10,15 +10,14 @@ decides.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
-from remediator.model import IncidentId, Json, Target
+from remediator.model import IncidentId, Target
 from remediator.store import incidents as incident_rows
-from remediator.store.base import CommittedRecord
-from remediator.store.exporting_base import Extent, Page, Period
+from remediator.store.exporting_base import Extent, Page, Period, concerns
 from remediator.store.reading import IncidentRow, IncidentView
 from remediator.store.rows import record_from, to_micros
 from remediator.store.tables import alerts, incidents, records, remediations
@@ -64,35 +63,6 @@ class ExportTable:
         found = [record_from(row) for row in rows]
         kept = [one for one in found if one.remediation_id is not None or concerns(one, period, target)]
         return Page(kept, last, is_end=last >= extent.upto)
-
-
-def concerns(record: CommittedRecord, period: Period, target: Target | None = None) -> bool:
-    """Whether a record of no remediation has to do with what was asked for."""
-    if period.rule is None and period.namespace is None and target is None:
-        return True
-    kind, body = record.kind, record.body
-    if kind.startswith("switch.") or kind == "gate.entered":
-        return True
-    if kind.startswith(("pause.", "ledger.")):
-        return _is_subject(body, period, target)
-    if kind.startswith("rollout."):
-        place = str(body.get("target"))
-        return place == str(target) if target else period.rule is None and place.startswith(f"{period.namespace}/")
-    return False
-
-
-def _is_subject(body: Mapping[str, Json], period: Period, target: Target | None) -> bool:
-    """Whether a pause or a reset is of the rule, the namespace, or the target, as these name them."""
-    what, subject = body.get("what"), str(body.get("subject"))
-    if what == "rule":
-        return period.rule is None or subject == period.rule
-    if what == "namespace":
-        return subject == (target.namespace if target else period.namespace)
-    if what == "target":  # a pause names it `namespace/kind/name`, a reset by its key, with the cluster in front
-        if target is not None:
-            return subject in (str(target), target.key)
-        return period.namespace is not None and period.namespace in subject.split("/")[-3:-2]
-    return what == "cluster"
 
 
 def _wanted(period: Period, *, after: int, upto: int, beside: bool) -> sa.Select[*tuple[object, ...]]:

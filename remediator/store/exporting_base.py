@@ -5,12 +5,12 @@ Apart from `Store`: the way of an alert needs none of it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from remediator.model import IncidentId, Target
+from remediator.model import IncidentId, Json, Target
 from remediator.store.base import CommittedRecord
 from remediator.store.reading import IncidentRow, IncidentView
 
@@ -65,3 +65,32 @@ class ExportReader(Protocol):
         A remediation's records go by the rule it matched last and by its target's namespace (without a target: by its
         alert's label). Records of no remediation are kept where they concern the rule, the namespace or `target`.
         """
+
+
+def concerns(record: CommittedRecord, period: Period, target: Target | None = None) -> bool:
+    """Whether a record of no remediation has to do with what was asked for."""
+    if period.rule is None and period.namespace is None and target is None:
+        return True
+    kind, body = record.kind, record.body
+    if kind.startswith("switch.") or kind == "gate.entered":
+        return True
+    if kind.startswith(("pause.", "ledger.")):
+        return _is_subject(body, period, target)
+    if kind.startswith("rollout."):
+        place = str(body.get("target"))
+        return place == str(target) if target else period.rule is None and place.startswith(f"{period.namespace}/")
+    return False
+
+
+def _is_subject(body: Mapping[str, Json], period: Period, target: Target | None) -> bool:
+    """Whether a pause or a reset is of the rule, the namespace, or the target, as these name them."""
+    what, subject = body.get("what"), str(body.get("subject"))
+    if what == "rule":
+        return period.rule is None or subject == period.rule
+    if what == "namespace":
+        return subject == (target.namespace if target else period.namespace)
+    if what == "target":  # a pause names it `namespace/kind/name`, a reset by its key, with the cluster in front
+        if target is not None:
+            return subject in (str(target), target.key)
+        return period.namespace is not None and period.namespace in subject.split("/")[-3:-2]
+    return what == "cluster"
