@@ -66,8 +66,8 @@ class Firing:
 class Attempt:
     """One remediation. A field that was taken back holds `TakenBack`; what never was is empty or None.
 
-    `diff` are the lines of the change, `undo` how a person takes it back by hand, `undone_by` the records that did.
-    `verified_at` is when its outcome was known.
+    `diff` are the lines of the change, `undo` how a person can take it back by hand, empty where it was not made or was
+    taken back, by the records `undone_by`. `verified_at` is when it was seen to help.
     """
 
     remediation: int
@@ -118,9 +118,10 @@ def attempt_of(remediation: Remediation, records: Sequence[CommittedRecord], con
     for record in records:
         found = _with(found, record, contents)
     if isinstance(found.plan, Mapping):
-        name = str(records[-1].body.get("target") or found.action)
+        name = next((str(place) for record in records if (place := record.body.get("target"))), found.action)
         found = replace(found, diff=diff(found.plan.get("before"), found.plan.get("after"), name=name))
-    return found
+    is_made = found.acted_at is not None and not found.undone_by
+    return found if is_made else replace(found, undo="")
 
 
 def _with(found: Attempt, record: CommittedRecord, contents: Contents) -> Attempt:

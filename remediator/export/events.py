@@ -123,8 +123,8 @@ def _detail(record: CommittedRecord, contents: Contents) -> str:
         return f"{', '.join(body.get('fields') or ())} of record {body.get('redacted')}{_said(record, contents)}"
     if record.kind.startswith(("pause.", "ledger.")):
         return f"{body.get('what')} {body.get('subject')}{_said(record, contents)}"
-    if record.kind.startswith("switch."):
-        return _said(record, contents).lstrip(": ")
+    if record.kind.startswith(("switch.", "approval.")):
+        return contents.text(record, "comment")
     if record.kind.startswith("outcome.") and isinstance(evidence := contents.get(record, "evidence"), Mapping):
         return _checks_line(evidence)
     if record.kind.startswith("rollout."):

@@ -32,7 +32,7 @@ class Recovery(StrEnum):
     """The alert was resolved before anything was done, and before we had asked people to do anything."""
     AFTER_TOLD = "after people were told"
     """The alert was resolved after a recommendation or a hand-over: alone or by people, the records cannot tell."""
-    NOT = "not yet"
+    NOT = "not seen"
 
 
 @dataclass(frozen=True, slots=True)

@@ -234,7 +234,7 @@ def _change(attempt: Attempt) -> Iterator[str]:
     if attempt.undo:
         yield from ["", "To take it back by hand:", "", *block([attempt.undo], "sh")]
     if attempt.undone_by:
-        yield from ["", f"Taken back by record {', '.join(map(str, attempt.undone_by))}."]
+        yield from ["", f"It was taken back: record {', '.join(map(str, attempt.undone_by))}."]
 
 
 def _checks(attempt: Attempt) -> Iterator[str]:

@@ -26,7 +26,7 @@ from remediator.export.times import both, length, local, utc
 from remediator.export.words import Tone
 
 _LOOKS = {"passed": Tone.GOOD, "failed": Tone.BAD, "waiting": Tone.WAITS, "unknown": Tone.WAITS}
-_BAD = frozenset({"failed", "unknown", "escalated", "expired"})
+_BAD = frozenset({"failed", "unknown", "escalated", "expired", "reverted"})
 _DIFF = {"+": "add", "-": "del", "@": "at"}
 
 

@@ -20,6 +20,9 @@ SAME = timedelta(minutes=1)
 _DONE_NEXT = frozenset({"action.applied", "action.not-applied", "action.intent", "outcome.unknown"})
 """After an intent one of these says what became of it; the intent itself is then no news."""
 
+_OF_ITSELF = frozenset({BEGAN, "alert.resolved", "audit.redacted"})
+"""What did not follow from the event before it, as far as anybody can tell."""
+
 _HOLDERS: Mapping[str, tuple[str, ...]] = {
     Reason.KILL_SWITCH: ("switch.engaged",),
     Reason.PAUSED_BY_PERSON: ("pause.set",),
@@ -99,7 +102,7 @@ class _Short:
         holders = _HOLDERS.get(event.reason, ()) if event.kind.startswith("decision.") else ()
         places = [self.kinds[kind] for kind in holders if kind in self.kinds]
         own = self.last.get(event.remediation) if event.remediation is not None else None
-        if not places and own is not None and event.kind not in ("audit.redacted", BEGAN):
+        if not places and own is not None and event.kind not in _OF_ITSELF:
             places = [own]
         return max(places) + 1 if places else None
 
