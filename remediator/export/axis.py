@@ -66,7 +66,8 @@ def axis_over(instants: Sequence[datetime]) -> Axis:
     ordered = sorted(instants)
     start, end = ordered[0], max(ordered[-1], ordered[0] + _MINUTE)
     for one, following in pairwise(ordered[:4]):
-        if following - one > max(FAR * (end - following), timedelta(minutes=30)):
+        rest = ordered[-1] - following
+        if rest and following - one > max(FAR * rest, timedelta(minutes=30)):
             start = following
             end = max(end, start + _MINUTE)
     return Axis(start - (end - start) * MARGIN, end + (end - start) * MARGIN)
