@@ -83,14 +83,15 @@ def concerns(record: CommittedRecord, period: Period, target: Target | None = No
 
 
 def _is_subject(body: Mapping[str, Json], period: Period, target: Target | None) -> bool:
-    """Whether a pause or a reset is of the rule, the namespace, or the target, as these name them."""
+    """Whether a pause or a reset is of what was asked for; where nothing narrows that, it may have been held by it."""
     what, subject = body.get("what"), str(body.get("subject"))
     if what == "rule":
         return period.rule is None or subject == period.rule
+    namespace = target.namespace if target is not None else period.namespace
     if what == "namespace":
-        return subject == (target.namespace if target else period.namespace)
+        return namespace is None or subject == namespace
     if what == "target":  # a pause names it `namespace/kind/name`, a reset by its key, with the cluster in front
         if target is not None:
             return subject in (str(target), target.key)
-        return period.namespace is not None and period.namespace in subject.split("/")[-3:-2]
+        return namespace is None or namespace in subject.split("/")[-3:-2]
     return what == "cluster"
