@@ -12,8 +12,8 @@ from typing import Any
 from aiohttp import web
 
 from remediator.api.answers import problem
-from remediator.api.asked import Asked, BadQuery
 from remediator.api.downloads import streamed
+from remediator.api.query import BadQuery, Query
 from remediator.clock import Clock
 from remediator.export.stream import Labels, NoIncident, Wanted, expected_lines, export
 from remediator.export.table import FORMATS
@@ -51,7 +51,7 @@ class ExportRoutes:
     async def export(self, request: web.Request) -> web.Response:
         """A file, sent in pieces."""
         try:
-            asked = Asked(request, known=PARAMETERS, now=self._clock.now())
+            asked = Query(request, known=PARAMETERS, now=self._clock.now())
             wanted = _wanted(asked)
         except BadQuery as error:
             return problem(400, str(error))
@@ -66,7 +66,7 @@ class ExportRoutes:
         return response
 
 
-def _wanted(asked: Asked) -> Wanted:
+def _wanted(asked: Query) -> Wanted:
     """Raises BadQuery."""
     incident = asked.incident("incident")
     beside = [name for name in _OF_PERIOD if asked.has(name)]
@@ -81,7 +81,7 @@ def _wanted(asked: Asked) -> Wanted:
     )
 
 
-def _period(asked: Asked) -> Period:
+def _period(asked: Query) -> Period:
     """Raises BadQuery."""
     since, until = asked.instant("since"), asked.instant("until") or asked.now
     if since is None:

@@ -14,8 +14,8 @@ from typing import Any
 from aiohttp import web
 
 from remediator.api.answers import problem
-from remediator.api.asked import Asked, BadQuery
 from remediator.api.downloads import whole
+from remediator.api.query import BadQuery, Query
 from remediator.clock import Clock
 from remediator.export.handoff import handoff_report, read_handoff
 from remediator.export.monthly_report import monthly_report, read_monthly
@@ -72,7 +72,7 @@ class ReportRoutes:
     async def handoff(self, request: web.Request) -> web.Response:
         """What the next person on call has to know."""
         try:
-            asked = Asked(request, known=PARAMETERS[HANDOFF], now=self._clock.now())
+            asked = Query(request, known=PARAMETERS[HANDOFF], now=self._clock.now())
             since = asked.ago("since", default=SHIFT)
             if not asked.now - LONGEST <= since < asked.now:
                 raise BadQuery("since: must be in the past, at most 31d")
@@ -87,7 +87,7 @@ class ReportRoutes:
     async def monthly(self, request: web.Request) -> web.Response:
         """Each rule's month."""
         try:
-            asked = Asked(request, known=PARAMETERS[MONTHLY], now=self._clock.now())
+            asked = Query(request, known=PARAMETERS[MONTHLY], now=self._clock.now())
             begin = asked.month("month")
             if begin > asked.now:
                 raise BadQuery("month: it has not begun yet")
@@ -99,7 +99,7 @@ class ReportRoutes:
         return await _written(report, asked, name=f"monthly-{begin:%Y-%m}")
 
 
-async def _written(report: Report, asked: Asked, *, name: str) -> web.Response:
+async def _written(report: Report, asked: Query, *, name: str) -> web.Response:
     form = FORMS[asked.word("format", FORMS, "markdown")]
     content = await asyncio.to_thread(form.write, report, tz=asked.zone("tz"))
     return whole(content, name=f"{name}.{form.suffix}", media_type=form.media_type)

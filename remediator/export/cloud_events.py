@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from remediator.export.content import gone_from
 from remediator.export.formats import Head
-from remediator.sinks.webhook import QUIET, cloud_event
+from remediator.sinks.cloud_event import QUIET, cloud_event
 from remediator.store.base import CommittedRecord
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from remediator.clock import rfc3339
@@ -50,7 +50,7 @@ BY_PEOPLE = (
 )
 _COUNTED = {
     "alert.received": "alerts",
-    "decision.recommended": "recommendations",
+    "decision.recommended": "recommended",
     "action.applied": "actions",
     "outcome.verified": "verified",
     "outcome.failed": "did not help",
@@ -104,19 +104,19 @@ class Sources(Protocol):
 async def read_handoff(sources: Sources, *, since: datetime, now: datetime) -> Handoff:
     """Every list is bounded. Raises StoreUnavailable."""
     store, reports, rules = sources.store, sources.reports, sources.rules()
-    limit = MAX_ROWS + 1
+    limit, behind = MAX_ROWS + 1, now + timedelta(microseconds=1)  # what is of this moment is part of it
     opened = await sources.incidents.incidents(limit=limit, open_only=True)
-    needs = await reports.told(since, now, NEEDS_PEOPLE, limit=limit)
-    people = await reports.told(since, now, BY_PEOPLE, limit=limit)
+    needs = await reports.told(since, behind, NEEDS_PEOPLE, limit=limit)
+    people = await reports.told(since, behind, BY_PEOPLE, limit=limit)
     waiting = [one for one in await reports.waiting(limit=limit) if one.state != State.QUEUED]
-    done = [one for one in await reports.debited(since, now) if not one.is_shadow]
+    done = [one for one in await reports.debited(since, behind) if not one.is_shadow]
     watched = await sources.rollouts.present(limit=limit, watched_at=now)
     lists = {"open": opened, "needs_people": needs, "held": waiting, "done": done, "watched": watched}
     budgets = await budgets_now(store, rules, cluster=sources.cluster, now=now)
     return Handoff(
         since=since,
         now=now,
-        counted=await reports.counted(since, now),
+        counted=await reports.counted(since, behind),
         open=opened[:MAX_ROWS],
         needs_people=_events(needs),
         held=waiting[:MAX_ROWS],

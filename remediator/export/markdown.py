@@ -74,8 +74,7 @@ def _row(row: IncidentRow) -> Sequence[str]:
 
 def _incident(story: Story, head: Head) -> Iterator[str]:
     """The whole story of one incident."""
-    facts = story.facts
-    yield from [f"# Incident {facts.ref}: {code(facts.title)} on {code(facts.target)}", "", _summary(story), ""]
+    yield from [f"# Incident {story.facts.ref}: {_title(story)}", "", _summary(story), ""]
     yield from _facts(story, head)
     yield from ["", "## Roles", ""]
     yield from table(("role", "who"), ((role, "") for role in ROLES))
@@ -100,13 +99,18 @@ def _incident(story: Story, head: Head) -> Iterator[str]:
 def _short(story: Story, head: Head) -> Iterator[str]:
     """One incident of several: what happened, and what was changed."""
     facts = story.facts
-    yield from ["", f"## {facts.ref}: {code(facts.title)} on {code(facts.target)}", "", _summary(story), ""]
+    yield from ["", f"## {facts.ref}: {_title(story)}", "", _summary(story), ""]
     yield from _timeline(story.timeline, head)
     for attempt in story.attempts:
         if did_change(attempt) and has_change(attempt):
             yield from ["", *_change(attempt)]
     if head.is_whole:
         yield from ["", "### Every event", "", *_timeline(story.whole, head)]
+
+
+def _title(story: Story) -> str:
+    facts = story.facts
+    return f"{code(facts.title)} on {code(facts.target) if facts.target else 'an unknown target'}"
 
 
 def _summary(story: Story) -> str:

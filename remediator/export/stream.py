@@ -77,6 +77,15 @@ async def expected_lines(wanted: Wanted, reader: ExportReader) -> int | None:
     return (await reader.extent(period)).count
 
 
+async def numbers_of(wanted: Wanted, reader: ExportReader, *, made_at: datetime) -> list[int]:
+    """The numbers of all records of the incident or the period, ascending: what a bundle proves. Raises NoIncident."""
+    if wanted.incident is not None:
+        story = await read_story(wanted.incident, reader, made_at=made_at)
+        return [record.seq for record in story.records]
+    assert wanted.period is not None
+    return [record.seq async for records in _pages(wanted.period, reader) for record in records]
+
+
 async def read_story(
     number: IncidentId, reader: ExportReader, *, made_at: datetime, beside: Sequence[CommittedRecord] | None = None
 ) -> Story:

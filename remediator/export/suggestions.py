@@ -37,7 +37,7 @@ def suggestions_of(month: Monthly) -> Sequence[Suggestion]:
 def _of_harm(month: Monthly) -> Iterator[Suggestion]:
     for rule in month.rules:
         if rule.settled >= MIN_ACTIONS and 3 * rule.verified < 2 * rule.settled:
-            text = "Set it to `mode: approve` until it is understood why its actions do not help."
+            text = "Set its mode to approve until it is understood why its actions do not help."
             taken = f", {rule.reverted} taken back" if rule.reverted else ""
             yield Suggestion(rule.rule, text, f"{rule.verified} of {rule.settled} actions verified{taken}")
 
@@ -54,7 +54,7 @@ def _of_noise(month: Monthly) -> Iterator[Suggestion]:
         if one.no_rule > one.alone:
             text = "Write a rule for it, or do not send it here."
         else:
-            text = "Raise its `for:`, or the wait of its severity: it mostly goes by itself."
+            text = "Raise its for:, or the wait of its severity: it mostly goes by itself."
         yield Suggestion(
             one.alert,
             text,
@@ -67,7 +67,7 @@ def _of_misses(month: Monthly) -> Iterator[Suggestion]:
         own = [one for one in month.near_misses if one.rule == rule.rule]
         if len(own) >= 2:
             by = ", ".join(sorted({one.stopped_by for one in own}))
-            text = "Narrow its `when`: it wanted to do what was not needed."
+            text = "Narrow its conditions: it wanted to do what was not needed."
             yield Suggestion(rule.rule, text, f"{len(own)} near misses, stopped by {by}")
 
 
@@ -98,7 +98,7 @@ def _of_answers(rule: RuleMonth) -> Iterator[Suggestion]:
 
 def _of_silence(rule: RuleMonth) -> Iterator[Suggestion]:
     if rule.would_have >= MIN_WOULD_HAVE and not rule.actions:
-        text = "Compare what it recommended with what people did; if it was the same, try `mode: approve`."
+        text = "Compare what it recommended with what people did; if it was the same, try mode approve."
         yield Suggestion(rule.rule, text, f"would have acted {rule.would_have} times; only the mode forbade it")
 
 

@@ -14,14 +14,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
 from remediator.api.openapi import document
 from remediator.cli.export import export, report
+from remediator.cli.main import app
 from remediator.export import stream
+from remediator.export.stream import Wanted, numbers_of
 from remediator.export.table import FORMATS
-from remediator.model import Reason, State
+from remediator.model import IncidentId, Reason, State
 from remediator.store.base import Change, Record, StoreUnavailable
-from remediator.store.exporting_base import Page
+from remediator.store.exporting_base import Page, Period
 from remediator.store.pauses_base import Pause, PauseOf
 from tests.unit.api.service import NOW, Service, running
 from tests.unit.api.test_reading import TARGET, alert
@@ -322,3 +325,30 @@ async def test_the_report_command_writes_what_the_service_says(service: Service,
     assert await asyncio.to_thread(report, url, "handoff", query=query, to=str(file)) == 0
     assert file.read_text().startswith("# Handoff")
 
+
+
+@pytest.mark.parametrize(
+    ("words", "begins"),
+    [
+        (["export", "inc-1", "--format", "csv"], "record,at,"),
+        (["export", "--since", "2h", "--rule", "crash-loop", "--all", "--tz", "UTC"], "# Incidents"),
+        (["report", "handoff", "--since", "8h", "--tz", "Europe/Berlin"], "# Handoff"),
+        (["report", "monthly", "--month", "2026-11"], "# November 2026"),
+    ],
+)
+async def test_the_command_line_hands_on_what_was_asked(
+    service: Service, tmp_path: Path, words: list[str], begins: str
+) -> None:
+    file = tmp_path / "x"
+    asked = [*words, "--url", f"http://127.0.0.1:{service.port}", "-o", str(file)]
+    done = await asyncio.to_thread(CliRunner().invoke, app, asked)
+    assert done.exit_code == 0, done.output
+    assert file.read_text().startswith(begins)
+
+
+async def test_a_bundle_is_told_which_records_it_is_to_prove(service: Service) -> None:
+    reader, now = service.store.exports, service.clock.now()
+    one = Wanted(FORMATS["html"], incident=IncidentId(1))
+    assert await numbers_of(one, reader, made_at=now) == [1, 3, 4, 7]
+    period = Wanted(FORMATS["html"], period=Period(NOW, now))
+    assert await numbers_of(period, reader, made_at=now) == [1, 2, 3, 4, 5, 6, 7]

@@ -20,7 +20,7 @@ from remediator.export.json_lines import JsonLines
 from remediator.export.table import FORMATS
 from remediator.export.times import zone
 from remediator.model import Json
-from remediator.sinks.webhook import cloud_event
+from remediator.sinks.cloud_event import cloud_event
 from tests.unit.export.hostile import CORPUS, FORMULAS, hostile_story
 from tests.unit.export.stories import head, planned, received, record, step, story
 

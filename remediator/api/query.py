@@ -27,7 +27,7 @@ class BadQuery(ValueError):
     """The text names the parameter and what is allowed."""
 
 
-class Asked:
+class Query:
     """The query of one request, read at one moment."""
 
     def __init__(self, request: web.Request, *, known: Collection[str], now: datetime) -> None:
