@@ -22,6 +22,9 @@ from remediator.cli.reading import FAILED, GOOD, MISUSED, answer_of, clean
 from remediator.errors import ConfigError, RemediatorError, TransientError
 
 STDOUT = "-"
+PATIENCE_SECONDS = 120.0
+"""A report over a very long month is not made in the ten seconds that other answers have."""
+
 LARGE_BYTES = 1 << 20
 """From here on a bar is drawn."""
 
@@ -49,7 +52,9 @@ def _download(
     """`to` is a file, or `-` for stdout. None: stdout into a pipe, on a terminal a file of the name it is given."""
     asked = urllib.parse.urlencode({name: value for name, value in query.items() if value is not None})
     try:
-        with answer_of(url, f"{path}?{asked}", token_file=token_file) as answer:
+        with answer_of(
+            url, f"{path}?{asked}", timeout_seconds=PATIENCE_SECONDS, token_file=token_file
+        ) as answer:
             if to is None and sys.stdout.isatty():
                 to = _free_name(answer)
             written = _to_stdout(answer) if to in (None, STDOUT) else _to_file(answer, Path(str(to)))

@@ -70,13 +70,17 @@ def ask_text(url: str | None, path: str) -> tuple[str, int]:
 
 
 @contextmanager
-def answer_of(url: str | None, path: str, *, token_file: str | None = None) -> Iterator[Any]:
+def answer_of(
+    url: str | None, path: str, *, timeout_seconds: float = TIMEOUT_SECONDS, token_file: str | None = None
+) -> Iterator[Any]:
     """The answer to a GET, open, with its headers; `url` and `token_file` as in `print_answer`.
 
+    `timeout_seconds` is for the first byte and between any two.
     Raises ConfigError for misuse, TransientError when there is no usable answer.
     """
     token = _token(token_file or os.environ.get("REMEDIATOR_TOKEN_FILE"))
-    with _opened(url or os.environ.get("REMEDIATOR_URL") or DEFAULT_URL, path, None, token) as answer:
+    address = url or os.environ.get("REMEDIATOR_URL") or DEFAULT_URL
+    with _opened(address, path, None, token, timeout_seconds=timeout_seconds) as answer:
         yield answer
 
 
@@ -105,7 +109,14 @@ def _ask(url: str, path: str, post: Mapping[str, Any] | None, token: str | None)
 
 
 @contextmanager
-def _opened(url: str, path: str, post: Mapping[str, Any] | None, token: str | None) -> Iterator[Any]:
+def _opened(
+    url: str,
+    path: str,
+    post: Mapping[str, Any] | None,
+    token: str | None,
+    *,
+    timeout_seconds: float = TIMEOUT_SECONDS,
+) -> Iterator[Any]:
     """The answer, open. Raises ConfigError for misuse, TransientError when there is no usable answer."""
     if not url.startswith(("http://", "https://")):
         raise ConfigError(f"{url!r} is not the address of a remediator: expected http://host:port")
@@ -117,7 +128,7 @@ def _opened(url: str, path: str, post: Mapping[str, Any] | None, token: str | No
             headers["Authorization"] = f"Bearer {token}"
         body = None if post is None else json.dumps(post).encode()
         request = urllib.request.Request(url.rstrip("/") + path, data=body, headers=headers)
-        with opener.open(request, timeout=TIMEOUT_SECONDS) as answer:
+        with opener.open(request, timeout=timeout_seconds) as answer:
             yield answer
     except urllib.error.HTTPError as error:
         text = _error_of(error.read(65536), fallback=f"{url} answered {error.code}")

@@ -165,24 +165,35 @@ _SHORT = {Lane.VERIFICATION: "verify"}
 def spans(story: Story, axis: Axis) -> Iterable[Span]:
     """What lasted: alerts, waits, verifications, and what people stopped."""
     end = axis.end
-    for attempt in story.attempts:
+    for attempt in story.attempts[:MAX_MARKS]:
         firing = attempt.firing
         if firing is not None and firing.began_at is not None:
             until = firing.resolved_at or story.facts.recovered_at or end
             yield _span(axis, Lane.ALERT, firing.began_at, until, Tone.BAD, f"{firing.name} fires")
-    for number, event in enumerate(story.timeline):
-        later = [one for one in story.timeline[number + 1 :] if one.at >= event.at]
-        own = next((one.at for one in later if one.remediation == event.remediation and one.remediation), None)
+    last = end if story.facts.is_open else None
+    for event, following, closing in _with_ends(story.timeline[:MAX_MARKS]):
         if event.kind in ("decision.held", "decision.awaiting-approval"):
-            until = own or (end if story.facts.is_open else event.ended_at)
+            until = following or last or event.ended_at
             yield _span(axis, Lane.DECISION, event.at, until, Tone.WAITS, f"{event.title}: {event.reason}")
         elif event.kind == "action.applied":
-            until = own or (end if story.facts.is_open else event.at)
-            yield _span(axis, Lane.VERIFICATION, event.at, until, Tone.PLAIN, "verifying")
-        elif (closing := _OPENS.get(event.kind)) is not None:
-            lifted = next((one.at for one in later if one.kind == closing), None)
-            until = min(lifted or end, event.until or end)
+            yield _span(axis, Lane.VERIFICATION, event.at, following or last or event.at, Tone.PLAIN, "verifying")
+        elif event.kind in _OPENS:
+            until = min(closing or end, event.until or end)
             yield _span(axis, Lane.PEOPLE, event.at, until, Tone.WAITS, event.title)
+
+
+def _with_ends(events: Sequence[Event]) -> Sequence[tuple[Event, datetime | None, datetime | None]]:
+    """Each event with when the next one of its remediation came, and when what it opened was closed."""
+    found = []
+    of_remediation: dict[int, datetime] = {}
+    of_kind: dict[str, datetime] = {}
+    for event in reversed(events):
+        own = None if event.remediation is None else of_remediation.get(event.remediation)
+        found.append((event, own, of_kind.get(_OPENS.get(event.kind, ""))))
+        of_kind[event.kind] = event.at
+        if event.remediation is not None:
+            of_remediation[event.remediation] = event.at
+    return found[::-1]
 
 
 def _span(axis: Axis, lane: Lane, start: datetime, end: datetime, tone: Tone, title: str) -> Span:

@@ -8,10 +8,13 @@ from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from remediator.export.files import document
 from remediator.export.html import Html
 from remediator.export.markdown import Markdown
+from remediator.export.marking import block, code
 from remediator.export.story import ROLES, TO_FILL, Story
 from remediator.export.times import zone
 from remediator.store.exporting_base import Period
@@ -173,6 +176,26 @@ def test_markdown_from_outside_stays_in_code(text: str) -> None:
     """What is left outside of code is the same whatever anybody wrote."""
     left = outside_of_code(markdown(hostile_story(text), is_whole=True))
     assert left.replace("-\n", "CODE\n") == PLAIN_MARKDOWN.replace("-\n", "CODE\n")
+
+
+PIECES = st.text("`|\\<>&[]()*_#!~\n\r\t ab\x1b\u202e", max_size=40) | st.text(max_size=40)
+
+
+@settings(max_examples=500, deadline=None)
+@given(PIECES)
+def test_any_text_stays_in_its_span_and_in_its_block(text: str) -> None:
+    assert outside_of_code(f"a {code(text)} b") in ("a CODE b", "a - b")
+    assert outside_of_code("\n".join(["a", *block(text.split("\n")), "b"])) == "a\nb"
+    assert "\n" not in code(text, is_cell=True)
+    assert not re.search(r"(?<!\\)\|", code(text, is_cell=True))
+
+
+@settings(max_examples=30, deadline=None)
+@given(PIECES)
+def test_any_text_stays_text_in_a_page(text: str) -> None:
+    page = Page(html(hostile_story(text)))
+    assert page.elements["script"] == page.elements["comment"] == 0
+    assert page.attributes <= PLAIN.attributes | {("a", "href"), ("a", "rel")}
 
 
 def test_the_control_text_outside_of_code_would_be_found_out() -> None:
