@@ -94,7 +94,7 @@ async def test_one_that_a_person_approved_and_that_did_not_help() -> None:
         await one.database.answer(Approval(waiting.remediation, plan_hash, True, "grace", "agreed", one.clock.now()))
         assert await one.run() is State.REVERTED
         titles = await timeline(one)
-        assert titles[3:] == [
+        assert titles[3:9] == [
             "Asked a person 3",
             "Approved 4",
             "Rolled back 5",
