@@ -31,8 +31,10 @@ from remediator.api.budgets import BudgetRoutes
 from remediator.api.control import ControlRoutes
 from remediator.api.deployments import DeploymentRoutes
 from remediator.api.escalations import EscalationRoutes
+from remediator.api.exporting import ExportRoutes
 from remediator.api.operating import OperatingRoutes
 from remediator.api.reading import IncidentRoutes
+from remediator.api.reports import ReportRoutes, Sources
 from remediator.api.server import HttpServer
 from remediator.authority import Authority
 from remediator.clock import Clock
@@ -351,6 +353,25 @@ class Service:
             ),
             escalations=EscalationRoutes(self.database, rules=self.parts.rules, clock=self.parts.clock),
             authenticator=self._authenticator,
+            exports=ExportRoutes(
+                self.database.exports,
+                self.database,
+                clock=self.parts.clock,
+                cluster=self._settings.cluster_name,
+                version=VERSION,
+            ),
+            reports=ReportRoutes(
+                Sources(
+                    store=self.database,
+                    incidents=self.database,
+                    reports=self.database.reports,
+                    rollouts=self.database.rollouts,
+                    rules=self.parts.rules,
+                    cluster=self._settings.cluster_name,
+                ),
+                clock=self.parts.clock,
+                version=VERSION,
+            ),
             telemetry=self._telemetry,
             max_body_bytes=self._settings.max_body_bytes,
             version=VERSION,

@@ -21,9 +21,11 @@ from remediator.api.control import ControlRoutes
 from remediator.api.deployments import DeploymentRoutes
 from remediator.api.entrance import Entrance, route_of
 from remediator.api.escalations import EscalationRoutes
+from remediator.api.exporting import ExportRoutes
 from remediator.api.openapi import document
 from remediator.api.operating import OperatingRoutes
 from remediator.api.reading import IncidentRoutes
+from remediator.api.reports import ReportRoutes
 from remediator.api.server import request_arrived
 from remediator.store.base import StoreUnavailable
 from remediator.telemetry import Telemetry
@@ -50,6 +52,8 @@ def build_application(
     deployments: DeploymentRoutes,
     authenticator: Authenticator,
     escalations: EscalationRoutes,
+    exports: ExportRoutes,
+    reports: ReportRoutes,
     telemetry: Telemetry,
     max_body_bytes: int,
     version: str,
@@ -73,6 +77,8 @@ def build_application(
             *incidents.routes(),
             *deployments.routes(),
             *escalations.routes(),
+            *exports.routes(),
+            *reports.routes(),
             web.get("/openapi.json", openapi),
         ]
     )

@@ -5,20 +5,16 @@ Beside the way of an alert. `application.py` adds the routes; `cli/control.py` i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Callable, Sequence
+from datetime import datetime
 
 from aiohttp import web
 
 from remediator.api.answers import Answer, answer, problem
 from remediator.clock import Clock
-from remediator.guards.budgets import BudgetsGuard, Parameters, budgets_of
-from remediator.model import Budget, Scope
-from remediator.rules.schema import Rule, RuleSet
+from remediator.export.ledger import BudgetStanding, budgets_now
+from remediator.rules.schema import RuleSet
 from remediator.store.base import Store
-from remediator.store.budgets_base import Spender, Use
-
-DAY = timedelta(days=1)
 
 
 class Spent(Answer):
@@ -63,52 +59,16 @@ class BudgetRoutes:
         if shadow not in ("true", "false"):
             return problem(400, "shadow: expected true or false")
         is_shadow, now = shadow == "true", self._clock.now()
-        namespaces = await self._store.spending_namespaces(cluster=self._cluster, since=now - DAY)
-        workloads = {
-            name: await self._store.workload_count(cluster=self._cluster, namespace=name) for name in namespaces
-        }
-        lines: dict[tuple[Scope, str, str], BudgetLine] = {}
-        for rule in self._rules().rules:
-            for spender, budget in _of(rule, self._cluster, workloads, is_shadow):
-                subject = _subject(budget.scope, spender)
-                key = (budget.scope, subject, str(budget.limit))
-                if key not in lines:
-                    [use] = await self._store.budget_uses(spender, (budget,), at=now)
-                    lines[key] = _line(subject, budget, use)
-        shown = sorted(lines.values(), key=lambda line: (list(Scope).index(Scope(line.scope)), line.subject))
-        return answer(Budgets(cluster=self._cluster, shadow=is_shadow, budgets=shown))
+        found = await budgets_now(self._store, self._rules(), cluster=self._cluster, now=now, is_shadow=is_shadow)
+        return answer(Budgets(cluster=self._cluster, shadow=is_shadow, budgets=[_line(one) for one in found]))
 
 
-def _of(
-    rule: Rule, cluster: str, workloads: dict[str, int], is_shadow: bool
-) -> Iterator[tuple[Spender, Budget]]:
-    parameters = rule.guard_parameters(BudgetsGuard.name)
-    assert isinstance(parameters, Parameters)
-    for action in dict.fromkeys(row.do for row in rule.respond if row.acts):
-        for limit in rule.limits:
-            yield Spender(rule.name, action, cluster, "", is_shadow), Budget(Scope.RULE, limit)
-        for namespace, count in (workloads or {"": 0}).items():
-            for budget in budgets_of(parameters, action, count):
-                if budget.scope is not Scope.NAMESPACE or namespace:
-                    yield Spender(rule.name, action, cluster, namespace, is_shadow), budget
-
-
-def _subject(scope: Scope, spender: Spender) -> str:
-    subjects = {
-        Scope.RULE: spender.rule,
-        Scope.ACTION: spender.action,
-        Scope.NAMESPACE: spender.namespace,
-        Scope.CLUSTER: spender.cluster,
-    }
-    return subjects[scope]
-
-
-def _line(subject: str, budget: Budget, use: Use) -> BudgetLine:
+def _line(one: BudgetStanding) -> BudgetLine:
     return BudgetLine(
-        scope=budget.scope.value,
-        subject=subject,
-        limit=str(budget.limit),
-        used=len(use.debits),
-        by=[Spent(remediation=debit.remediation, at=debit.at) for debit in use.debits],
-        next_slot=use.next_slot,
+        scope=one.scope.value,
+        subject=one.subject,
+        limit=one.limit,
+        used=len(one.use.debits),
+        by=[Spent(remediation=debit.remediation, at=debit.at) for debit in one.use.debits],
+        next_slot=one.use.next_slot,
     )

@@ -28,6 +28,10 @@ from remediator.api.control import (
 )
 from remediator.api.deployments import DeploymentDetail, Deployments
 from remediator.api.escalations import AckRequest, OpenEscalations
+from remediator.api.exporting import PARAMETERS as EXPORT_PARAMETERS
+from remediator.api.exporting import PATH as EXPORT
+from remediator.api.reports import HANDOFF, MONTHLY
+from remediator.api.reports import PARAMETERS as REPORT_PARAMETERS
 
 TEXT = "text/plain"
 JSON = "application/json"
@@ -98,6 +102,9 @@ _PATHS: Mapping[str, Mapping[str, tuple[str, type[BaseModel] | None, tuple[int, 
     "/api/v1/escalations/{id}/ack": {
         "post": ("Take an escalation on.", EscalationEntry, (400, 404, 409, 415, 503), May.OPERATE)
     },
+    EXPORT: {"get": ("An incident's story, or the records of a time, as a file.", None, (400, 404, 503), May.READ)},
+    HANDOFF: {"get": ("What the next person on call has to know, as a file.", None, (400, 503), May.READ)},
+    MONTHLY: {"get": ("Each rule's month, as a file.", None, (400, 503), May.READ)},
     "/api/v1/pause": {
         "get": ("The kill switch and the pauses.", PauseStatus, (503,), May.READ),
         "post": ("Engage or release the kill switch or a pause.", PauseStatus, (400, 404, 415, 503), May.OPERATE),
@@ -118,6 +125,7 @@ _PATHS: Mapping[str, Mapping[str, tuple[str, type[BaseModel] | None, tuple[int, 
     "/metrics": {"get": ("Metrics for Prometheus.", None, (), May.READ)},
     "/openapi.json": {"get": ("This document.", None, (), May.READ)},
 }
+_FILES = {EXPORT: EXPORT_PARAMETERS, **REPORT_PARAMETERS}
 _AS_TEXT = ("/-/healthy", "/metrics", "/api/v1/audit/checkpoint", "/api/v1/audit/records/{seq}/proof")
 
 
@@ -170,6 +178,11 @@ def _operation(
         operation["parameters"] = [
             {"name": "limit", "in": "query", "schema": {"type": "integer", "minimum": 1, "maximum": 5000}},
             {"name": "watched", "in": "query", "schema": {"type": "boolean"}},
+        ]
+    if path in _FILES:
+        operation["parameters"] = [
+            {"name": name, "in": "query", "description": description, "schema": schema}
+            for name, (description, schema) in _FILES[path].items()
         ]
     if names := re.findall(r"\{(\w+)\}", path):
         operation["parameters"] = [

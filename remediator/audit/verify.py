@@ -66,7 +66,7 @@ class Tampered(Exception):
 @dataclass(frozen=True, slots=True)
 class Report:
     """The answer, why, and what it is about. `records` were checked, `redacted` are values taken back, `pruned` records
-    given up by retention and known by their hashes only."""
+    given up by retention and known by their hashes only. `scope`: what a bundle says that it was asked for."""
 
     answer: Answer
     reason: str
@@ -78,6 +78,7 @@ class Report:
     pruned: int = 0
     signed_by: Sequence[str] = ()
     notes: Sequence[str] = field(default_factory=tuple)
+    scope: str = ""
 
 
 def trusted_keys(text: str) -> Sequence[VerifyingKey]:
@@ -194,11 +195,11 @@ def _bundle(source: BinaryIO, trusted: Sequence[VerifyingKey], known: Sequence[C
     leaves, committed, last_at = _read_records(lines, head.size)
     _check_root(head, leaves, _hashes(PROOF, content(source, members[PROOF])))
     redacted = _check_disclosures(_lines(DISCLOSURES, content(source, members[DISCLOSURES])), committed)
-    origin = unproven_text(read[MANIFEST]).decode().split("\n")[1]
+    origin, scope = unproven_text(read[MANIFEST]).decode().split("\n")[1:3]
     if origin != head.origin:
         raise Tampered(f"{MANIFEST}: of the log {origin}, but the checkpoint is of {head.origin}")
     _check_validity([*signers, *head_signers], last_at)
-    facts = _Facts(head, len(lines), redacted, 0, sorted({key.name for key in head_signers}))
+    facts = _Facts(head, len(lines), redacted, 0, sorted({key.name for key in head_signers}), scope=scope)
     complete = _complete(facts, known, _growths(content(source, members[GROWTH]), head))
     return facts.report(Answer.AUTHOR_NOT_PROVEN, "; ".join(unproven)) if unproven else complete
 
@@ -384,6 +385,7 @@ class _Facts:
     pruned: int
     signed_by: Sequence[str]
     notes: Sequence[str] = ()
+    scope: str = ""
 
     def report(self, answer: Answer, reason: str) -> Report:
         return Report(
@@ -397,6 +399,7 @@ class _Facts:
             pruned=self.pruned,
             signed_by=self.signed_by,
             notes=self.notes,
+            scope=self.scope,
         )
 
 

@@ -55,6 +55,8 @@ def verify(path: Path, output: str, *, keys: Path | None, anchor: Path | None) -
 def _facts(report: Any) -> Iterator[tuple[str, str]]:
     if report.origin:
         yield "log", clean(report.origin)
+        if report.scope:
+            yield "asked for", clean(report.scope)
         yield "size", f"{report.size} records, root {report.root}"
         given_up = f", {report.pruned} given up by retention" if report.pruned else ""
         yield "checked", f"{report.records} records, {report.redacted} values taken back{given_up}"

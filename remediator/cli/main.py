@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from remediator.cli.auditing import audit_app
+from remediator.cli.export_commands import export, report_app
 from remediator.cli.options import DEFAULT_URL, ByOption, CommentOption, OutputOption, TokenOption, UrlOption
 from remediator.cli.output import Output
 from remediator.cli.people import people_app
@@ -37,6 +38,8 @@ app.add_typer(test_app, name="test")
 app.add_typer(generate_app, name="generate")
 app.add_typer(incidents_app, name="incidents")
 app.add_typer(deployments_app, name="deployments")
+app.add_typer(report_app, name="report")
+app.command("export")(export)
 
 
 @app.command()

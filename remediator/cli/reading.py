@@ -73,6 +73,19 @@ def ask_text(url: str | None, path: str) -> tuple[str, int]:
         return "", FAILED
 
 
+@contextmanager
+def answer_of(
+    url: str | None, path: str, *, timeout_seconds: float = TIMEOUT_SECONDS, token_file: str | None = None
+) -> Iterator[Any]:
+    """The answer to a GET, open, with its headers; `url` and `token_file` as in `print_answer`.
+
+    `timeout_seconds` is for the first byte and between any two.
+    Raises ConfigError for misuse, TransientError when there is no usable answer.
+    """
+    with _opened(url, path, token_file=token_file, timeout_seconds=timeout_seconds) as answer:
+        yield answer
+
+
 def who() -> str:
     """Whose command this is, where nobody says: the user of this machine."""
     try:
@@ -102,7 +115,12 @@ def _token(path: str) -> str:
 
 @contextmanager
 def _opened(
-    url: str | None, path: str, post: Mapping[str, Any] | None = None, *, token_file: str | None = None
+    url: str | None,
+    path: str,
+    post: Mapping[str, Any] | None = None,
+    *,
+    token_file: str | None = None,
+    timeout_seconds: float = TIMEOUT_SECONDS,
 ) -> Iterator[Any]:
     """The answer, open. Raises ConfigError for misuse, TransientError when there is no usable answer."""
     authorization, context = _client(token_file or os.environ.get("REMEDIATOR_TOKEN_FILE"))
@@ -117,7 +135,7 @@ def _opened(
             headers["Authorization"] = authorization
         body = None if post is None else json.dumps(post).encode()
         request = urllib.request.Request(url.rstrip("/") + path, data=body, headers=headers)
-        with opener.open(request, timeout=TIMEOUT_SECONDS) as answer:
+        with opener.open(request, timeout=timeout_seconds) as answer:
             yield answer
     except urllib.error.HTTPError as error:
         text = _error_of(error.read(65536), fallback=f"{url} answered {error.code}")

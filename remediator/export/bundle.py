@@ -1,7 +1,7 @@
 """A bundle: records with their proof, what was disclosed of them, and the files that people read, signed as one.
 
-`api/` calls `write_bundle`; `audit/FORMAT.md` says what comes out, and `audit/verify.py` checks it. Records are read in
-pages, so that a bundle of a year needs no more memory than one of a day but for 40 bytes a record.
+`bundling.py` says what goes into one; `audit/FORMAT.md` says what comes out, and `audit/verify.py` checks it. Records
+are read in pages, so that a bundle of a year needs no more memory than one of a day but for 40 bytes a record.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import BinaryIO, Protocol
 
 from remediator.audit.bundle import MANIFEST, BundleWriter, manifest_text
 from remediator.audit.verify import CHECKPOINT, DISCLOSURES, GROWTH, PROOF, RECORDS
+from remediator.store.base import StoreUnavailable
 from remediator.store.log_base import LogRow, LogStanding
 
 PAGE = 500
@@ -45,11 +46,12 @@ class BundleStore(Protocol):
 
 
 async def write_bundle(
-    out: BinaryIO, store: BundleStore, *, scope: str, seqs: Sequence[int], files: Iterable[tuple[str, bytes]]
+    out: BinaryIO, store: BundleStore, *, scope: str, seqs: Sequence[int], files: Iterable[tuple[str, Iterable[bytes]]]
 ) -> int:
     """Write the bundle of the records `seqs` (ascending) to a file that can seek; how many records it holds.
 
-    `scope` is one line for people: what was asked for. Raises ValueError for a scope that is not one line.
+    `scope` is one line for people: what was asked for. `files` are names with their content in pieces. Raises
+    ValueError for a scope that is not one line, StoreUnavailable where records were given up meanwhile.
     """
     if not scope or not scope.isprintable():
         raise ValueError("the scope of a bundle is one line")
@@ -65,17 +67,17 @@ async def write_bundle(
             records.write(b"".join(row.canonical + b"\n" for row in rows))
             disclosures.write(b"".join(_disclosure(row) for row in rows if row.beside not in (None, b"{}")))
         if count != len(known):
-            raise ValueError(f"{len(known) - count} of the records are gone")
+            raise StoreUnavailable(f"{len(known) - count} of the records were given up by retention meanwhile")
         writer = BundleWriter(out)
 
         def assemble() -> bytes:
             writer.add(CHECKPOINT, [head.note])
-            writer.add(RECORDS, _chunks(records))
-            writer.add(DISCLOSURES, _chunks(disclosures))
+            writer.add(RECORDS, chunks_of(records))
+            writer.add(DISCLOSURES, chunks_of(disclosures))
             writer.add(PROOF, [_lines(proof)])
             writer.add(GROWTH, [growth])
             for name, content in files:
-                writer.add(name, [content])
+                writer.add(name, content)
             return manifest_text(head.origin, scope, writer.members)
 
         text = await asyncio.to_thread(assemble)
@@ -99,7 +101,8 @@ def _disclosure(row: LogRow) -> bytes:
     return b'{"fields":%b,"seq":%d}\n' % (row.beside or b"{}", row.seq)
 
 
-def _chunks(file: BinaryIO) -> Iterator[bytes]:
+def chunks_of(file: BinaryIO) -> Iterator[bytes]:
+    """All of the file, from its start."""
     file.seek(0)
     while chunk := file.read(_CHUNK):
         yield chunk

@@ -13,18 +13,13 @@ from pathlib import Path
 
 import aiohttp
 
-from remediator.clock import rfc3339
 from remediator.errors import PermanentError, TransientError, cut
-from remediator.model import Json
+from remediator.sinks.cloud_event import QUIET, cloud_event
 from remediator.store.base import CommittedRecord
 
 TIMEOUT_SECONDS = 10.0
 AGAIN = frozenset({408, 425, 429})
 """Client errors that are not for good."""
-
-QUIET = ("step.", "alert.")
-"""What only leads up to a decision, or repeats what Alertmanager tells anyway."""
-
 
 class WebhookSink:
     """`token_file` holds a bearer token, read again for each call. `cluster` is part of the source."""
@@ -59,23 +54,3 @@ class WebhookSink:
         if status >= 500 or status in AGAIN:
             raise TransientError(f"webhook answered {status}")
         raise PermanentError(f"webhook answered {status}")
-
-
-def cloud_event(record: CommittedRecord, *, source: str) -> Json:
-    """The record as a CloudEvent 1.0."""
-    event = {
-        "specversion": "1.0",
-        "id": str(record.seq),
-        "source": source,
-        "type": f"io.remediator.{record.kind}",
-        "time": rfc3339(record.at),
-        "datacontenttype": "application/json",
-        "data": {
-            **record.body,
-            "remediation": None if record.remediation_id is None else f"R-{record.remediation_id}",
-            "incident": None if record.incident_id is None else f"inc-{record.incident_id}",
-        },
-    }
-    if isinstance(target := record.body.get("target"), str) and target:
-        event["subject"] = target
-    return event

@@ -47,12 +47,14 @@ from remediator.store.base import Accepted, Change, CommittedRecord, KillSwitch,
 from remediator.store.budgets_base import Forgiven, PastAction, Reset, Spender, Use
 from remediator.store.episodes import prepare
 from remediator.store.escalations_base import Acknowledgement, Escalation, Following
+from remediator.store.exporting import ExportTable
 from remediator.store.gates_base import SeenGate
 from remediator.store.log import Log, LogKeys, kept, standing
 from remediator.store.log_base import LogRow, LogStanding
 from remediator.store.migrate import migrate
 from remediator.store.pauses_base import Pause, PauseOf
 from remediator.store.reading import IncidentRow, IncidentView
+from remediator.store.reports import ReportTable
 from remediator.store.rollouts import RolloutTable
 from remediator.store.rows import record_from, to_json, to_micros
 from remediator.store.sqlite import check_url, connect, fill, image_of, is_memory
@@ -138,6 +140,8 @@ class Database:
         self._writer = writer
         self._clock = clock
         self.rollouts = RolloutTable(writer)
+        self.exports = ExportTable(writer)
+        self.reports = ReportTable(writer)
 
     async def close(self) -> None:
         """Finish the calls that wait, then let the file go."""

@@ -80,6 +80,12 @@ def newest(connection: sa.Connection, *, limit: int, open_only: bool) -> Sequenc
     return [_row_from(row) for row in connection.execute(lines.limit(limit)).mappings()]
 
 
+def those(connection: sa.Connection, wanted: sa.ColumnElement[bool], *, limit: int) -> Sequence[IncidentRow]:
+    """The incidents for which that holds, by number."""
+    lines = _LINES.order_by(None).where(wanted).order_by(incidents.c.id).limit(limit)
+    return [_row_from(row) for row in connection.execute(lines).mappings()]
+
+
 def view(connection: sa.Connection, incident_id: IncidentId) -> IncidentView | None:
     line = connection.execute(_LINES.where(incidents.c.id == incident_id)).mappings().one_or_none()
     if line is None:

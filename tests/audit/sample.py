@@ -18,7 +18,7 @@ from tests.unit.store.examples import NOW
 
 HELD = 120
 TOTAL = 300
-FILES = (("timeline.md", b"# Incident\n"), ("rule.yaml", b"name: crash-loop\n"))
+FILES = (("timeline.md", [b"# Incident\n"]), ("rule.yaml", [b"name: ", b"crash-loop\n"]))
 
 
 @dataclass(frozen=True, slots=True)

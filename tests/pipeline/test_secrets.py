@@ -25,6 +25,9 @@ from remediator.cli.incidents import show_incident
 from remediator.clock import rfc3339
 from remediator.disclosed import commitment
 from remediator.errors import RemediatorError
+from remediator.export import bundling
+from remediator.export.report_forms import FORMS
+from remediator.export.table import FORMATS
 from remediator.kube.replies import error_of, read_status
 from remediator.model import TERMINAL, Json, Mode, Request, State
 from remediator.prometheus.replies import check
@@ -73,6 +76,7 @@ class Told:
 
     outcome: str
     answers: str
+    exports: str
     command_line: str
     log: str
     spans: str
@@ -84,6 +88,7 @@ class Told:
         """(place of the secret, where it was found)."""
         where: Mapping[str, str] = {
             "API and metrics": self.answers,
+            "exports and reports": self.exports,
             "command line": self.command_line,
             "log": self.log,
             "spans": self.spans,
@@ -233,6 +238,7 @@ async def live_through(
             for path in ("/api/v1/incidents", "/metrics", "/api/v1/deployments"):
                 async with client.get(path) as answer:
                     told += await answer.text()
+            exports = [await _fetched(client, path) for path in EXPORTS]
             await asyncio.to_thread(show_incident, f"http://127.0.0.1:{service.port}", "1", "simple")
             await asyncio.to_thread(show_incident, f"http://127.0.0.1:{service.port}", "1", "json")
             # While there is something to undo, the row of an active remediation holds the exact request.
@@ -245,6 +251,7 @@ async def live_through(
     return Told(
         outcome=outcome,
         answers=told,
+        exports="\n".join(exports),
         command_line=capsys.readouterr().out,
         log=json.dumps(log, default=repr),
         spans="".join(span.to_json() for span in spans.get_finished_spans()),
@@ -252,6 +259,23 @@ async def live_through(
         on_disk=on_disk,
         requests=shop.writes(),
     )
+
+
+EXPORTS = (
+    *(
+        f"/api/v1/export?{scope}&all=true&format={form}"
+        for scope in ("incident=1", "since=10d")
+        for form in (*FORMATS, bundling.NAME)
+    ),
+    *(f"/api/v1/report/{kind}?format={form}" for kind in ("handoff", "monthly") for form in FORMS),
+)
+"""Every form in which a story leaves the service."""
+
+
+async def _fetched(client: ClientSession, path: str) -> str:
+    async with client.get(path) as answer:
+        assert answer.status == 200, path
+        return (await answer.read()).decode(errors="replace")  # what is in a bundle is not compressed
 
 
 def bytes_of(folder: Path) -> bytes:
@@ -326,6 +350,8 @@ async def test_what_is_kept_still_says_what_was_found_and_what_was_done(
         "shop/checkout:1.4",
     ):
         assert kept in told.answers, kept
+    for kept in ("password=[redacted]", "using postgres://app:[redacted]@db:5432/orders", "shop/checkout:1.4"):
+        assert kept in told.exports, kept
 
 
 async def test_the_record_of_an_intent_commits_to_the_exact_request(

@@ -28,8 +28,10 @@ from remediator.api.budgets import BudgetRoutes
 from remediator.api.control import ControlRoutes
 from remediator.api.deployments import DeploymentRoutes
 from remediator.api.escalations import EscalationRoutes
+from remediator.api.exporting import ExportRoutes
 from remediator.api.operating import OperatingRoutes
 from remediator.api.reading import IncidentRoutes
+from remediator.api.reports import ReportRoutes, Sources
 from remediator.api.server import HttpServer
 from remediator.errors import ConfigError
 from remediator.guards.stop import Stop, stopped_by_switch
@@ -184,6 +186,10 @@ async def running(
         deployments=DeploymentRoutes(store.rollouts, metrics=metrics, clock=clock, problem=lambda: ""),
         escalations=EscalationRoutes(store, rules=lambda: RULES, clock=clock),
         authenticator=Authenticator(lambda: service.access, passwords),
+        exports=ExportRoutes(store.exports, store, clock=clock, cluster="lab", version="1.2.3"),
+        reports=ReportRoutes(
+            Sources(store, store, store.reports, store.rollouts, lambda: RULES, "lab"), clock=clock, version="1.2.3"
+        ),
         telemetry=telemetry,
         max_body_bytes=settings.max_body_bytes,
         version="1.2.3",
