@@ -67,6 +67,9 @@ DECIDE_AGAIN = frozenset({Reason.CONFLICT, Reason.REPLY_LOST, Reason.NOT_SENT, R
 CALLS_PEOPLE = frozenset({State.ESCALATED, State.UNKNOWN, State.REVERTED})
 """What a remediation ends in when people are needed."""
 
+SPOKEN_FOR = frozenset({Reason.STORM, Reason.SHARED_CAUSE})
+"""Why people are not called for one of many: they are for all of them."""
+
 _BY_HARM = ("done", "theirs", "not-done", "unknown")
 """What can become of an inverse: `theirs` is what someone changed or deleted meanwhile, and so is left alone."""
 
@@ -163,7 +166,8 @@ class Journal:
     async def planned(
         self, rule: Rule, target: Target, diagnosis: Diagnosis, affected: Sequence[AffectedPod], planned: Planned
     ) -> None:
-        """A plan, or the row's, action's or precondition's "no" with its advice."""
+        """A plan, or the row's, action's or precondition's "no" with its advice. Where that is to call people, it is
+        still open whether there are many to be called for."""
         facts = {"cause": diagnosis.cause.value, "rows": planned.trace, "rule_text": rule.as_json()}
         facts |= {"evidence": [finding.summary for finding in diagnosis.evidence]}
         if (owner := diagnosis.owner) is not None:
@@ -184,11 +188,26 @@ class Journal:
     async def _not_planned(self, answer: NoPlan, facts: Mapping[str, Json], change: Change) -> None:
         body = {**facts, **_no(answer.reason, answer.detail), "advice": answer.advice}
         if answer.is_escalation:
-            await self._advance(State.ESCALATED, "decision.escalated", body, change)
+            await self._advance(State.DIAGNOSING, "step.diagnosed", body, change)
         elif answer.reason is Reason.NOT_OBSERVED and self.remediation.tries < MAX_TRIES:
             due = self._clock.now() + timedelta(seconds=10)
             again = _with(change, due_at=due, tries=self.remediation.tries + 1)
             await self._advance(State.HELD, "decision.held", {**body, "until": rfc3339(due)}, again)
+        else:
+            await self._advance(State.RECOMMENDED, "decision.recommended", body, change)
+
+    async def call_people(self, answer: NoPlan, ruling: Ruling) -> None:
+        """Of this target; or, where a gate says that many fail together, of that, once."""
+        verdict = ruling.deciding
+        body = {**_no(answer.reason, answer.detail), "advice": answer.advice, "verdicts": _verdicts(ruling)}
+        if verdict.reason not in SPOKEN_FOR:  # also where a gate cannot tell
+            await self._advance(State.ESCALATED, "decision.escalated", body)
+            return
+        body |= {"guard": verdict.guard, **_no(verdict.reason, f"{answer.detail}; {verdict.guard}: {verdict.detail}")}
+        change = Change(gates=ruling.gates, gate_calls=self._gate_calls(ruling))
+        if verdict.decision is Decision.HOLD and verdict.until is not None:
+            body["until"] = rfc3339(verdict.until)
+            await self._advance(State.HELD, "decision.held", body, _with(change, due_at=verdict.until))
         else:
             await self._advance(State.RECOMMENDED, "decision.recommended", body, change)
 
@@ -197,8 +216,7 @@ class Journal:
         verdict, plan = ruling.deciding, self.plan
         body = {**_plan(plan), **_no(verdict.reason, verdict.detail), "guard": verdict.guard}
         body["verdicts"] = _verdicts(ruling)
-        calls = {gate.key: self._gate_call(gate) for gate in ruling.gates}
-        change = Change(mode=mode, gates=ruling.gates, gate_calls=calls)
+        change = Change(mode=mode, gates=ruling.gates, gate_calls=self._gate_calls(ruling))
         match verdict.decision:
             case Decision.HOLD:
                 until = verdict.until or self._clock.now() + timedelta(minutes=1)
@@ -473,10 +491,15 @@ class Journal:
         detail = "; ".join(str(body[name]) for name in ("detail", "advice") if body.get(name))
         return self._rules.escalation.call(contact, severity=self._severity, reason=reason, detail=detail)
 
+    def _gate_calls(self, ruling: Ruling) -> Mapping[str, Call]:
+        return {gate.key: self._gate_call(gate) for gate in ruling.gates}
+
     def _gate_call(self, gate: Gate) -> Call:
-        """An alert that flaps is its rule's; what many share is no single workload's, and the most severe."""
+        """An alert that flaps is its rule's; what many share is no single workload's, and the most severe. A dependency
+        that they share is its owner's."""
         own, detail = gate.reason is Reason.FLAPPING, redact_object(gate.detail)
-        contact, severity = (self._known["contact"], self._severity) if own else (INFRASTRUCTURE, 1)
+        is_its = own or gate.key.startswith("shared-cause/dependency/")
+        contact, severity = self._known["contact"] if is_its else INFRASTRUCTURE, self._severity if own else 1
         return self._rules.escalation.call(contact, severity=severity, reason=gate.reason, detail=detail)
 
     def _with_plan(self, to: State, change: Change) -> Change:

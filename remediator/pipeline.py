@@ -24,8 +24,8 @@ from remediator.diagnose.affected import affected_pods
 from remediator.diagnose.base import Named, Scene
 from remediator.diagnose.diagnose import Diagnosis, diagnose
 from remediator.errors import PermanentError
-from remediator.guards import GUARDS
-from remediator.guards.base import View
+from remediator.guards import GATES, GUARDS
+from remediator.guards.base import Call, View
 from remediator.guards.check import check
 from remediator.guards.faults import Faults
 from remediator.guards.stop import ProvableLog, Stop, SwitchInCluster, stop_of
@@ -151,6 +151,10 @@ async def remediate(journal: Journal, parts: Parts) -> None:
         planned = make_plan(rule, case_of(journal.remediation, rule, scene, diagnosis, ledger))
         await journal.planned(rule, found.target, diagnosis, affected_pods(scene, diagnosis.findings), planned)
         if not isinstance(planned.answer, Plan):
+            if planned.answer.is_escalation:
+                # 6 guard: of what many share people are called once, not for each of them
+                call = Call(found.target, clock.now(), cluster, parts.store)
+                await journal.call_people(planned.answer, await check(call, GATES, rule.guard_parameters))
             return None
 
         # 6 guard

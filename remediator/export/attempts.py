@@ -135,7 +135,7 @@ def _with(found: Attempt, record: CommittedRecord, contents: Contents) -> Attemp
     for name in ("rule", "rule_digest", "cause", "action"):
         if isinstance(value := body.get(name), str) and value:
             changes[name] = value
-    if kind == "step.planned" or (kind.startswith("decision.") and "rows" in body):
+    if "rows" in body:
         evidence = contents.get(record, "evidence")
         changes["evidence"] = evidence if isinstance(evidence, TakenBack) else tuple(map(str, evidence or ()))
         changes["rows"] = _rows(body.get("rows") or ())

@@ -56,6 +56,7 @@ WORDS: Mapping[str, Words] = {
     "alert.resolved": Words(Lane.ALERT, Tone.GOOD, "Resolved"),
     "alert.quarantined": Words(Lane.ALERT, Tone.BAD, "Set aside", is_curated=False),
     "step.diagnosing": Words(Lane.DECISION, Tone.PLAIN, "Looked at", is_curated=False),
+    "step.diagnosed": Words(Lane.DECISION, Tone.PLAIN, "Diagnosed", is_curated=False),
     "step.planned": Words(Lane.DECISION, Tone.PLAIN, "Diagnosed and planned"),
     "gate.entered": Words(Lane.DECISION, Tone.WAITS, "Common cause seen"),
     "decision.recommended": Words(Lane.DECISION, Tone.PLAIN, "Recommended"),

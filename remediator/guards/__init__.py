@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from remediator.guards.attempts import AttemptsGuard
 from remediator.guards.audit import AuditGuard
-from remediator.guards.base import Guard
+from remediator.guards.base import GateGuard, Guard
 from remediator.guards.breaker import BreakerGuard
 from remediator.guards.budgets import BudgetsGuard
 from remediator.guards.canary import CanaryGuard
@@ -26,6 +26,7 @@ from remediator.guards.still_firing import StillFiringGuard
 from remediator.guards.storm import StormGuard
 from remediator.guards.target_state import TargetStateGuard
 
+STORM, SHARED_CAUSE = StormGuard(), SharedCauseGuard()
 GUARDS: tuple[Guard, ...] = (
     KillSwitchGuard(),
     PauseGuard(),
@@ -35,8 +36,8 @@ GUARDS: tuple[Guard, ...] = (
     ScopeGuard(),
     OptOutGuard(),
     BreakerGuard(),
-    StormGuard(),
-    SharedCauseGuard(),
+    STORM,
+    SHARED_CAUSE,
     ClusterHealthGuard(),
     FlapGuard(),
     StillFiringGuard(),
@@ -50,3 +51,5 @@ GUARDS: tuple[Guard, ...] = (
     BudgetsGuard(),
     DryRunGuard(),
 )
+GATES: tuple[GateGuard, ...] = (STORM, SHARED_CAUSE)
+"""Asked before people are called as well: of what many share they are told once."""

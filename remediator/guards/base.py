@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
@@ -16,7 +16,7 @@ from remediator.guards.stop import ProvableLog, SwitchInCluster
 from remediator.kube.base import Cluster
 from remediator.kube.ownership import Wishes, wishes_of
 from remediator.kube.workload import Workload
-from remediator.model import Alert, Mode, Plan, Verdict, most_cautious
+from remediator.model import Alert, Mode, Plan, Target, Verdict, most_cautious
 from remediator.prometheus.base import Metrics
 from remediator.store.approvals_base import Approval
 from remediator.store.base import Store
@@ -39,6 +39,32 @@ class Freezing(Protocol):
     def namespaces(self) -> tuple[str, ...]: ...
 
     def until(self, now: datetime) -> datetime | None: ...
+
+
+class Surroundings(Protocol):
+    """What a gate may read: it asks what many have in common, whatever is planned for one of them."""
+
+    @property
+    def target(self) -> Target: ...
+
+    @property
+    def now(self) -> datetime: ...
+
+    @property
+    def cluster(self) -> Cluster: ...
+
+    @property
+    def store(self) -> Store: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """People are to be called because of this target: what its gates look at."""
+
+    target: Target
+    now: datetime
+    cluster: Cluster
+    store: Store
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +101,10 @@ class View:
     alertmanager: Alertmanager | None = None
 
     @property
+    def target(self) -> Target:
+        return self.plan.target
+
+    @property
     def wishes(self) -> Sequence[Wishes]:
         """What the owners of workload and namespace ask for, as far as it can be read."""
         objects = (self.workload.object, self.workload.namespace)
@@ -88,11 +118,19 @@ class View:
         return most_cautious(mode, Mode.SILENT) if is_unclear else mode
 
 
-class Guard(Protocol):
+V = TypeVar("V", contravariant=True)
+
+
+class Question(Protocol[V]):
     @property
     def name(self) -> str: ...
 
     @property
     def parameters(self) -> type[BaseModel]: ...
 
-    async def check(self, view: View, parameters: BaseModel) -> Verdict: ...
+    async def check(self, view: V, parameters: BaseModel) -> Verdict: ...
+
+
+Guard = Question[View]
+GateGuard = Question[Surroundings]
+"""A guard that speaks of many at once."""

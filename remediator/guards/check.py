@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from pydantic import BaseModel
 
-from remediator.guards.base import Guard, View
+from remediator.guards.base import Question
 from remediator.kube.base import Forbidden
 from remediator.model import Bound, Decision, Gate, Reason, Verdict
 
 GUARD_TIMEOUT_SECONDS = 15.0
+
+V = TypeVar("V")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +40,7 @@ class Ruling:
         return tuple(verdict.gate for verdict in self.verdicts if verdict.gate is not None)
 
 
-async def check(view: View, guards: Sequence[Guard], parameters: Callable[[str], BaseModel]) -> Ruling:
+async def check(view: V, guards: Sequence[Question[V]], parameters: Callable[[str], BaseModel]) -> Ruling:
     """The first hold, refusal or escalation decides. A RECOMMEND (silent mode) and an ASK let the later guards speak,
     so that a recommendation says whether active mode would have been allowed and nobody is asked for what would be
     refused; they decide when none says no, the recommendation first.
@@ -57,7 +60,7 @@ async def check(view: View, guards: Sequence[Guard], parameters: Callable[[str],
     return Ruling(verdicts[0], verdicts)
 
 
-async def _ask(guard: Guard, view: View, parameters: BaseModel) -> Verdict:
+async def _ask(guard: Question[V], view: V, parameters: BaseModel) -> Verdict:
     try:
         async with asyncio.timeout(GUARD_TIMEOUT_SECONDS):
             return await guard.check(view, parameters)

@@ -11,7 +11,7 @@ from datetime import timedelta
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from remediator.guards.base import View
+from remediator.guards.base import Surroundings
 from remediator.kube.base import path_of
 from remediator.model import AffectedPod, Decision, Gate, Reason, Verdict
 
@@ -32,9 +32,9 @@ class SharedCauseGuard:
     name = "shared-cause"
     parameters = Parameters
 
-    async def check(self, view: View, parameters: BaseModel) -> Verdict:
+    async def check(self, view: Surroundings, parameters: BaseModel) -> Verdict:
         assert isinstance(parameters, Parameters)
-        target = view.plan.target
+        target = view.target
         pods = await view.store.affected_pods(cluster=target.cluster, since=view.now - WINDOW)
         targets = {pod.target for pod in pods}
         detail = f"{len(pods)} pods of {len(targets)} targets affected within 10m"

@@ -14,7 +14,7 @@ from math import ceil
 from pydantic import BaseModel, ConfigDict, Field
 
 from remediator.clock import rfc3339
-from remediator.guards.base import View
+from remediator.guards.base import Surroundings
 from remediator.model import Decision, Gate, Reason, Verdict
 
 WINDOW = timedelta(minutes=5)
@@ -43,9 +43,9 @@ class StormGuard:
     name = "storm"
     parameters = Parameters
 
-    async def check(self, view: View, parameters: BaseModel) -> Verdict:
+    async def check(self, view: Surroundings, parameters: BaseModel) -> Verdict:
         assert isinstance(parameters, Parameters)
-        cluster = view.plan.target.cluster
+        cluster = view.target.cluster
         alerting = await view.store.alerting_targets(cluster=cluster, since=view.now - WINDOW)
         most = parameters.targets
         if parameters.share < 100 and (workloads := await view.store.workload_count(cluster=cluster)):

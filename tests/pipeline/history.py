@@ -76,6 +76,13 @@ async def on_one_node(one: World) -> None:
     await one.receive()
 
 
+async def need_one_database(one: World) -> None:
+    """Pods of two other Deployments fail because what ours needs is down."""
+    for number in range(2):
+        await _looked_at(one, number, (AffectedPod(f"test/shop/Deployment/other-{number}", "p", "", "", "db"),))
+    await one.receive()
+
+
 async def shop_paused(one: World) -> None:
     await one.database.set_pause(Pause(PauseOf.NAMESPACE, "shop", "me", "a migration", one.clock.now(), None))
     await one.receive()

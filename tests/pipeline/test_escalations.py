@@ -11,13 +11,21 @@ import pytest
 
 from remediator.journal import Journal
 from remediator.model import AlertStatus, Mode, Outcome, Reason, State
-from remediator.pipeline import pass_on
+from remediator.pipeline import pass_on, remediate
 from remediator.prometheus.base import PrometheusUnavailable
 from remediator.rules.escalation import ContactRow, escalation_matrix
 from remediator.rules.schema import RuleSet, rule_set
 from remediator.store.base import KillSwitch
 from remediator.store.escalations_base import Acknowledgement, Escalation
-from tests.pipeline.history import acted_before, comes_and_goes, nodes_lost, on_one_node, others_alert
+from tests.pipeline.history import (
+    Way,
+    acted_before,
+    comes_and_goes,
+    need_one_database,
+    nodes_lost,
+    on_one_node,
+    others_alert,
+)
 from tests.pipeline.world import World, rule, world
 from tests.workloads import alert
 
@@ -82,16 +90,74 @@ async def test_a_rule_without_a_contact_calls_the_default() -> None:
         assert (await one.last_body())["contact"] == "default"
 
 
+def without_database(one: World) -> None:
+    metadata = {"name": "postgres", "namespace": "shop", "uid": "s-1"}
+    one.shop.add({"kind": "StatefulSet", "metadata": metadata, "spec": {"replicas": 3}, "status": {}})
+
+
+NEEDS = table(
+    depends_on=[{"name": "db", "kind": "StatefulSet", "object": "postgres", "contact": "database"}],
+    respond=[{"when": {"cause": "dependency-down"}, "do": "escalate"}, {"do": "recommend"}],
+    verify=None,
+)
+
+
 async def test_a_dependency_that_is_down_is_its_owner_s() -> None:
-    needs = {"name": "db", "kind": "StatefulSet", "object": "postgres", "contact": "database"}
-    rows = [{"when": {"cause": "dependency-down"}, "do": "escalate"}, {"do": "recommend"}]
-    async with world(rules=table(depends_on=[needs], respond=rows, verify=None)) as one:
-        metadata = {"name": "postgres", "namespace": "shop", "uid": "s-1"}
-        one.shop.add({"kind": "StatefulSet", "metadata": metadata, "spec": {"replicas": 3}, "status": {}})
+    async with world(rules=NEEDS) as one:
+        without_database(one)
         await one.receive()
         assert await one.run() is State.ESCALATED
         assert (await the_one(one)).told == "dba"
         assert (await one.last_body())["contact"] == "database"
+
+
+async def test_a_dependency_that_many_need_is_its_owner_s_too_and_told_once() -> None:
+    async with world(rules=NEEDS) as one:
+        without_database(one)
+        await need_one_database(one)
+        assert await one.run() is State.RECOMMENDED
+        called = await the_one(one)
+        assert (called.gate, called.told, called.severity) == ("shared-cause/dependency/db", "dba", 1)
+
+
+@pytest.mark.parametrize(
+    ("way", "key"), [(others_alert(5), "storm"), (on_one_node, "shared-cause/node/node-1")], ids=["storm", "node"]
+)
+async def test_of_what_many_share_people_are_called_once_and_not_for_each(way: Way, key: str) -> None:
+    async with world(rules=ESCALATES) as one:
+        await way(one)
+        assert await one.run() is State.RECOMMENDED
+        body = await one.last_body()
+        assert (body["reason"], body["guard"]) == (key.partition("/")[0], key.partition("/")[0])
+        assert body["detail"].startswith("the rule escalates for cause code-error; "), "it stays known"
+        called = await the_one(one)
+        assert (called.contact, called.gate, called.remediation_id) == ("infrastructure", key, None)
+
+
+@pytest.mark.parametrize("way", [others_alert(3), others_alert(0)], ids=["few", "alone"])
+async def test_of_what_few_have_people_are_called_for_each(way: Way) -> None:
+    """The negative control."""
+    async with world(rules=ESCALATES) as one:
+        await way(one)
+        assert await one.run() is State.ESCALATED
+        assert (await the_one(one)).contact == "pods"
+
+
+async def test_a_first_one_waits_until_it_is_known_whether_many_follow() -> None:
+    async with world(rules=ESCALATES) as one:
+        await one.receive()
+        [mine] = await one.claim()
+        others = [alert(fingerprint=f"{n:016x}", labels=alert().labels | {"pod": f"other-{n}"}) for n in range(4)]
+        await one.receive(*others)
+        journal = Journal(mine, store=one.database, clock=one.clock, rules=one.rules)
+        await remediate(journal, one.parts)
+        assert (journal.state, (await one.last_body())["reason"]) == (State.HELD, Reason.STORM)
+        assert await one.database.escalations() == []
+
+        await one.one_pass()  # there are no such pods: those others were nothing
+        one.clock.jump(seconds=5)
+        assert await one.one_pass() is State.ESCALATED
+        assert (await the_one(one)).contact == "pods"
 
 
 async def test_an_action_that_did_not_help_calls_people_also_after_a_restart() -> None:
