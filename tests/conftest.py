@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
 import secrets
 from collections.abc import Iterator
 
 import pytest
+import structlog
 
 from tests.cluster.binaries import Binaries, binaries_or_skip
 from tests.cluster.controlplane import ControlPlane
@@ -25,6 +27,18 @@ def pytest_configure(config: pytest.Config) -> None:
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
     config.add_cleanup(loop.close)
+
+
+@pytest.fixture(autouse=True)
+def log_as_before() -> Iterator[None]:
+    """A command that runs in the process of the tests may set up its log: what comes after it is heard again."""
+    root, kubernetes = logging.getLogger(), logging.getLogger("kubernetes_asyncio")
+    handlers, levels = root.handlers[:], (root.level, kubernetes.level)
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(levels[0])
+    kubernetes.setLevel(levels[1])
+    structlog.reset_defaults()
 
 
 @pytest.fixture(scope="session")

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from uuid import uuid4
 
+from remediator.actions import write
 from remediator.actions.base import NoPlan
 from remediator.actions.rollback import Rollback
 from remediator.actions.rollback.parameters import Parameters
+from remediator.actions.write import Written
 from remediator.clock import Clock, SystemClock
 from remediator.kube.client import KubernetesCluster
 from remediator.kube.rollout import meaningful_hash
@@ -52,6 +55,15 @@ async def refusal(app: App, cluster: KubernetesCluster, *, ledger: tuple[Templat
     answer = await plan_for(target_of(app.live()), cluster, ledger=ledger)
     assert isinstance(answer, NoPlan), answer
     return answer
+
+
+async def act(plan: Plan, number: int, *, cluster: KubernetesCluster, clock: Clock | None = None) -> Written:
+    """The request of one step. No service is at work, so no record announced the name it has in the audit log."""
+    return await write.act(plan, number, audit_id=str(uuid4()), cluster=cluster, clock=clock or SystemClock())
+
+
+async def undo(plan: Plan, number: int, *, cluster: KubernetesCluster) -> Written:
+    return await write.undo(plan, number, audit_id=str(uuid4()), cluster=cluster)
 
 
 def bad_release(app: App) -> None:

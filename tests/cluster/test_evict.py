@@ -13,7 +13,7 @@ import pytest
 from remediator.actions.base import NoPlan
 from remediator.actions.evict import Evict
 from remediator.actions.evict.parameters import Parameters
-from remediator.actions.write import Written, act, read_back
+from remediator.actions.write import Written, read_back
 from remediator.checks.base import Look
 from remediator.checks.base import Scene as CheckScene
 from remediator.checks.pods_ready import PodsReady
@@ -30,7 +30,7 @@ from tests.cluster.controlplane import ControlPlane
 from tests.cluster.credentials import ACTIVE
 from tests.cluster.kwok import FAILURE_ANNOTATION
 from tests.cluster.lossy import Fate, LossyProxy
-from tests.cluster.plans import GOOD, target_of
+from tests.cluster.plans import GOOD, act, target_of
 from tests.cluster.steps import App, Object
 from tests.cluster.test_rollback_statefulset import Ordered
 from tests.cluster.waiting import wait_for, wait_for_async
@@ -62,7 +62,7 @@ async def plan_of(app: App | Ordered, cluster: KubernetesCluster, *, pod: str | 
 
 
 async def done(plan: Plan, cluster: KubernetesCluster) -> Written:
-    return await act(plan, 0, cluster=cluster, clock=SystemClock())
+    return await act(plan, 0, cluster=cluster)
 
 
 def pods(app: App | Ordered) -> list[Object]:

@@ -12,7 +12,7 @@ import pytest
 from remediator.actions.base import NoPlan
 from remediator.actions.resize import RESIZED, Resize
 from remediator.actions.resize.parameters import Parameters
-from remediator.actions.write import Written, act, read_back
+from remediator.actions.write import Written, read_back
 from remediator.checks.base import Look
 from remediator.checks.base import Scene as CheckScene
 from remediator.checks.pod_resized import PodResized
@@ -26,7 +26,7 @@ from remediator.kube.workload import read_workload
 from remediator.model import Answer, Finding, Plan, Proof, Reason, Request
 from tests.cluster.credentials import ACTIVE
 from tests.cluster.lossy import Fate, LossyProxy
-from tests.cluster.plans import GOOD, target_of
+from tests.cluster.plans import GOOD, act, target_of
 from tests.cluster.steps import App, Object
 from tests.cluster.waiting import wait_for_async
 from tests.workloads import alert, case
@@ -93,7 +93,7 @@ async def plan_of(app: App, cluster: KubernetesCluster, **parameters: Any) -> Pl
 
 
 async def done(plan: Plan, cluster: KubernetesCluster) -> Written:
-    return await act(plan, 0, cluster=cluster, clock=SystemClock())
+    return await act(plan, 0, cluster=cluster)
 
 
 async def looks(plan: Plan, cluster: KubernetesCluster) -> tuple[Look, str]:

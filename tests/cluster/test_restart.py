@@ -14,7 +14,7 @@ import pytest
 from remediator.actions.base import NoPlan
 from remediator.actions.restart import Restart
 from remediator.actions.restart.preconditions import Parameters
-from remediator.actions.write import Written, act, read_back
+from remediator.actions.write import Written, read_back
 from remediator.checks.base import Look, Result, Scene
 from remediator.checks.pods_ready import PodsReady
 from remediator.checks.rollout_complete import RolloutComplete
@@ -28,7 +28,7 @@ from remediator.model import Answer, Plan, Proof, Reason
 from tests.cluster.controlplane import ControlPlane
 from tests.cluster.credentials import ACTIVE
 from tests.cluster.lossy import Fate, LossyProxy
-from tests.cluster.plans import GOOD, NEXT, target_of
+from tests.cluster.plans import GOOD, NEXT, act, target_of
 from tests.cluster.steps import App, stopped
 from tests.cluster.test_rollback_statefulset import Ordered
 from tests.cluster.waiting import wait_for_async
@@ -63,7 +63,7 @@ async def plan_of(app: Any_, cluster: KubernetesCluster) -> Plan:
 
 
 async def done(plan: Plan, cluster: KubernetesCluster) -> Written:
-    return await act(plan, 0, cluster=cluster, clock=SystemClock())
+    return await act(plan, 0, cluster=cluster)
 
 
 async def looks(plan: Plan, cluster: KubernetesCluster, since: datetime) -> list[Result]:

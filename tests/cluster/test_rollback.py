@@ -10,15 +10,14 @@ import pytest
 
 from remediator.actions.base import NoPlan
 from remediator.actions.rollback.preconditions import INSTALLED, ROLLED_BACK_FROM, SEEN_GOOD
-from remediator.actions.write import act
 from remediator.authority import UNLIMITED
-from remediator.clock import FastClock, SystemClock
+from remediator.clock import FastClock
 from remediator.kube.client import KubernetesCluster
 from remediator.model import Answer, Reason
 from remediator.target.resolve import Resolved, resolve
 from remediator.target.spec import TargetSpec
 from tests.cluster.controlplane import ControlPlane
-from tests.cluster.plans import BAD, GOOD, NEXT, bad_release, event, plan_for, planned, refusal, target_of
+from tests.cluster.plans import BAD, GOOD, NEXT, act, bad_release, event, plan_for, planned, refusal, target_of
 from tests.cluster.steps import App, Object, images, stopped
 from tests.cluster.waiting import wait_for
 from tests.workloads import alert
@@ -156,7 +155,7 @@ async def test_undo_twice_is_refused_where_kubectl_deploys_the_bad_release_again
     """The ledger, not the cluster, knows that the newest other revision is the one we left."""
     bad_release(app)
     plan = await planned(app, cluster)
-    assert (await act(plan, 0, cluster=cluster, clock=SystemClock())).answer is Answer.APPLIED
+    assert (await act(plan, 0, cluster=cluster)).answer is Answer.APPLIED
     app.settle()
 
     again = await refusal(
@@ -171,7 +170,7 @@ async def test_a_bad_release_deployed_again_is_escalated(app: App, cluster: Kube
     """Someone brought back what we had rolled back: they or their pipeline mean it, so a person must decide."""
     bad_release(app)
     plan = await planned(app, cluster)
-    assert (await act(plan, 0, cluster=cluster, clock=SystemClock())).answer is Answer.APPLIED
+    assert (await act(plan, 0, cluster=cluster)).answer is Answer.APPLIED
     app.settle()
     app.release(BAD)
 

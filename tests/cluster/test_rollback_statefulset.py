@@ -12,7 +12,7 @@ import pytest
 from remediator.actions.base import NoPlan
 from remediator.actions.rollback import Rollback
 from remediator.actions.rollback.parameters import Parameters
-from remediator.actions.write import act, read_back, undo
+from remediator.actions.write import read_back
 from remediator.clock import SystemClock
 from remediator.diagnose.base import Scene
 from remediator.diagnose.diagnose import diagnose
@@ -25,7 +25,7 @@ from remediator.model import Answer, Plan, Reason
 from remediator.store.base import TemplateEvent
 from tests.cluster.controlplane import ControlPlane
 from tests.cluster.credentials import ADMIN
-from tests.cluster.plans import event, target_of
+from tests.cluster.plans import act, event, target_of, undo
 from tests.cluster.steps import Object, images, stopped
 from tests.cluster.waiting import wait_for
 from tests.workloads import alert, case
@@ -234,7 +234,7 @@ async def test_a_broken_pod_of_a_stateful_set_is_taken_out_of_the_way(db: Ordere
     assert set(db.pods().values()) == {(GOOD, True)}
     for number in range(2):
         assert (await read_back(plan, number, cluster=cluster)).answer is Answer.APPLIED, "and both can be told"
-    again = await act(plan, 1, cluster=cluster, clock=SystemClock())
+    again = await act(plan, 1, cluster=cluster)
     assert again.answer is Answer.APPLIED, "the pod with that uid is gone"
     assert set(db.pods().values()) == {(GOOD, True)}, "the new one of that name is another, and stays"
 
@@ -243,7 +243,7 @@ async def test_the_patch_alone_would_leave_it_broken(db: Ordered, cluster: Kuber
     """The negative control: the controller has seen the good template, and waits for the bad pod."""
     bad_release(db)
     plan = await planned(db, cluster)
-    await act(plan, 0, cluster=cluster, clock=SystemClock())
+    await act(plan, 0, cluster=cluster)
     wait_for(
         lambda: db.live()["status"]["observedGeneration"] == db.live()["metadata"]["generation"],
         timeout_seconds=10,

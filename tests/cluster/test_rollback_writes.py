@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from remediator.actions.write import act, read_back, undo
+from remediator.actions.write import read_back
 from remediator.clock import SystemClock
 from remediator.errors import PermanentError
 from remediator.kube.base import Conflict
@@ -15,7 +15,7 @@ from remediator.kube.ownership import LAST_ACTION
 from remediator.kube.workload import read_workload
 from remediator.model import Answer, Reason
 from tests.cluster.credentials import ACTIVE
-from tests.cluster.plans import BAD, CHANGE_CAUSE, GOOD, bad_release, planned
+from tests.cluster.plans import BAD, CHANGE_CAUSE, GOOD, act, bad_release, planned, undo
 from tests.cluster.steps import MERGE_PATCH, App, Object
 from tests.cluster.waiting import wait_for_async
 
@@ -25,8 +25,8 @@ async def test_the_write_changes_the_object_once_and_says_so(app: App, cluster: 
     bad_release(app)
     plan = await planned(app, cluster)
 
-    written = await act(plan, 0, cluster=cluster, clock=SystemClock())
-    again = await act(plan, 0, cluster=cluster, clock=SystemClock())
+    written = await act(plan, 0, cluster=cluster)
+    again = await act(plan, 0, cluster=cluster)
 
     app.settle()
     live = app.live()
@@ -47,7 +47,7 @@ async def test_a_write_leaves_no_trace_in_the_template(app: App, cluster: Kubern
     before = {rs["metadata"]["name"] for rs in app.replica_sets()}
     plan = await planned(app, cluster)
 
-    await act(plan, 0, cluster=cluster, clock=SystemClock())
+    await act(plan, 0, cluster=cluster)
 
     app.settle()
     assert {rs["metadata"]["name"] for rs in app.replica_sets()} == before
@@ -78,7 +78,7 @@ async def test_a_change_between_read_and_write_wins(
 
     with pytest.raises(Conflict):
         await cluster.send(plan.steps[0].request, dry_run=True)
-    written = await act(plan, 0, cluster=cluster, clock=SystemClock())
+    written = await act(plan, 0, cluster=cluster)
 
     assert (written.answer, written.reason) == (Answer.NOT_APPLIED, Reason.CONFLICT)
     assert spec_and_annotations(app.live()) == spec_and_annotations(before)
@@ -93,7 +93,7 @@ async def test_status_churn_between_read_and_write_does_not_block(app: App, clus
     app.control_plane.request("PATCH", f"{app.path}/status", churn, content_type=MERGE_PATCH)
     assert app.live()["metadata"]["resourceVersion"] != read["metadata"]["resourceVersion"]
 
-    assert (await act(plan, 0, cluster=cluster, clock=SystemClock())).answer is Answer.APPLIED
+    assert (await act(plan, 0, cluster=cluster)).answer is Answer.APPLIED
     assert app.images() == [GOOD]
 
 
@@ -102,12 +102,12 @@ async def test_another_object_of_that_name_is_not_written(app: App, cluster: Kub
     bad_release(app)
     plan = await planned(app, cluster)
     app.kubectl("delete", "deployment", "shop")
-    gone = await act(plan, 0, cluster=cluster, clock=SystemClock())
+    gone = await act(plan, 0, cluster=cluster)
     bad_release(app)
     before = app.live()
     assert before["metadata"]["generation"] == plan.generation
 
-    written = await act(plan, 0, cluster=cluster, clock=SystemClock())
+    written = await act(plan, 0, cluster=cluster)
 
     assert (gone.answer, gone.reason) == (Answer.NOT_APPLIED, Reason.TARGET_NOT_FOUND)
     assert (written.answer, written.reason) == (Answer.NOT_APPLIED, Reason.CONFLICT)
@@ -153,7 +153,7 @@ async def test_an_admission_policy_that_denies_it_is_named(app: App, cluster: Ku
     await wait_for_async(is_denied, timeout_seconds=20, what="the policy is in force")
     before = app.live()
 
-    written = await act(plan, 0, cluster=cluster, clock=SystemClock())
+    written = await act(plan, 0, cluster=cluster)
 
     assert (written.answer, written.reason) == (Answer.NOT_APPLIED, Reason.REFUSED_BY_API)
     assert f"ValidatingAdmissionPolicy '{frozen}'" in written.detail
@@ -167,7 +167,7 @@ async def test_the_inverse_restores_the_former_template(app: App, cluster: Kuber
     app.kubectl("annotate", "deployment/shop", f"{CHANGE_CAUSE}=release 1.6")
     app.release(BAD)
     plan = await planned(app, cluster)
-    await act(plan, 0, cluster=cluster, clock=SystemClock())
+    await act(plan, 0, cluster=cluster)
     app.kubectl("scale", "deployment/shop", "--replicas=1")
 
     written = await undo(plan, 0, cluster=cluster)
@@ -195,7 +195,7 @@ async def test_the_inverse_is_refused_after_someone_else_changed_the_template(
     """Their template wins: there is nothing of ours left to take back."""
     bad_release(app)
     plan = await planned(app, cluster)
-    await act(plan, 0, cluster=cluster, clock=SystemClock())
+    await act(plan, 0, cluster=cluster)
     meanwhile(app)
     before = app.live()
 
@@ -209,7 +209,7 @@ async def test_the_inverse_is_refused_without_our_mark(app: App, cluster: Kubern
     """The same template under another action's mark is that action's doing: only it may take it back."""
     bad_release(app)
     plan = await planned(app, cluster)
-    await act(plan, 0, cluster=cluster, clock=SystemClock())
+    await act(plan, 0, cluster=cluster)
     app.kubectl("annotate", "--overwrite", "deployment/shop", f"{LAST_ACTION}=another")
 
     written = await undo(plan, 0, cluster=cluster)

@@ -12,7 +12,7 @@ import pytest
 from remediator.actions.base import NoPlan
 from remediator.actions.scale import HELD, Scale
 from remediator.actions.scale.parameters import Parameters
-from remediator.actions.write import Written, act, read_back, undo
+from remediator.actions.write import Written, read_back
 from remediator.checks.base import Look
 from remediator.checks.base import Scene as CheckScene
 from remediator.checks.scale_held import ScaleHeld
@@ -25,7 +25,7 @@ from remediator.kube.ownership import LAST_ACTION
 from remediator.kube.scaling import scale_request
 from remediator.kube.workload import read_workload
 from remediator.model import Answer, Plan, Proof, Reason
-from tests.cluster.plans import GOOD, target_of
+from tests.cluster.plans import GOOD, act, target_of, undo
 from tests.cluster.steps import MERGE_PATCH, App, Object, stopped
 from tests.cluster.waiting import wait_for, wait_for_async
 from tests.workloads import alert, case
@@ -55,7 +55,7 @@ async def plan_of(app: App, cluster: KubernetesCluster, **parameters: Any) -> Pl
 
 
 async def done(plan: Plan, cluster: KubernetesCluster) -> Written:
-    return await act(plan, 0, cluster=cluster, clock=SystemClock())
+    return await act(plan, 0, cluster=cluster)
 
 
 async def looks(plan: Plan, cluster: KubernetesCluster, since: datetime) -> tuple[Look, str]:

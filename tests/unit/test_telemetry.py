@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import logging
-from collections.abc import Iterator
 
 import pytest
 import structlog
@@ -121,15 +120,9 @@ def test_a_span_records_the_type_of_a_fault_and_not_its_text() -> None:
 
 
 @pytest.fixture
-def log() -> Iterator[io.StringIO]:
-    """A stream to log to; the logging of the process is put back afterwards."""
-    root, kubernetes = logging.getLogger(), logging.getLogger("kubernetes_asyncio")
-    before = (root.handlers[:], root.level, kubernetes.level)
-    yield io.StringIO()
-    root.handlers[:] = before[0]
-    root.setLevel(before[1])
-    kubernetes.setLevel(before[2])
-    structlog.reset_defaults()
+def log() -> io.StringIO:
+    """A stream to log to."""
+    return io.StringIO()
 
 
 @pytest.mark.parametrize("log_format", ["logfmt", "json", "console"])

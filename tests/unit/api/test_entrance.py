@@ -78,6 +78,10 @@ MORE: Mapping[str, Mapping[str, Any]] = {
 """What the body of a route holds beside who and why."""
 
 
+QUERIES: Mapping[str, Mapping[str, str]] = {"/api/v1/export": {"since": "24h"}}
+"""What a route must be asked with."""
+
+
 def needed(path: str, method: str) -> str:
     if path in ("/-/healthy", "/-/ready"):
         return "nothing"
@@ -98,6 +102,7 @@ async def answered(service: Service, path: str, method: str, header: str | None)
     async with service.client.request(
         method,
         re.sub(r"\{\w+\}", "1", path),
+        params=QUERIES.get(path),
         headers=({} if header is None else {"Authorization": header}) | (JSON if data else {}),
         **({"data": data} if data else {} if method == "GET" else {"json": wanted(path)}),
     ) as answer:
