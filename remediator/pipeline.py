@@ -25,7 +25,7 @@ from remediator.diagnose.base import Named, Scene
 from remediator.diagnose.diagnose import Diagnosis, diagnose
 from remediator.errors import PermanentError
 from remediator.guards import GATES, GUARDS
-from remediator.guards.base import Call, View
+from remediator.guards.base import TargetView, View
 from remediator.guards.check import check
 from remediator.guards.faults import Faults
 from remediator.guards.stop import ProvableLog, Stop, SwitchInCluster, stop_of
@@ -153,8 +153,8 @@ async def remediate(journal: Journal, parts: Parts) -> None:
         if not isinstance(planned.answer, Plan):
             if planned.answer.is_escalation:
                 # 6 guard: of what many share people are called once, not for each of them
-                call = Call(found.target, clock.now(), cluster, parts.store)
-                await journal.call_people(planned.answer, await check(call, GATES, rule.guard_parameters))
+                many = TargetView(found.target, clock.now(), cluster, parts.store)
+                await journal.call_people(planned.answer, await check(many, GATES, rule.guard_parameters))
             return None
 
         # 6 guard

@@ -14,6 +14,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from remediator.api.answers import problem
 from remediator.api.entrance import principal_of
+from remediator.redact import redact
 
 Concerns = tuple[Collection[str], str]
 """Namespaces and rule that something is about; none and empty: all of them."""
@@ -27,8 +28,13 @@ def _storable(text: str) -> str:
     return text
 
 
-Comment = Annotated[str, Field(min_length=1, max_length=1000, pattern=r"\S"), AfterValidator(_storable)]
-By = Annotated[str, Field(min_length=1, max_length=200, pattern=r"\S"), AfterValidator(_storable)]
+def _said(text: str) -> str:
+    """What people paste holds secrets, too."""
+    return redact(_storable(text))
+
+
+Comment = Annotated[str, Field(min_length=1, max_length=1000, pattern=r"\S"), AfterValidator(_said)]
+By = Annotated[str, Field(min_length=1, max_length=200, pattern=r"\S"), AfterValidator(_said)]
 Subject = Annotated[str, Field(min_length=1, max_length=600, pattern=r"\S"), AfterValidator(_storable)]
 
 

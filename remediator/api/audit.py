@@ -20,7 +20,7 @@ from remediator.api.answers import Answer, answer, problem
 from remediator.api.asking import Asked, read_asked
 from remediator.audit.commitments import FREE
 from remediator.clock import Clock
-from remediator.store.log_base import LogReader, LogStanding
+from remediator.store.log_base import LogReader, LogStanding, StillNeeded
 
 _log = structlog.get_logger(__name__)
 
@@ -150,9 +150,12 @@ class AuditRoutes:
             return wanted
         if unknown := [name for name in wanted.fields if name not in FREE]:
             return problem(400, f"fields: {unknown[0]!r} cannot be taken back; known are {', '.join(sorted(FREE))}")
-        taken = await self._reader.redact(
-            wanted.seq, wanted.fields, by=wanted.by, comment=wanted.comment, at=self._clock.now()
-        )
+        try:
+            taken = await self._reader.redact(
+                wanted.seq, wanted.fields, by=wanted.by, comment=wanted.comment, at=self._clock.now()
+            )
+        except StillNeeded as error:
+            return problem(409, str(error))
         if not taken:
             return problem(404, f"record {wanted.seq} is not there, or holds none of these fields")
         return answer(AuditDone(done=f"record {wanted.seq}: {', '.join(taken)} taken back"))

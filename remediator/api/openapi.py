@@ -95,7 +95,7 @@ _PATHS: Mapping[str, Mapping[str, tuple[str, type[BaseModel] | None, tuple[int, 
         "post": ("Say that the log is the one it should be.", AuditDone, (400, 409, 415, 503), May.OPERATE)
     },
     "/api/v1/audit/redact": {
-        "post": ("Take back the free content of a record.", AuditDone, (400, 404, 415, 503), May.OPERATE)
+        "post": ("Take back the free content of a record.", AuditDone, (400, 404, 409, 415, 503), May.OPERATE)
     },
     "/api/v1/budgets": {"get": ("Budgets: used, by which remediation, next slot.", Budgets, (400, 503), May.READ)},
     "/api/v1/escalations": {"get": ("What people have to do.", OpenEscalations, (503,), May.READ)},

@@ -7,18 +7,13 @@ from typing import Annotated
 
 import typer
 
+from remediator.cli.options import DEFAULT_URL, TokenOption, UrlOption
+
 TO = Annotated[
     str | None,
     typer.Option("-o", "--output", help="File, or - for stdout. Default: stdout into a pipe, else a file."),
 ]
-URL = Annotated[
-    str, typer.Option("--url", envvar="REMEDIATOR_URL", help="Address of the running service.", show_envvar=True)
-]
-TOKEN = Annotated[
-    str | None, typer.Option("--token-file", envvar="REMEDIATOR_TOKEN_FILE", help="File with the bearer token.")
-]
 ZONE = Annotated[str | None, typer.Option("--tz", help="Zone whose time is given beside UTC, like Europe/Berlin.")]
-DEFAULT_URL = "http://127.0.0.1:9095"
 
 report_app = typer.Typer(help="Reports of what was done, and what not.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -44,8 +39,8 @@ def export(
     everything: Annotated[bool, typer.Option("--all", help="Everything, not only what is worth a line.")] = False,
     tz: ZONE = None,
     to: TO = None,
-    url: URL = DEFAULT_URL,
-    token_file: TOKEN = None,
+    url: UrlOption = DEFAULT_URL,
+    token_file: TokenOption = None,
 ) -> None:
     """Export the story of an incident, or the incidents and records of a time. The service goes on meanwhile.
 
@@ -72,8 +67,8 @@ def handoff(
     form: FORM = ReportForm.MARKDOWN,
     tz: ZONE = None,
     to: TO = None,
-    url: URL = DEFAULT_URL,
-    token_file: TOKEN = None,
+    url: UrlOption = DEFAULT_URL,
+    token_file: TokenOption = None,
 ) -> None:
     """What the next person on call has to know: what is open, what was done, what is held and why.
 
@@ -90,8 +85,8 @@ def monthly(
     month: Annotated[str | None, typer.Option("--month", help="Like 2026-11 (UTC). Default: this one.")] = None,
     form: FORM = ReportForm.MARKDOWN,
     to: TO = None,
-    url: URL = DEFAULT_URL,
-    token_file: TOKEN = None,
+    url: UrlOption = DEFAULT_URL,
+    token_file: TokenOption = None,
 ) -> None:
     """Each rule's month: incidents, actions, what they led to, what was noisy or nearly went wrong, and suggestions.
 

@@ -22,6 +22,7 @@ from remediator.export.times import utc
 from remediator.model import State
 from remediator.rules.schema import RuleSet
 from remediator.store.base import CommittedRecord, KillSwitch, Store
+from remediator.store.escalations_base import Escalation
 from remediator.store.gates_base import SeenGate
 from remediator.store.pauses_base import Pause
 from remediator.store.reading import IncidentReader, IncidentRow
@@ -65,6 +66,7 @@ class Handoff:
     since: datetime
     now: datetime
     counted: Mapping[str, int]
+    escalations: Sequence[Escalation]
     open: Sequence[IncidentRow]
     needs_people: Sequence[Event]
     held: Sequence[Waiting]
@@ -106,17 +108,26 @@ async def read_handoff(sources: Sources, *, since: datetime, now: datetime) -> H
     store, reports, rules = sources.store, sources.reports, sources.rules()
     limit, behind = MAX_ROWS + 1, now + timedelta(microseconds=1)  # what is of this moment is part of it
     opened = await sources.incidents.incidents(limit=limit, open_only=True)
+    calls = await store.escalations()
     needs = await reports.told(since, behind, NEEDS_PEOPLE, limit=limit)
     people = await reports.told(since, behind, BY_PEOPLE, limit=limit)
     waiting = [one for one in await reports.waiting(limit=limit) if one.state != State.QUEUED]
     done = [one for one in await reports.debited(since, behind) if not one.is_shadow]
     watched = await sources.rollouts.present(limit=limit, watched_at=now)
-    lists = {"open": opened, "needs_people": needs, "held": waiting, "done": done, "watched": watched}
+    lists: Mapping[str, Sequence[object]] = {
+        "escalations": calls,
+        "open": opened,
+        "needs_people": needs,
+        "held": waiting,
+        "done": done,
+        "watched": watched,
+    }
     budgets = await budgets_now(store, rules, cluster=sources.cluster, now=now)
     return Handoff(
         since=since,
         now=now,
         counted=await reports.counted(since, behind),
+        escalations=calls[:MAX_ROWS],
         open=opened[:MAX_ROWS],
         needs_people=_events(needs),
         held=waiting[:MAX_ROWS],
@@ -143,6 +154,7 @@ def handoff_report(found: Handoff, *, version: str) -> Report:
         title="Handoff",
         lead=f"From {utc(found.since)} until {utc(found.now)}. {_stopped(found)}",
         numbers=[
+            ("open escalations", len(found.escalations)),
             ("open incidents", len(found.open)),
             ("need you", len(found.needs_people)),
             ("held", len(found.held)),
@@ -170,6 +182,13 @@ def _until(at: datetime) -> str:
 def _first(found: Handoff) -> Sequence[Section]:
     """What a shift begins with."""
     return [
+        Section(
+            "Open escalations",
+            ("escalation", "since", "severity", "about", "who has it", "next", "why"),
+            [_call(one) for one in found.escalations],
+            "Nobody is called.",
+            _cut(found, "escalations"),
+        ),
         Section(
             "Needs you",
             ("when", "what", "incident", "why"),
@@ -234,6 +253,11 @@ def _then(found: Handoff) -> Sequence[Section]:
             _cut(found, "watched"),
         ),
     ]
+
+
+def _call(one: Escalation) -> Sequence[Cell]:
+    who = f"{one.told} was told" if one.acked_by is None else one.acked_by
+    return (Own(f"E-{one.id}"), one.opened_at, one.severity, one.title, who, one.next_at or Own("-"), one.detail)
 
 
 def _stops(found: Handoff) -> Sequence[Sequence[Cell]]:

@@ -58,8 +58,8 @@ class Surroundings(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
-    """People are to be called because of this target: what its gates look at."""
+class TargetView:
+    """What a gate may read where nothing is planned for the target and people are to be called."""
 
     target: Target
     now: datetime

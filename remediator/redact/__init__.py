@@ -1,9 +1,9 @@
 """Takes secrets out of text and objects before anything is stored, printed or sent. Pure.
 
 Whatever comes from outside passes here: logs and event messages (`diagnose/`), the texts of API errors
-(`kube/replies.py`, `prometheus/replies.py`), alerts (`receive/payload.py`), pod templates on their way into records
-(`journal.py`). Secrets are never read at all. What is found is replaced by `[redacted]`; the name in front of it stays,
-so that people still see which setting was printed.
+(`kube/replies.py`, `prometheus/replies.py`), alerts (`receive/payload.py`), what people say (`api/asking.py`), pod
+templates on their way into records (`journal.py`). Secrets are never read at all. What is found is replaced by
+`[redacted]`; the name in front of it stays, so that people still see which setting was printed.
 
 `text.py` is the order: `blocks.py` (what spans lines), `settings.py` (what follows the name of a secret), `forms.py`
 (what tells itself by its shape). `objects.py` walks Kubernetes objects.

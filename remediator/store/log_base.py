@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from remediator.errors import RemediatorError
+
 
 @dataclass(frozen=True, slots=True)
 class LogStanding:
@@ -34,6 +36,10 @@ class LogRow:
     beside: bytes | None
 
 
+class StillNeeded(RemediatorError):
+    """What is under way stands on it: recovery, the inverse or an approval reads it from the same row."""
+
+
 class LogReader(Protocol):
     """What the faces of the audit log ask of the store."""
 
@@ -46,4 +52,4 @@ class LogReader(Protocol):
         self, seq: int, fields: Sequence[str], *, by: str, comment: str, at: datetime
     ) -> Sequence[str]:
         """Take back the free content of fields of a record, here and in the rows that hold it too; which it were.
-        Leaves a record of it."""
+        Leaves a record of it. Raises StillNeeded for the plan of what is not over."""

@@ -16,13 +16,14 @@ from remediator.anchor.file import FileAnchor
 from remediator.anchor.keeper import LogKeeper
 from remediator.audit.note import checkpoint, opened
 from remediator.journal import Journal
-from remediator.model import Json, Mode, Reason, Request, State
+from remediator.model import IncidentId, Json, Mode, Reason, Request, State
 from remediator.pipeline import remediate
 from remediator.rules.schema import rule_set
 from remediator.store.approvals_base import Approval
 from remediator.store.base import StoreUnavailable
 from remediator.store.database import open_database
 from remediator.store.log import LogKeys
+from remediator.store.log_base import StillNeeded
 from tests.clocks import FakeClock
 from tests.logkeys import KEYS
 from tests.pipeline.world import DEPLOYMENT, FakeMetrics, Shop, World, rule, world
@@ -207,3 +208,18 @@ async def test_the_approver_stands_in_the_record() -> None:
         # Whose word it was may have to be taken back some day; that there was one may not.
         assert "approver" in json.loads(intent.canonical)["body"]["committed"]
         assert "approved_at" in json.loads(intent.canonical)["body"]
+
+
+async def test_a_plan_is_taken_back_where_the_service_keeps_it_too_but_not_while_it_is_needed() -> None:
+    async with world() as one:
+        await one.receive()
+        assert await one.one_pass() is State.VERIFYING
+        [intent] = [record.seq for record in await one.records() if record.kind == "action.intent"]
+        said = {"by": "ann", "comment": "a password in an argument", "at": one.clock.now()}
+        with pytest.raises(StillNeeded, match="is not over"):
+            await one.database.redact(intent, ["plan"], **said)
+        assert await one.run() is State.VERIFIED
+        assert await one.database.redact(intent, ["plan", "detail"], **said) == ["detail", "plan"]
+        found = await one.database.incident(IncidentId(1))
+        assert found is not None
+        assert [attempt.plan for attempt in found.remediations] == [None]

@@ -49,6 +49,14 @@ async def test_pause_engages_shows_and_releases(service: Service) -> None:
     assert (await service.ask("POST", "/api/v1/pause", json=released, headers=SIGNED))[1]["engaged"] is False
 
 
+async def test_what_people_say_is_kept_without_its_secrets(service: Service) -> None:
+    said = {"engaged": True, "by": "ann", "comment": "restarted it with --password=hunter2x from the wiki"}
+    assert (await service.ask("POST", "/api/v1/pause", json=said, headers=SIGNED))[0] == 200
+    _, answer = await service.get("/api/v1/pause")
+    assert answer["comment"] == "restarted it with --password=[redacted] from the wiki"
+    assert "hunter2x" not in str([record.body for record in await service.store.records(after=0, limit=10)])
+
+
 async def test_a_pause_that_ran_out_is_shown_as_released(service: Service) -> None:
     until = (NOW + timedelta(hours=1)).isoformat()
     wanted = {"engaged": True, "comment": "migration", "by": "ada", "until": until}

@@ -29,7 +29,9 @@ from remediator.store.exporting_base import Page
 from remediator.store.pauses_base import Pause, PauseOf
 from tests.logkeys import KEYS
 from tests.unit.api.service import NOW, Service, running
+from tests.unit.api.test_escalations import CALL
 from tests.unit.api.test_reading import TARGET, alert
+from tests.unit.store.examples import escalated, firing, target
 
 HOUR = timedelta(hours=1)
 RULE = {"rule": "crash-loop", "rule_digest": "d" * 64, "target": str(TARGET)}
@@ -156,6 +158,16 @@ async def test_the_handoff_begins_with_what_a_shift_begins_with(service: Service
     assert told["counted"]["alert.received"] == 2
     _, page, _ = await got(service, "format=html&tz=Europe/Berlin", "/api/v1/report/handoff")
     assert "2026-11-23 15:00:00 CET" in page
+
+
+async def test_the_handoff_names_who_is_called_for_what(service: Service) -> None:
+    await escalated(service.store, firing(2), CALL, on=target("web"), at=NOW)
+    _, text, _ = await got(service, "since=8h", "/api/v1/report/handoff")
+    title = f"`{firing(2).name}`"
+    row = f"| E-1 | 2026-11-23 12:00:00Z | {CALL.severity} | {title} | `{CALL.tell} was told` |"
+    assert row in text
+    told = json.loads((await got(service, "since=8h&format=json", "/api/v1/report/handoff"))[1])
+    assert [(one["id"], one["told"]) for one in told["escalations"]] == [(1, CALL.tell)]
 
 
 async def test_the_month_is_there_as_far_as_it_went(service: Service) -> None:
