@@ -29,6 +29,15 @@ def pytest_configure(config: pytest.Config) -> None:
     config.add_cleanup(loop.close)
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What needs the rig is one group: with several workers one of them has the one control plane, in the order of the
+    files, and the others do the rest meanwhile."""
+    for item in items:
+        if "binaries" in getattr(item, "fixturenames", ()) or item.get_closest_marker("cluster"):
+            item.add_marker(pytest.mark.xdist_group("rig"))
+
+
 @pytest.fixture(autouse=True)
 def log_as_before() -> Iterator[None]:
     """A command that runs in the process of the tests may set up its log: what comes after it is heard again."""

@@ -140,7 +140,7 @@ async def look_once(cluster: KubernetesCluster, clock: SystemClock) -> None:
         cluster=cluster,
         metrics=None,
         clock=clock,
-        protected_namespaces=frozenset(), authority=UNLIMITED,
+        protected_namespaces=frozenset(),
         pace=Pace(30),
         count=lambda _: None,
     )
