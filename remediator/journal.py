@@ -186,10 +186,11 @@ class Journal:
         await self._not_planned(planned.answer, facts, change)
 
     async def _not_planned(self, answer: NoPlan, facts: Mapping[str, Json], change: Change) -> None:
-        body = {**facts, **_no(answer.reason, answer.detail), "advice": answer.advice}
         if answer.is_escalation:
-            await self._advance(State.DIAGNOSING, "step.diagnosed", body, change)
-        elif answer.reason is Reason.NOT_OBSERVED and self.remediation.tries < MAX_TRIES:
+            await self._advance(State.DIAGNOSING, "step.diagnosed", facts, change)
+            return
+        body = {**facts, **_no(answer.reason, answer.detail), "advice": answer.advice}
+        if answer.reason is Reason.NOT_OBSERVED and self.remediation.tries < MAX_TRIES:
             due = self._clock.now() + timedelta(seconds=10)
             again = _with(change, due_at=due, tries=self.remediation.tries + 1)
             await self._advance(State.HELD, "decision.held", {**body, "until": rfc3339(due)}, again)

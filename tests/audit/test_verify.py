@@ -215,7 +215,11 @@ def test_a_key_counts_only_in_its_time(whole: bytes, sample: Sample) -> None:
         assert verify_bytes(whole, trusted=keys, anchored=anchors(sample.anchor.read_text())).answer is answer, period
 
 
-@pytest.mark.parametrize("text", ["nonsense", "a+b+c", f"{KEYS.known[0]} yesterday", f"{KEYS.known[0]} - - -"])
+@pytest.mark.parametrize(
+    "text",
+    ["nonsense", "a+b+c", f"{KEYS.known[0]} yesterday", f"{KEYS.known[0]} - - -"],
+    ids=["a word", "no key", "no time", "too much"],
+)
 def test_a_list_of_keys_that_cannot_be_read_is_a_misuse_with_its_line(text: str) -> None:
     with pytest.raises(Unreadable, match="line 2"):
         trusted_keys(f"# a list\n{text}\n")

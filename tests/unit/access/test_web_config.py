@@ -18,7 +18,7 @@ from remediator.errors import ConfigError
 from tests.certificates import Authority
 from tests.unit.access.files import SHOP, entry, written
 
-HASH = bcrypt.hashpw(b"correct horse", bcrypt.gensalt(4)).decode()
+HASH = bcrypt.hashpw(b"correct horse", b"$2b$04$lDuDve7GoLltyvvg9lvy5.").decode()
 SERVER = "cert_file: server.crt, key_file: server.key"
 
 

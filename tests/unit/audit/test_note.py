@@ -102,6 +102,7 @@ def test_a_key_is_handed_on_as_one_line() -> None:
 @pytest.mark.parametrize(
     "line",
     ["", "lab", "lab+00000000", "lab+00000000+AAAA", str(KEY.verifying)[:-4], "a b" + str(KEY.verifying)[3:]],
+    ids=["empty", "a name", "no key", "short", "cut", "a name with a space"],
 )
 def test_a_line_that_is_no_key_is_refused(line: str) -> None:
     with pytest.raises(BadNote):
