@@ -7,7 +7,7 @@ import logging
 import re
 import secrets
 from collections.abc import Iterator
-from pathlib import Path
+from typing import Any
 
 import pytest
 import structlog
@@ -16,7 +16,6 @@ from tests.cluster.binaries import Binaries, binaries_or_skip
 from tests.cluster.controlplane import ControlPlane
 from tests.cluster.waiting import wait_for
 
-CLUSTER = Path(__file__).parent / "cluster"
 NAMESPACE_LABELS = {"app.kubernetes.io/part-of": "remediator-tests"}
 
 
@@ -31,13 +30,12 @@ def pytest_configure(config: pytest.Config) -> None:
     config.add_cleanup(loop.close)
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the marks
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What needs the rig is one group: with several workers one of them has the one control plane, in the order of the
-    files, and the others do the rest meanwhile."""
-    for item in items:
-        if "binaries" in getattr(item, "fixturenames", ()) or CLUSTER in item.path.parents:
-            item.add_marker(pytest.mark.xdist_group("rig"))
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """With several workers (-n) one of them has the rig."""
+    from tests.workers import ByFile  # not where pytest-xdist is not
+
+    return ByFile(config, log)
 
 
 @pytest.fixture(autouse=True)
