@@ -145,7 +145,7 @@ class Service:
         self._escalator = Escalator(self.parts, poll_seconds=settings.poll_seconds)
         self._told = self._sinks()
         self._publishers = [
-            Publisher(sink, store=database, reader=database, poll_seconds=min(1.0, settings.poll_seconds))
+            Publisher(sink, reader=database, poll_seconds=min(1.0, settings.poll_seconds))
             for sink in self._told
         ]
         self._watcher = watch.Watcher(
@@ -299,7 +299,7 @@ class Service:
             await work
 
     def _sinks(self) -> Sequence[Sink]:
-        sinks: list[Sink] = [LogSink(), MetricsSink(self._telemetry)]
+        sinks: list[Sink] = [LogSink(is_verbose=self._settings.log_level == "debug"), MetricsSink(self._telemetry)]
         if self._settings.events:
             sinks.append(KubernetesEventSink(self._cluster))
         if self._settings.webhook_url:

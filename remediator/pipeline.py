@@ -270,23 +270,25 @@ def dependents_of(target: Target, rules: RuleSet) -> Sequence[tuple[str, str | N
     ]
 
 
-async def publish(sink: Sink, *, reader: IncidentReader, store: Store, limit: int = 100) -> int:
-    """Step 10, tell: hand committed records to one sink, in order, at least once. Returns how many there were.
+async def publish(sink: Sink, *, reader: IncidentReader, limit: int = 100) -> int:
+    """Step 10, tell: hand committed records to one sink, in order, at least once. Returns how many there were, also of
+    those that it has nothing to say of.
 
     A record that the sink refuses for good is passed over: it stands in the log, and the next one must not wait for it.
     How far it came is kept once for all of them: after a crash a sink may be told up to `limit` records again.
     """
-    done = told = await reader.cursor(sink.name)
-    records = await store.records(after=done, limit=limit)
+    page = await reader.untold(sink.name, but=sink.silent_on, limit=limit)
+    told = page.after
     try:
-        for record in records:
+        for record in page.records:
             with suppress(PermanentError):
                 await sink.tell(record)
             told = record.seq
+        told = page.upto
     finally:
-        if told > done:
+        if told > page.after:
             await reader.move_cursor(sink.name, to=told)
-    return len(records)
+    return told - page.after
 
 
 async def pass_on(parts: Parts, *, limit: int = 100) -> int:

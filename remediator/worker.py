@@ -20,7 +20,7 @@ from remediator.journal import Journal
 from remediator.model import Remediation
 from remediator.pipeline import Parts, pass_on, publish, remediate
 from remediator.sinks.base import Sink
-from remediator.store.base import LostClaim, Store, StoreUnavailable
+from remediator.store.base import LostClaim, StoreUnavailable
 from remediator.store.reading import IncidentReader
 
 RETRY_PAUSE = timedelta(seconds=5)
@@ -175,9 +175,8 @@ class Escalator:
 class Publisher:
     """Tells one sink what was committed, for as long as the service runs."""
 
-    def __init__(self, sink: Sink, *, store: Store, reader: IncidentReader, poll_seconds: float) -> None:
+    def __init__(self, sink: Sink, *, reader: IncidentReader, poll_seconds: float) -> None:
         self._sink = sink
-        self._store = store
         self._reader = reader
         self._poll_seconds = poll_seconds
         self._stopping = asyncio.Event()
@@ -201,7 +200,7 @@ class Publisher:
     async def _publish(self) -> int:
         """Lets no Exception out: a sink's fault must not stop the service; the cursor stays, so nothing is lost."""
         try:
-            return await publish(self._sink, reader=self._reader, store=self._store)
+            return await publish(self._sink, reader=self._reader)
         except TransientError as error:
             self._log.warning("will tell again", error=cut(str(error)))
         except Exception:

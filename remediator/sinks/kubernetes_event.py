@@ -12,6 +12,7 @@ from remediator.clock import rfc3339
 from remediator.errors import cut
 from remediator.kube.base import RESOURCES, Cluster, Conflict, Forbidden, NotFound, path_of
 from remediator.model import Json, Request
+from remediator.sinks.base import LEADS_UP
 from remediator.store.base import CommittedRecord
 
 WORDS: Mapping[str, tuple[str, str]] = {
@@ -53,6 +54,7 @@ VERBS: Mapping[str, tuple[str, str]] = {
 
 class KubernetesEventSink:
     name = "kubernetes-event"
+    silent_on = LEADS_UP
 
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster

@@ -14,7 +14,9 @@ CALLS = frozenset(f"escalation.{step}" for step in ("opened", "joined", "passed-
 class LogSink:
     name = "log"
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_verbose: bool = True) -> None:
+        """`is_verbose`: what only leads up to something is logged too, as debug."""
+        self.silent_on = frozenset[str]() if is_verbose else QUIET
         self._log = structlog.get_logger("remediator.record")
 
     async def tell(self, record: CommittedRecord) -> None:

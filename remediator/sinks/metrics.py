@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from remediator.model import Outcome, Reason
+from remediator.sinks.base import LEADS_UP
 from remediator.store.base import CommittedRecord
 from remediator.telemetry import Decided, Recovery, Telemetry
 
@@ -32,6 +33,7 @@ SAYS_WHY = ("decision.", "outcome.failed", "outcome.unknown", "action.not-applie
 
 class MetricsSink:
     name = "metrics"
+    silent_on = LEADS_UP
 
     def __init__(self, telemetry: Telemetry) -> None:
         self._telemetry = telemetry

@@ -14,6 +14,7 @@ from pathlib import Path
 import aiohttp
 
 from remediator.errors import PermanentError, TransientError, cut
+from remediator.sinks.base import LEADS_UP
 from remediator.sinks.cloud_event import QUIET, cloud_event
 from remediator.store.base import CommittedRecord
 
@@ -25,6 +26,7 @@ class WebhookSink:
     """`token_file` holds a bearer token, read again for each call. `cluster` is part of the source."""
 
     name = "webhook"
+    silent_on = LEADS_UP
 
     def __init__(self, url: str, *, cluster: str, token_file: Path | None = None) -> None:
         self._url = url

@@ -7,7 +7,7 @@ raise ValueError before anything is queued, and makes one call to the writer; th
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import cache, partial
 
@@ -53,7 +53,7 @@ from remediator.store.log import Log, LogKeys, kept, standing
 from remediator.store.log_base import LogRow, LogStanding
 from remediator.store.migrate import migrate
 from remediator.store.pauses_base import Pause, PauseOf
-from remediator.store.reading import IncidentRow, IncidentView
+from remediator.store.reading import IncidentRow, IncidentView, Untold
 from remediator.store.reports import ReportTable
 from remediator.store.rollouts import RolloutTable
 from remediator.store.rows import record_from, to_json, to_micros
@@ -365,6 +365,12 @@ class Database:
     async def begin_cursors(self, sinks: Sequence[str]) -> Mapping[str, int]:
         at = self._clock.now()
         return await self._writer.write(lambda t: switches.begin_cursors(t.connection, sinks, at=at))
+
+    async def untold(self, sink: str, *, but: Collection[str], limit: int) -> Untold:
+        after, upto, rows = await self._writer.read(
+            lambda t: switches.read_untold(t.connection, sink, but=but, limit=limit)
+        )
+        return Untold(after, upto, [record_from(row) for row in rows])
 
     async def cursor(self, sink: str) -> int:
         return await self._writer.read(lambda t: switches.read_cursor(t.connection, sink))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -39,6 +39,15 @@ class IncidentView:
     escalations: Sequence[Escalation]
 
 
+@dataclass(frozen=True, slots=True)
+class Untold:
+    """The records in `(after, upto]` that a sink has something to say of, oldest first."""
+
+    after: int
+    upto: int
+    records: Sequence[CommittedRecord]
+
+
 class IncidentReader(Protocol):
     async def incidents(self, *, limit: int, open_only: bool) -> Sequence[IncidentRow]:
         """Newest first."""
@@ -54,6 +63,9 @@ class IncidentReader(Protocol):
     async def begin_cursors(self, sinks: Sequence[str]) -> Mapping[str, int]:
         """Give each sink that was never heard of its place: after the last record, so that nobody is told what happened
         long ago. The new ones -> how many records they are not told."""
+
+    async def untold(self, sink: str, *, but: Collection[str], limit: int) -> Untold:
+        """The next records for a sink, at most `limit`, without those of the kinds `but`."""
 
     async def cursor(self, sink: str) -> int:
         """The last record that the sink has been told."""

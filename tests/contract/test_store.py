@@ -727,6 +727,17 @@ async def test_a_cursor_begins_at_zero_and_stays_where_it_was_moved(store: Datab
     assert (await store.cursor("slack"), await store.cursor("webhook")) == (7, 0)
 
 
+async def test_what_a_sink_is_silent_on_is_not_read_and_not_looked_at_again(store: Database) -> None:
+    await store.note([Record(kind, {"n": 1}) for kind in ("alert.received", "gate.entered", "alert.received")], at=NOW)
+    silent = await store.untold("log", but=["gate.entered"], limit=1)
+    assert ([record.seq for record in silent.records], silent.after, silent.upto) == ([1], 0, 1)
+    page = await store.untold("log", but=["alert.received"], limit=2)
+    assert ([record.kind for record in page.records], page.upto) == (["gate.entered"], 3)
+    await store.move_cursor("log", to=page.upto)
+    page = await store.untold("log", but=["alert.received"], limit=2)
+    assert (page.records, page.after, page.upto) == ([], 3, 3)
+
+
 async def test_a_sink_that_is_new_begins_at_the_present_and_a_known_one_goes_on(store: Database) -> None:
     assert await store.begin_cursors(["log"]) == {"log": 0}, "new with the database: it is told everything"
     await store.accept([firing(number) for number in range(5)], at=NOW)

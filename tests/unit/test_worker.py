@@ -168,6 +168,7 @@ class Deaf:
     """A sink that does not hear the first time."""
 
     name = "deaf"
+    silent_on = ()
 
     def __init__(self) -> None:
         self.heard: list[int] = []
@@ -185,7 +186,7 @@ async def test_a_sink_that_fails_loses_no_record() -> None:
         await one.receive()
         await one.run()
         sink = Deaf()
-        publisher = Publisher(sink, store=one.database, reader=one.database, poll_seconds=0.01)
+        publisher = Publisher(sink, reader=one.database, poll_seconds=0.01)
         async with asyncio.TaskGroup() as group:
             running = group.create_task(publisher.run())
             everything = [record.seq for record in await one.records()]

@@ -105,7 +105,7 @@ async def test_nothing_is_left_out_and_the_order_is_kept_while_the_receiver_come
     failures = 0
     for _ in range(8):
         try:
-            if not await publish(sink, reader=database, store=database, limit=1):
+            if not await publish(sink, reader=database, limit=1):
                 break
         except TransientError:
             failures += 1
