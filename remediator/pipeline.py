@@ -24,7 +24,7 @@ from remediator.diagnose.affected import affected_pods
 from remediator.diagnose.base import Named, Scene
 from remediator.diagnose.diagnose import Diagnosis, diagnose
 from remediator.errors import PermanentError
-from remediator.guards import GATES, GUARDS
+from remediator.guards import GUARDS, gates_for
 from remediator.guards.base import TargetView, View
 from remediator.guards.check import check
 from remediator.guards.faults import Faults
@@ -154,7 +154,8 @@ async def remediate(journal: Journal, parts: Parts) -> None:
             if planned.answer.is_escalation:
                 # 6 guard: of what many share people are called once, not for each of them
                 many = TargetView(found.target, clock.now(), cluster, parts.store)
-                await journal.call_people(planned.answer, await check(many, GATES, rule.guard_parameters))
+                ruling = await check(many, gates_for(found.target), rule.guard_parameters)
+                await journal.call_people(planned.answer, ruling)
             return None
 
         # 6 guard

@@ -25,6 +25,7 @@ from remediator.guards.shared_cause import SharedCauseGuard
 from remediator.guards.still_firing import StillFiringGuard
 from remediator.guards.storm import StormGuard
 from remediator.guards.target_state import TargetStateGuard
+from remediator.model import Target
 
 STORM, SHARED_CAUSE = StormGuard(), SharedCauseGuard()
 GUARDS: tuple[Guard, ...] = (
@@ -51,5 +52,9 @@ GUARDS: tuple[Guard, ...] = (
     BudgetsGuard(),
     DryRunGuard(),
 )
-GATES: tuple[GateGuard, ...] = (STORM, SHARED_CAUSE)
-"""Asked before people are called as well: of what many share they are told once."""
+
+
+def gates_for(target: Target) -> tuple[GateGuard, ...]:
+    """Asked before people are called for that target: of what many share they are told once. A node is itself what
+    its pods share, and told by its own name in a storm too."""
+    return (SHARED_CAUSE,) if target.kind == "Node" else (STORM, SHARED_CAUSE)
