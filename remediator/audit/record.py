@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 _ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
@@ -55,10 +56,15 @@ def encode_entry(
     *, seq: int, at: datetime, kind: str, remediation: int | None, incident: int | None, body: bytes
 ) -> bytes:
     """The canonical bytes of a whole entry; `body` is already canonical (`canonical_json`), `at` is kept in UTC."""
-    instant = at.astimezone(UTC).isoformat().replace("+00:00", "Z")
     names = [("null" if number is None else str(number)) for number in (incident, remediation)]
     tail = f'"incident":{names[0]},"kind":{quoted(kind)},"remediation":{names[1]},"seq":{seq}}}'
-    return b'{"at":"%b","body":%b,%b' % (instant.encode("ascii"), body, tail.encode("utf-8"))
+    return b'{"at":"%b","body":%b,%b' % (_written(at.astimezone(UTC)), body, tail.encode("utf-8"))
+
+
+@lru_cache(maxsize=16)
+def _written(at: datetime) -> bytes:
+    """A time in UTC: one for all records of a batch, or nearly."""
+    return at.isoformat().replace("+00:00", "Z").encode("ascii")
 
 
 def decode_body(canonical: bytes) -> Mapping[str, Any]:

@@ -48,24 +48,31 @@ def redact_pair(before: Any, after: Any) -> tuple[Any, Any]:
 class Remembering:
     """`redact_values` and `redact` of single texts for the hot path, where the same ones come again and again.
 
-    Remembers up to 4096 texts, each as long as the caller lets them be. A text that was seen costs a look-up instead of
-    some 20 us; one that looks like the name of an object (no mark of any form fits into it) costs a match.
+    Remembers up to 4096 texts, each as long as the caller lets them be, and 1024 sets of names. A text that was seen
+    costs a look-up instead of some 20 us; one that looks like the name of an object (no mark of any form fits into it)
+    costs a match.
     """
 
     def __init__(self) -> None:
-        self.text = lru_cache(maxsize=4096)(only_secrets)
-        self._is_secret_name = lru_cache(maxsize=1024)(is_secret_name)
+        self.text = lru_cache(maxsize=4096)(_only_secrets)
+        self._secret_names = lru_cache(maxsize=1024)(_secret_names)
 
     def values(self, values: Mapping[str, str]) -> dict[str, str]:
         """As `redact_values`."""
-        return {
-            name: MASK
-            if self._is_secret_name(name) and _is_unmasked(value) and name != "secret"
-            else value
-            if _OBJECT_NAME.fullmatch(value)
-            else self.text(value)
-            for name, value in values.items()
-        }
+        text = self.text
+        told = {name: text(value) for name, value in values.items()}
+        for name in self._secret_names(tuple(values)):
+            if _is_unmasked(values[name]):
+                told[name] = MASK
+        return told
+
+
+def _only_secrets(text: str) -> str:
+    return text if _OBJECT_NAME.fullmatch(text) else only_secrets(text)
+
+
+def _secret_names(names: tuple[str, ...]) -> Sequence[str]:
+    return [name for name in names if name != "secret" and is_secret_name(name)]
 
 
 def redact_values(values: Mapping[str, str]) -> dict[str, str]:

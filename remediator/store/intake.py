@@ -6,7 +6,7 @@ so the cost of a commit is shared. This is the hot path.
 
 from __future__ import annotations
 
-import uuid
+import os
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -23,6 +23,8 @@ from remediator.store.transaction import Transaction
 
 _CHUNK = 1000
 """Values in one IN list; far below the limit on bound variables of either database."""
+
+_ACTION_ID_BYTES = 16
 
 # Not `(fingerprint, starts_at) IN (...)`: for that SQLite reads the whole table. This searches the unique index.
 _BY_KEY = sa.select(alerts.c.id, alerts.c.fingerprint, alerts.c.starts_at, alerts.c.status).where(
@@ -166,21 +168,23 @@ def _places(connection: sa.Connection, episodes: Sequence[Episode]) -> dict[int 
 
 def _queue(transaction: Transaction, result: Sorted) -> dict[int | None, tuple[int, int | None]]:
     places: dict[int | None, tuple[int, int | None]] = {}
+    new = [event for event in result.events if event.kind is Kind.RECEIVED]
+    chance = os.urandom(_ACTION_ID_BYTES * len(new)).hex()
     rows = []
-    for event in result.events:
-        if event.kind is Kind.RECEIVED:
-            row = _new_remediation(transaction.next_id(remediations), event)
-            rows.append(row)
-            places[event.episode.id] = (row["id"], None)
+    for number, event in enumerate(new):
+        action_id = chance[2 * _ACTION_ID_BYTES * number : 2 * _ACTION_ID_BYTES * (number + 1)]
+        row = _new_remediation(transaction.next_id(remediations), action_id, event)
+        rows.append(row)
+        places[event.episode.id] = (row["id"], None)
     transaction.insert(remediations, rows)
     return places
 
 
-def _new_remediation(remediation_id: int, event: Event) -> dict[str, Any]:
+def _new_remediation(remediation_id: int, action_id: str, event: Event) -> dict[str, Any]:
     now = to_micros(event.at)
     return {
         "id": remediation_id,
-        "action_id": uuid.uuid4().hex,
+        "action_id": action_id,
         "alert_id": event.episode.id,
         "fingerprint": event.episode.key[0],
         "state": State.QUEUED.value,

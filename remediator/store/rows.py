@@ -52,10 +52,15 @@ REMEDIATION_COLUMNS: tuple[sa.ColumnElement[Any], ...] = (
 """What `remediation_from` needs, selected from `remediations` joined with `alerts`."""
 
 
-def to_micros(instant: datetime) -> int:
-    """Microseconds since 1970. Raises ValueError for a time without a zone."""
+def require_zone(instant: datetime) -> None:
+    """Raises ValueError for a time without a zone."""
     if instant.tzinfo is None:
         raise ValueError(f"time without a zone: {instant.isoformat()}")
+
+
+def to_micros(instant: datetime) -> int:
+    """Microseconds since 1970. Raises ValueError for a time without a zone."""
+    require_zone(instant)
     return (instant - _EPOCH) // _MICROSECOND
 
 

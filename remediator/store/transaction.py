@@ -16,7 +16,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from remediator.store.log import Entry, Log
-from remediator.store.rows import to_micros
+from remediator.store.rows import require_zone
 from remediator.store.tables import (
     alerts,
     debits,
@@ -91,7 +91,7 @@ class Transaction:
 
         Raises ValueError for what could not be written then: a time without a zone, a kind that is not Unicode.
         """
-        to_micros(entry.at)
+        require_zone(entry.at)
         entry.kind.encode("utf-8")
         self._entries.append(entry)
 
