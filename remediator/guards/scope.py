@@ -24,7 +24,7 @@ class ScopeGuard:
         touched = {view.plan.target.namespace, *(step.touched.namespace for step in view.plan.steps)}
         if outside := authority.outside(sorted(touched), view.rule):
             return self._no(f"{outside} is outside of what credential {credential} may speak of")
-        detail = f"credential {credential}" if credential else "no credential is asked for"
+        detail = f"credential {credential}" if credential else "no credential is needed"
         return Verdict(self.name, Decision.ALLOW, Reason.NONE, detail)
 
     def _no(self, why: str) -> Verdict:

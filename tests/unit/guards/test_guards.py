@@ -37,6 +37,7 @@ from remediator.model import (
     Target,
 )
 from remediator.prometheus.base import AlertingRule, Sample
+from remediator.redact import redact
 from remediator.rules.automaton import compile_pattern
 from remediator.rules.schema import PARAMETERS_OF_GUARDS
 from remediator.store.base import KillSwitch
@@ -568,6 +569,13 @@ async def test_all_allow_the_plan_as_it_is() -> None:
 
     assert ruling.is_allowed
     assert [verdict.guard for verdict in ruling.verdicts] == [guard.name for guard in GUARDS]
+
+
+async def test_what_a_guard_says_is_not_taken_for_a_secret() -> None:
+    for changes in ({}, *(no[4] for no in NOES)):
+        ruling = await check(view(**changes), GUARDS, parameters)
+        for verdict in ruling.verdicts:
+            assert redact(verdict.detail) == verdict.detail, verdict.guard
 
 
 async def test_silent_mode_says_what_the_log_lacks_and_recommends() -> None:
