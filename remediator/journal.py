@@ -40,6 +40,7 @@ from remediator.model import (
     State,
     Target,
 )
+from remediator.proof import Proven
 from remediator.redact import redact_object
 from remediator.rules.escalation import INFRASTRUCTURE
 from remediator.rules.match import NoMatch
@@ -212,11 +213,13 @@ class Journal:
         else:
             await self._advance(State.RECOMMENDED, "decision.recommended", body, change)
 
-    async def not_allowed(self, ruling: Ruling, mode: Mode) -> None:
-        """A guard said no, not yet, or ask; or only the mode keeps it from being done."""
+    async def not_allowed(self, ruling: Ruling, mode: Mode, proven: Proven | None) -> None:
+        """A guard said no, not yet, or ask; or only the mode keeps it from being done. `proven` says whether it could
+        have been."""
         verdict, plan = ruling.deciding, self.plan
         body = {**_plan(plan), **_no(verdict.reason, verdict.detail), "guard": verdict.guard}
         body["verdicts"] = _verdicts(ruling)
+        body |= {} if proven is None else {"proof": proven.as_json()}
         change = Change(mode=mode, gates=ruling.gates, gate_calls=self._gate_calls(ruling))
         match verdict.decision:
             case Decision.HOLD:

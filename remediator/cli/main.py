@@ -13,6 +13,7 @@ from remediator.cli.export_commands import export, report_app
 from remediator.cli.options import DEFAULT_URL, ByOption, CommentOption, OutputOption, TokenOption, UrlOption
 from remediator.cli.output import Output
 from remediator.cli.people import people_app
+from remediator.cli.simulate_command import simulate
 from remediator.errors import RemediatorError
 
 app = typer.Typer(
@@ -40,6 +41,7 @@ app.add_typer(incidents_app, name="incidents")
 app.add_typer(deployments_app, name="deployments")
 app.add_typer(report_app, name="report")
 app.command("export")(export)
+app.command("simulate")(simulate)
 
 
 @app.command()
@@ -173,7 +175,7 @@ def run_rule_tests(
     junit: Annotated[Path | None, typer.Option("--junit", help="Write a JUnit report to this file.")] = None,
     diff: Annotated[bool, typer.Option("--diff", help="Show what differs as a diff.")] = False,
     table: Annotated[bool, typer.Option("--table", help="Print incident, cause, response, reason and writes.")] = False,
-    jobs: Annotated[int | None, typer.Option("--jobs", min=1, help="Processes. Default: as many as CPUs.")] = None,
+    jobs: Annotated[int | None, typer.Option("--parallel", "--jobs", min=1, help="Processes. Default: as many as CPUs.")] = None,
 ) -> None:
     """Play stories on an embedded cluster and compare what the rules decide and write with what is expected.
 
