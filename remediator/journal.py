@@ -170,7 +170,7 @@ class Journal:
         """A plan, or the row's, action's or precondition's "no" with its advice. Where that is to call people, it is
         still open whether there are many to be called for."""
         facts = {"cause": diagnosis.cause.value, "rows": planned.trace, "rule_text": rule.as_json()}
-        facts |= {"evidence": [finding.summary for finding in diagnosis.evidence]}
+        facts |= {"evidence": [finding.summary for finding in diagnosis.evidence], "facts": planned.evidence.as_json()}
         if (owner := diagnosis.owner) is not None:
             self._known |= {"contact": self._rules.escalation.row(owner)}
         change = Change(

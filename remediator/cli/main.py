@@ -188,17 +188,31 @@ def run_rule_tests(
 
 @app.command()
 def explain(
-    labels: Annotated[str, typer.Argument(help="Labels in matcher syntax, a webhook body's file, or - for stdin.")],
+    labels: Annotated[
+        str | None, typer.Argument(help="Labels in matcher syntax, a webhook body's file, or - for stdin.")
+    ] = None,
+    incident: Annotated[
+        str | None, typer.Option("--incident", help="inc-7 of the running service, or a bundle: with what was recorded.")
+    ] = None,
     rules: Annotated[Path | None, typer.Option("--rules", help="Rule file or folder; none: the shipped table.")] = None,
+    shows_all: Annotated[bool, typer.Option("--all", help="The rows of rules for other alerts too.")] = False,
+    url: UrlOption = DEFAULT_URL,
+    token_file: TokenOption = None,
     output: OutputOption = Output.SIMPLE,
 ) -> None:
-    """Say for each rule, in order, why it would answer an alert or not.
+    """Say for each rule, in order, why it would answer an alert or not: each matcher, and each condition of its rows.
 
     Example: remediator explain 'alertname="KubePodCrashLooping",namespace="shop",pod="web-1"'
     """
     from remediator.cli.explain import explain as run
+    from remediator.cli.explain import explain_incident
 
-    raise typer.Exit(run(labels, rules, output))
+    if (labels is None) == (incident is None):
+        raise typer.BadParameter("give labels (or a body's file), or --incident")
+    if incident is not None:
+        code = explain_incident(incident, rules, output, url=url, token_file=token_file, shows_all=shows_all)
+        raise typer.Exit(code)
+    raise typer.Exit(run(labels, rules, output, shows_all=shows_all))
 
 
 @incidents_app.command("list")
