@@ -7,7 +7,7 @@ this process is written to. Called by `cli/simulate.py`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -30,7 +30,7 @@ from remediator.simulate.dumped import DumpedCluster
 from remediator.simulate.jumping import JumpClock
 from remediator.store.base import CommittedRecord
 from remediator.store.database import Database, open_in_memory
-from remediator.store.reading import IncidentView
+from remediator.store.reading import IncidentReader, IncidentView
 from remediator.target.spec import PROTECTED_BY_DEFAULT
 from remediator.worker import Pace, Worker
 
@@ -116,10 +116,10 @@ async def simulate(bodies: Sequence[bytes], setting: Setting) -> Simulation:
         metrics = AssumedFiring(alerts, clock.now) if setting.assumes_firing else setting.metrics
         parts = replace(_parts(setting, database, cluster, clock), metrics=metrics)
         await _decide(parts, database, clock, until=setting.at + setting.follow)
-        told = await _by_episode(database)
+        told = await by_episode(database)
         return Simulation(
             alerts=[
-                Simulated(alert, why) if why else _simulated(alert, told, setting.table)
+                Simulated(alert, why) if why else decided_of(alert, told, setting.table)
                 for alert, why in zip(alerts, repeated, strict=True)
             ],
             quarantined=[one for payload in payloads for one in payload.quarantined],
@@ -173,7 +173,7 @@ async def _decide(parts: Parts, database: Database, clock: JumpClock, *, until: 
 Episode = tuple[str, datetime]
 
 
-async def _by_episode(database: Database) -> dict[Episode, tuple[int, IncidentView]]:
+async def by_episode(database: IncidentReader) -> dict[Episode, tuple[int, IncidentView]]:
     """(fingerprint, start) -> the remediation of that alert, and the incident that it is part of."""
     found: dict[Episode, tuple[int, IncidentView]] = {}
     for row in await database.incidents(limit=MAX_INCIDENTS, open_only=False):
@@ -184,7 +184,8 @@ async def _by_episode(database: Database) -> dict[Episode, tuple[int, IncidentVi
     return found
 
 
-def _simulated(alert: Alert, told: dict[Episode, tuple[int, IncidentView]], table: RuleSet) -> Simulated:
+def decided_of(alert: Alert, told: Mapping[Episode, tuple[int, IncidentView]], table: RuleSet) -> Simulated:
+    """What the records say of one alert: of a simulation, or of a service."""
     if (alert.fingerprint, alert.starts_at) not in told:
         return Simulated(alert, "it was not decided: something that it needs did not answer")
     number, view = told[alert.fingerprint, alert.starts_at]
