@@ -12,8 +12,8 @@ from dataclasses import asdict, dataclass
 
 from remediator.guards.check import Ruling
 from remediator.kube.base import Cluster
-from remediator.kube.permissions import Permitted, access_of, permitted
-from remediator.model import Decision, DryAnswer, DryRun, Json, Plan
+from remediator.kube.permissions import Fence, Permitted, access_of, fence_of, permitted
+from remediator.model import Decision, DryAnswer, DryRun, Json, Mode, Plan
 
 PROVEN = frozenset({Decision.RECOMMEND, Decision.ASK})
 """What a proof belongs to: nothing keeps the action from being done but that people have to want it."""
@@ -23,10 +23,12 @@ CANNOT_TELL = frozenset({DryAnswer.NO_PERMISSION, DryAnswer.NO_DRY_RUN})
 
 @dataclass(frozen=True, slots=True)
 class Proven:
-    """`dry_runs` are those that were tried, in the order of the plan; one that was not accepted is the last."""
+    """`dry_runs` are those that were tried, in the order of the plan; one that was not accepted is the last. `fence` is
+    asked in silent mode, where a dry run that is accepted means a right to the real write: None elsewhere."""
 
     dry_runs: Sequence[DryRun]
     permissions: Sequence[Permitted]
+    fence: Fence | None = None
 
     @property
     def is_executable(self) -> bool | None:
@@ -42,6 +44,7 @@ class Proven:
         """As a record keeps it."""
         return {
             "executable": self.is_executable,
+            **({} if self.fence is None else {"fence": self.fence.value}),
             "dry_run": [
                 {**asdict(one), "answer": one.answer.value, "changes": [asdict(change) for change in one.changes]}
                 for one in self.dry_runs
@@ -52,14 +55,17 @@ class Proven:
         }
 
 
-async def prove(plan: Plan, ruling: Ruling, cluster: Cluster) -> Proven | None:
-    """None for what no proof belongs to."""
+async def prove(plan: Plan, ruling: Ruling, cluster: Cluster, *, mode: Mode) -> Proven | None:
+    """None for what no proof belongs to. `mode` is the service's own."""
     if ruling.deciding.decision not in PROVEN:
         return None
     requests = [step.request for step in plan.steps]
     requests += [step.inverse for step in plan.steps if step.inverse is not None]
     needed = dict.fromkeys(map(access_of, requests))
+    dry_runs = [one for verdict in ruling.verdicts for one in verdict.dry_runs]
+    is_fenced = mode is Mode.SILENT and any(one.answer is DryAnswer.ACCEPTED for one in dry_runs)
     return Proven(
-        dry_runs=[one for verdict in ruling.verdicts for one in verdict.dry_runs],
+        dry_runs=dry_runs,
         permissions=[await permitted(access, cluster) for access in needed],
+        fence=await fence_of(cluster) if is_fenced else None,
     )

@@ -16,6 +16,12 @@ IN_WORDS: Mapping[str, str] = {
     "webhook-without-dry-run": "not possible, an admission webhook does not declare its side effects",
     "denied-by-policy": "denied by an admission policy",
 }
+FENCES: Mapping[str, str] = {
+    "there": "the API server refuses every real write of this account (policy remediator-silent-writes-nothing)",
+    "none": "no policy: this account has the right to the real write, and only the service itself does without it; apply "
+    "the component dry-run whole",
+    "unknown": "not known whether a policy refuses real writes of this account: no right to look",
+}
 MAX_VALUE = 200
 
 
@@ -36,6 +42,8 @@ def proof_lines(proof: Mapping[str, Any]) -> Iterator[str]:
         for change in one.get("changes") or ():
             before, after = _value(change.get("before")), _value(change.get("after"))
             yield f"  {change.get('field', '')}: {before} -> {after}"
+    if fence := proof.get("fence"):
+        yield FENCES.get(str(fence), str(fence))
     for one in proof.get("permissions") or ():
         answer = {True: "yes", False: "no"}.get(one.get("allowed"), "not known")
         why = f" ({one['reason']})" if one.get("reason") else ""

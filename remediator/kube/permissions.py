@@ -9,12 +9,18 @@ Source: kubernetes `pkg/registry/authorization/selfsubjectaccessreview/rest.go`.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 from remediator.errors import RemediatorError, cut
-from remediator.kube.base import Cluster
+from remediator.kube.base import Cluster, NotFound
 from remediator.model import Request
 
 REVIEW_PATH = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+FENCE = "remediator-silent-writes-nothing"
+"""The policy by which the API server lets the account of silent mode write dry runs only, and its binding
+(`deploy/kustomize/components/dry-run`)."""
+
+FENCE_PATH = f"/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicybindings/{FENCE}"
 VERBS = {"POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
 
 
@@ -40,6 +46,25 @@ class Permitted:
     access: Access
     is_allowed: bool | None
     reason: str = ""
+
+
+class Fence(StrEnum):
+    """Whether the API server itself keeps the account of silent mode from real writes."""
+
+    THERE = "there"
+    NONE = "none"
+    UNKNOWN = "unknown"
+
+
+async def fence_of(cluster: Cluster) -> Fence:
+    """Whether the policy is bound. Without a right to look that is not known."""
+    try:
+        await cluster.get(FENCE_PATH)
+    except NotFound:
+        return Fence.NONE
+    except RemediatorError:
+        return Fence.UNKNOWN
+    return Fence.THERE
 
 
 def access_of(request: Request) -> Access:

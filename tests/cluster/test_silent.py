@@ -174,6 +174,7 @@ def test_a_recommendation_is_proven_by_the_api_server(ran: Both) -> None:
     assert images, proven
     assert all(change["before"] != change["after"] for change in images)
     assert all(one["allowed"] for proof in proven for one in proof["permissions"])
+    assert {proof["fence"] for proof in proven} == {"there"}
 
 
 def test_the_shipped_rights_suffice_and_forbid_a_real_write(ran: Both) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from remediator.errors import PermanentError, RemediatorError
 from remediator.kube.base import Forbidden, NotProvable, Unreachable
-from remediator.kube.permissions import REVIEW_PATH
+from remediator.kube.permissions import FENCE_PATH, REVIEW_PATH
 from remediator.model import Json, Mode, Request, State
 from remediator.sinks.kubernetes_event import KubernetesEventSink
 from tests.fakes import FakeCluster
@@ -125,6 +125,17 @@ async def test_permissions_that_cannot_be_asked_are_not_known(error: RemediatorE
         proof = (await recommended(one))["proof"]
         assert [p["allowed"] for p in proof["permissions"]] == [None]
         assert proof["executable"] is None
+
+
+@pytest.mark.parametrize(("answer", "fence"), [(None, "none"), (Forbidden("no"), "unknown"), ({"kind": "x"}, "there")])
+async def test_whether_a_policy_refuses_the_real_write_is_said(answer: Any, fence: str) -> None:
+    """Where a dry run is accepted, the account has the right to the real one: only a policy is in the way."""
+    async with world(mode=Mode.SILENT) as one:
+        if isinstance(answer, Exception):
+            one.shop.errors[FENCE_PATH] = answer
+        elif answer is not None:
+            one.shop._objects[FENCE_PATH] = answer
+        assert (await recommended(one))["proof"]["fence"] == fence
 
 
 async def test_whoever_is_asked_to_approve_sees_the_proof_too() -> None:
