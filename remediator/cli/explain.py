@@ -247,7 +247,8 @@ def _lines(answer: Mapping[str, Any], *, shows_all: bool) -> Iterator[str]:
         yes = "yes" if rule["matches"] else "no"
         yield f"{position:>3}  {rule['rule']:<{width}}  {yes:<3}  {why}  {rule['place']}"
         if shows_all or _is_of_this_alert(rule):
-            yield from (f"       {line}".rstrip() for line in _asked(rule, is_taken=rule["rule"] == answer["rule"]))
+            taken = _taken(rule, is_decided=recorded is not None) if rule["rule"] == answer["rule"] else None
+            yield from (f"       {line}".rstrip() for line in _asked(rule, taken))
     yield from _last_lines(answer)
 
 
@@ -256,16 +257,23 @@ def _is_of_this_alert(rule: Mapping[str, Any]) -> bool:
     return all(one["holds"] for one in rule["matchers"] if one["matcher"].startswith(("alertname=", "alertname!")))
 
 
-def _asked(rule: Mapping[str, Any], *, is_taken: bool) -> Iterator[str]:
+def _taken(rule: Mapping[str, Any], *, is_decided: bool) -> int | None:
+    """The row that is taken; None: none is, or it depends on what is not known. Once decided, an unknown did not
+    hold."""
+    for row in rule["rows"]:
+        if row["holds"] == "yes":
+            return int(row["row"])
+        if row["holds"] == "unknown" and not is_decided:
+            return None
+    return None
+
+
+def _asked(rule: Mapping[str, Any], taken: int | None) -> Iterator[str]:
     for matcher in rule["matchers"]:
         yield f"{'yes' if matcher['holds'] else 'no':<7}  {_why(matcher)}"
-    is_open = True
     for row in rule["rows"]:
-        takes = is_taken and is_open and row["holds"] == "yes"
-        is_open = is_open and not takes
-        yield f"{row['holds']:<7}  row {row['row']} {row['do']}" + (" <- taken" if takes else "") + (
-            f"  {row['place']}" if row["place"] else ""
-        )
+        arrow = " <- taken" if row["row"] == taken else ""
+        yield f"{row['holds']:<7}  row {row['row']} {row['do']}{arrow}  {row['place']}"
         for one in row["conditions"]:
             seen = f"(is {one['seen']})" if one["holds"] != "unknown" else "(not known)"
             yield f"{'':<7}    {one['holds']:<7}  {cut(one['name'])}: {cut(one['wanted'])} {cut(seen)}"

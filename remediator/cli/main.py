@@ -175,7 +175,9 @@ def run_rule_tests(
     junit: Annotated[Path | None, typer.Option("--junit", help="Write a JUnit report to this file.")] = None,
     diff: Annotated[bool, typer.Option("--diff", help="Show what differs as a diff.")] = False,
     table: Annotated[bool, typer.Option("--table", help="Print incident, cause, response, reason and writes.")] = False,
-    jobs: Annotated[int | None, typer.Option("--parallel", "--jobs", min=1, help="Processes. Default: as many as CPUs.")] = None,
+    jobs: Annotated[
+        int | None, typer.Option("--parallel", "--jobs", min=1, help="Processes. Default: as many as CPUs.")
+    ] = None,
 ) -> None:
     """Play stories on an embedded cluster and compare what the rules decide and write with what is expected.
 
@@ -192,7 +194,7 @@ def explain(
         str | None, typer.Argument(help="Labels in matcher syntax, a webhook body's file, or - for stdin.")
     ] = None,
     incident: Annotated[
-        str | None, typer.Option("--incident", help="inc-7 of the running service, or a bundle: with what was recorded.")
+        str | None, typer.Option("--incident", help="inc-7 of the running service, or a bundle's file: as recorded.")
     ] = None,
     rules: Annotated[Path | None, typer.Option("--rules", help="Rule file or folder; none: the shipped table.")] = None,
     shows_all: Annotated[bool, typer.Option("--all", help="The rows of rules for other alerts too.")] = False,

@@ -27,7 +27,6 @@ from remediator.model import Mode
 from remediator.prometheus.client import PrometheusMetrics
 from remediator.receive.base import BadBody
 from remediator.rules.load import load_rules
-from remediator.rules.schema import RuleSet
 from remediator.rules.shipped import shipped_rules
 from remediator.simulate.bodies import Delivery, of_api, read_deliveries
 from remediator.simulate.dump import Dump, read_dump
@@ -45,7 +44,7 @@ WORDS = {
     "decision.expired": "EXPIRE",
     "action.intent": "ACT",
 }
-LABELS_FIRST = ("namespace", "deployment", "statefulset", "daemonset", "pod", "container", "service", "node", "severity")
+LABELS_FIRST = ("namespace", "deployment", "statefulset", "daemonset", "pod", "container", "service", "node")
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,6 +194,7 @@ def _unknown(what: str) -> str:
         "silences": "silences that came later (--from-alertmanager URL)",
         "logs": "logs of containers",
         "permissions": "permissions",
+        "admission": "admission webhooks and policies (the dry run is of the embedded API server)",
     }
     return hints.get(what) or f"{what} (not in the dump)"
 

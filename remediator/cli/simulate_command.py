@@ -15,7 +15,9 @@ def simulate(
     bodies: Annotated[
         list[Path] | None, typer.Argument(help="Recorded webhook bodies, /api/v2/alerts answers, or folders of them.")
     ] = None,
-    rules: Annotated[list[Path] | None, typer.Option("--rules", help="Rule file or folder; repeat. Default: shipped.")] = None,
+    rules: Annotated[
+        list[Path] | None, typer.Option("--rules", help="Rule file or folder; repeat. Default: the shipped table.")
+    ] = None,
     cluster: Annotated[
         list[Path] | None, typer.Option("--cluster", help="What kubectl get -o yaml wrote; repeat for more files.")
     ] = None,
@@ -23,14 +25,14 @@ def simulate(
         bool, typer.Option("--complete", help="Kinds and namespaces that the dump has nothing of do not exist.")
     ] = False,
     from_alertmanager: Annotated[
-        list[str] | None, typer.Option("--from-alertmanager", help="Ask this Alertmanager what fires; repeat for replicas.")
+        list[str] | None, typer.Option("--from-alertmanager", help="URL of an Alertmanager: what fires now; repeat.")
     ] = None,
     prometheus: Annotated[str | None, typer.Option("--prometheus", help="Base URL of a Prometheus to ask.")] = None,
     assume_firing: Annotated[
         bool, typer.Option("--assume-firing", help="Without a Prometheus: take the alerts for firing as they say.")
     ] = False,
     mode: Annotated[
-        str | None, typer.Option("--mode", help="off, silent, approve or active, of every rule. Default: silent, as rules say.")
+        str | None, typer.Option("--mode", help="off, silent, approve or active, for every rule. Default: silent.")
     ] = None,
     at: Annotated[
         str | None, typer.Option("--at", help="The time, RFC 3339. Default: the newest in the files.")

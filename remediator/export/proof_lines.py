@@ -18,8 +18,8 @@ IN_WORDS: Mapping[str, str] = {
 }
 FENCES: Mapping[str, str] = {
     "there": "the API server refuses every real write of this account (policy remediator-silent-writes-nothing)",
-    "none": "no policy: this account has the right to the real write, and only the service itself does without it; apply "
-    "the component dry-run whole",
+    "none": "no policy: this account has the right to the real write, and only the service itself does without it; "
+    "apply the component dry-run whole",
     "unknown": "not known whether a policy refuses real writes of this account: no right to look",
 }
 MAX_VALUE = 200

@@ -24,7 +24,7 @@ def changes(before: Json, after: Json, *, under: Sequence[str | int] = ()) -> tu
 def of_object(item: Json) -> Json:
     """What of an object a person compares: its spec, labels and annotations; not what every write changes."""
     meta = item.get("metadata") or {}
-    kept = {name: meta[name] for name in ("labels", "annotations") if meta.get(name)}
+    kept = {name: meta.get(name) or {} for name in ("labels", "annotations")}
     return {"metadata": kept, "spec": item.get("spec") or {}}
 
 

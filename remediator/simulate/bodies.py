@@ -1,7 +1,7 @@
 """Webhook bodies to simulate: as they were recorded, or made of what Alertmanager's API v2 lists. Pure but for files.
 
-Called by `cli/simulate.py`. The API lists what fires, and each alert's `endsAt` is its lease and lies ahead; the webhook
-says so by the zero time. Source: prometheus/alertmanager `api/v2/openapi.yaml`, `template/template.go`.
+Called by `cli/simulate.py`. The API lists what fires, and each alert's `endsAt` is its lease and lies ahead; the
+webhook says so by the zero time. Source: prometheus/alertmanager `api/v2/openapi.yaml`, `template/template.go`.
 """
 
 from __future__ import annotations

@@ -114,7 +114,7 @@ def _documents(file: Path, text: bytes) -> Iterable[Any]:
     try:
         if text.lstrip()[:1] == b"{":
             return [json.loads(text)]
-        return list(yaml.load_all(text, Loader=_Loader))  # noqa: S506  # a safe loader
+        return list(yaml.load_all(text, Loader=_Loader))  # a safe loader
     except (ValueError, yaml.YAMLError, RecursionError) as error:
         raise ConfigError(f"{file}: neither YAML nor JSON: {cut(str(error))}") from error
 

@@ -10,14 +10,14 @@ from collections.abc import Mapping, Sequence
 
 from remediator.clock import Clock
 from remediator.kube.base import Forbidden, Logs, Resource
-from remediator.kube.permissions import REVIEW_PATH
+from remediator.kube.permissions import FENCE_PATH, REVIEW_PATH
 from remediator.model import Json, Request
 from remediator.simulate.apiserver import EmbeddedCluster
 from remediator.simulate.dump import ADD_ONS, Dump
 from remediator.simulate.inprocess import client_of
 from remediator.simulate.routes import Route, route_of
 
-LOGS, PERMISSIONS = "logs", "permissions"
+LOGS, PERMISSIONS, ADMISSION = "logs", "permissions", "admission"
 
 
 class DumpedCluster:
@@ -42,6 +42,8 @@ class DumpedCluster:
         return tuple(self._missing)
 
     async def get(self, path: str) -> Json:
+        if path == FENCE_PATH:
+            raise self._unknown(PERMISSIONS, "a dump does not say what an account may do")
         self._check(path)
         return await self._held.get(path)
 
@@ -73,6 +75,7 @@ class DumpedCluster:
     async def send(self, request: Request, *, dry_run: bool) -> Json:
         if request.path == REVIEW_PATH:
             raise self._unknown(PERMISSIONS, "a dump does not say what an account may do")
+        self._missing.setdefault(ADMISSION)  # nobody else's webhooks and policies are here
         return await self._held.send(request, dry_run=dry_run)
 
     async def is_ready(self) -> bool:

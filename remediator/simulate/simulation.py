@@ -109,9 +109,7 @@ async def simulate(bodies: Sequence[bytes], setting: Setting) -> Simulation:
     cluster = DumpedCluster(setting.dump, clock, name=CLUSTER)
     try:
         payloads = [read(body, Remembering(), sender=ANYONE.credential) for body in bodies]
-        repeated = [
-            await _admitted(alert, database, clock) for payload in payloads for alert in payload.alerts
-        ]
+        repeated = [await _admitted(alert, database, clock) for payload in payloads for alert in payload.alerts]
         alerts = [alert for payload in payloads for alert in payload.alerts]
         metrics = AssumedFiring(alerts, clock.now) if setting.assumes_firing else setting.metrics
         parts = replace(_parts(setting, database, cluster, clock), metrics=metrics)

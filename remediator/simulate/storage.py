@@ -183,7 +183,7 @@ class Storage:
         return self._put(place, new)
 
     def restore(self, place: Resource, item: Json) -> Json:
-        """Keep an object as it was elsewhere, with its uid, times, generation and status. Its namespace need not exist."""
+        """Keep an object as it was elsewhere, with its uid, times and status. Its namespace need not exist."""
         meta = {"uid": self._uid(), "creationTimestamp": seconds(self._clock.now()), **item["metadata"]}
         if place == POD or place.group in WITH_GENERATION:
             meta.setdefault("generation", 1)

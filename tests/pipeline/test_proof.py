@@ -171,8 +171,8 @@ def note_of(event: Request) -> str:
 
 async def test_incidents_show_and_the_export_tell_it() -> None:
     from remediator.cli.incidents import _why
-    from remediator.export.content import Contents
     from remediator.export.attempts import attempt_of
+    from remediator.export.content import Contents
     from remediator.export.markdown import _decision
 
     async with world(mode=Mode.SILENT) as one:

@@ -65,11 +65,11 @@ def test_explain_shows_every_rule_in_order(table: Path, capsys: pytest.CaptureFi
         "  1  one    yes  all matchers hold  rules.yaml:2:5",
         '       yes      alertname="A" (is "A")',
         '       yes      namespace!="kube-system" (is "shop")',
-        "       yes      row 1 escalate <- taken  rules.yaml:2:96",
+        "       yes      row 1 escalate <- taken  rules.yaml:2:94",
         "                  always",
         "  2  two    yes  its matchers hold too, but an earlier rule takes it  rules.yaml:3:5",
         '       yes      alertname=~"A|B" (is "A")',
-        "       yes      row 1 escalate  rules.yaml:3:68",
+        "       yes      row 1 escalate  rules.yaml:3:69",
         "                  always",
         '  3  three  no   alertname="B" (is "A") and team="x" (not set)  rules.yaml:4:5',
         "  -> one",
@@ -93,7 +93,12 @@ def test_explain_has_all_rows_of_all_rules_as_json(capsys: pytest.CaptureFixture
 
     assert explain('alertname="KubePodCrashLooping",namespace="shop"', None, "json") == 0
     [answer] = json.loads(capsys.readouterr().out)
-    asked = {(rule["rule"], row["row"], one["name"]) for rule in answer["rules"] for row in rule["rows"] for one in row["conditions"]}
+    asked = {
+        (rule["rule"], row["row"], one["name"])
+        for rule in answer["rules"]
+        for row in rule["rows"]
+        for one in row["conditions"]
+    }
     table = load_rules(shipped_rules())
     assert asked == {
         (rule.name, number, name)
