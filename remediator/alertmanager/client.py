@@ -73,11 +73,14 @@ class AlertmanagerApi:
                 headers = await asyncio.to_thread(self._headers)
                 session = self._open()
                 async with session.get(f"{url}/api/v2/alerts", params=asked, headers=headers) as answer:
-                    body = await answer.content.read(MAX_BYTES)
                     if answer.status != 200:
                         raise AlertmanagerUnavailable(f"Alertmanager {_place(url)} answered {answer.status}")
-                    if not answer.content.at_eof():
-                        raise AlertmanagerUnavailable(f"Alertmanager {_place(url)} answered with more than 16 MiB")
+                    body = bytearray()
+                    # Until its end: one `read` gives what has arrived by then, which is a part of a long list.
+                    async for chunk in answer.content.iter_any():
+                        body += chunk
+                        if len(body) > MAX_BYTES:
+                            raise AlertmanagerUnavailable(f"Alertmanager {_place(url)} answered with more than 16 MiB")
                     items = json.loads(body)
         except (TimeoutError, aiohttp.ClientError, OSError, ValueError) as error:
             why = cut(str(error)) or type(error).__name__

@@ -55,7 +55,8 @@ def test_it_says_rule_target_cause_rows_plan_guards_and_decision(
         assert part in lines, part
     assert any(line.startswith("rule rollout-stuck, severity 1 ") and "default.yaml:" in line for line in lines)
     [unknown] = [line for line in lines if line.startswith("unknown ")]
-    assert "logs of containers, permissions" in unknown
+    assert "logs of containers" in unknown
+    assert "permissions" in unknown
     assert "metrics (--prometheus URL, or --assume-firing)" in unknown
 
 
