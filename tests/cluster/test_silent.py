@@ -6,7 +6,7 @@ the component `dry-run` and Events. The API server's audit log says what either 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -38,9 +38,11 @@ UNDECIDED = ("queued", "diagnosing", "planned")
 
 @dataclass
 class Ran:
-    """What one run left: `proofs` by the outcome of each scenario's incident, and the requests of our account."""
+    """What one run left: the outcome of each scenario's incident by its namespace, what people were told of each, the
+    proofs, and the requests of our account."""
 
     outcomes: Mapping[str, str]
+    told: Sequence[str]
     proofs: list[dict[str, Any]]
     requests: list[audit.Event]
 
@@ -58,6 +60,8 @@ class Both:
     plain: Ran
     fenced: Ran
     refusal: str
+    tried: list[str]
+    """The real writes of the account that the audit log holds after one was tried: the witness can see them."""
 
 
 @pytest.fixture(scope="module")
@@ -88,19 +92,28 @@ def ran(
             service = RunningService(silent, folder / name, user=SILENT, flags=(*servers, *flags), rules=rules)
             with service:
                 # Another receiver is told what the one before was told already.
-                told = alertmanager_config(f"{service.url}/api/v1/alerts")
-                told["route"]["receiver"] = told["receivers"][0]["name"] = name
-                alertmanager.reload(told)
+                routed = alertmanager_config(f"{service.url}/api/v1/alerts")
+                routed["route"]["receiver"] = routed["receivers"][0]["name"] = name
+                alertmanager.reload(routed)
                 found = decided(service, running)
                 proofs = [one for incident in found.values() for one in proofs_of(service, incident["id"])]
-            return Ran({name: one["outcome"] for name, one in found.items()}, proofs, requests_since(silent, since))
+                told = [line_of(service, one, found[one.stage.namespace]) for one in running]
+            outcomes = {name: one["outcome"] for name, one in found.items()}
+            return Ran(outcomes, told, proofs, requests_since(silent, since))
 
         plain = run("plain", "--no-events")
         (folder / "overlay").mkdir()
         with fence(silent, folder / "overlay"):
             fenced = run("fenced")
-            refusal = really_tried(silent, next(one.stage.namespace for one in running if has_deployment(silent, one)))
-        yield Both(plain, fenced, refusal)
+            since, place = (
+                datetime.now(UTC),
+                next(one.stage.namespace for one in running if has_deployment(silent, one)),
+            )
+            refusal = really_tried(silent, place)
+            seen = wait_for(
+                lambda: silent.writes(SILENT, place, since), timeout_seconds=10, what="the attempt on record"
+            )
+        yield Both(plain, fenced, refusal, [f"{one['verb']} {one['objectRef']['resource']}" for one in seen])
 
 
 def decided(service: RunningService, running: list[Running]) -> dict[str, dict[str, Any]]:
@@ -115,6 +128,12 @@ def decided(service: RunningService, running: list[Running]) -> dict[str, dict[s
     told = wait_for(found, timeout_seconds=150, what="a decision on every scenario")
     assert told is not None
     return told
+
+
+def line_of(service: RunningService, one: Running, incident: dict[str, Any]) -> str:
+    records = service.get(f"/api/v1/incidents/{incident['id']}")["records"]
+    last = next(record["body"] for record in reversed(records) if record["kind"].startswith("decision."))
+    return f"{one.scenario.id:75} {incident['outcome']} {last.get('reason', '')}: {last.get('detail', '')[:120]}"
 
 
 def proofs_of(service: RunningService, incident: int) -> list[dict[str, Any]]:
@@ -156,7 +175,7 @@ def test_without_the_right_to_dry_runs_that_is_said_by_name_and_the_recommendati
 
 def test_with_events_these_are_all_that_it_writes(ran: Both) -> None:
     assert set(ran.fenced.writes) == {"create events"}
-    assert ran.fenced.dry_runs >= {"deployments", "pods"}
+    assert ran.fenced.dry_runs == {"deployments", "selfsubjectaccessreviews"}
 
 
 def test_a_recommendation_is_proven_by_the_api_server(ran: Both) -> None:
@@ -180,10 +199,17 @@ def test_the_shipped_rights_suffice_and_forbid_a_real_write(ran: Both) -> None:
     refused = [one for one in ran.fenced.requests if audit.response_code(one) == 403 and not _is_the_attempt(one)]
     assert [f"{one['verb']} {one['requestURI']}" for one in refused] == []
     assert REFUSAL in ran.refusal
+    assert ran.tried == ["patch deployments"]
 
 
 def _is_the_attempt(event: audit.Event) -> bool:
     return not event.get("userAgent", "").startswith("remediator/")
+
+
+def test_what_people_are_told_is_printed(ran: Both) -> None:
+    """`pytest -s` shows it."""
+    print("\n" + "\n".join(ran.fenced.told))
+    assert len(ran.fenced.told) == len(SCENARIOS)
 
 
 def test_both_runs_decide_the_same(ran: Both) -> None:
