@@ -40,6 +40,7 @@ from remediator.model import (
     State,
     Target,
 )
+from remediator.proof import Proven
 from remediator.redact import redact_object
 from remediator.rules.escalation import INFRASTRUCTURE
 from remediator.rules.match import NoMatch
@@ -169,7 +170,7 @@ class Journal:
         """A plan, or the row's, action's or precondition's "no" with its advice. Where that is to call people, it is
         still open whether there are many to be called for."""
         facts = {"cause": diagnosis.cause.value, "rows": planned.trace, "rule_text": rule.as_json()}
-        facts |= {"evidence": [finding.summary for finding in diagnosis.evidence]}
+        facts |= {"evidence": [finding.summary for finding in diagnosis.evidence], "facts": planned.evidence.as_json()}
         if (owner := diagnosis.owner) is not None:
             self._known |= {"contact": self._rules.escalation.row(owner)}
         change = Change(
@@ -212,11 +213,13 @@ class Journal:
         else:
             await self._advance(State.RECOMMENDED, "decision.recommended", body, change)
 
-    async def not_allowed(self, ruling: Ruling, mode: Mode) -> None:
-        """A guard said no, not yet, or ask; or only the mode keeps it from being done."""
+    async def not_allowed(self, ruling: Ruling, mode: Mode, proven: Proven | None) -> None:
+        """A guard said no, not yet, or ask; or only the mode keeps it from being done. `proven` says whether it could
+        have been."""
         verdict, plan = ruling.deciding, self.plan
         body = {**_plan(plan), **_no(verdict.reason, verdict.detail), "guard": verdict.guard}
         body["verdicts"] = _verdicts(ruling)
+        body |= {} if proven is None else {"proof": proven.as_json()}
         change = Change(mode=mode, gates=ruling.gates, gate_calls=self._gate_calls(ruling))
         match verdict.decision:
             case Decision.HOLD:

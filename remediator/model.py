@@ -425,12 +425,50 @@ class AffectedPod:
     dependency: str
 
 
+class DryAnswer(StrEnum):
+    """What the API server said to a request that was not to be done."""
+
+    ACCEPTED = "accepted"
+    REFUSED = "refused"
+    NOT_NOW = "not-now"
+    """The object is another now, or a disruption budget has no room."""
+    NO_PERMISSION = "no-permission"
+    """A dry run needs the right to the real write."""
+    NO_DRY_RUN = "webhook-without-dry-run"
+    """An admission webhook that does not declare its side effects cannot be asked."""
+    DENIED_BY_POLICY = "denied-by-policy"
+    """A ValidatingAdmissionPolicy denies it."""
+
+
+@dataclass(frozen=True, slots=True)
+class FieldChange:
+    """One field that is another afterwards; `field` is its path, as `spec.template.spec.containers[app].image`. None:
+    it is not there."""
+
+    field: str
+    before: Json
+    after: Json
+
+
+@dataclass(frozen=True, slots=True)
+class DryRun:
+    """What came of trying one request of a plan; `request` is its method and path. `changes` are what the API server
+    would make of the object, its defaults and all admission included, without secrets."""
+
+    request: str
+    touched: str
+    answer: DryAnswer
+    detail: str
+    changes: tuple[FieldChange, ...] = ()
+
+
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """A guard's answer with the number that led to it ("2 of 2 used, next slot 12:40:07Z").
 
     `until` is set for HOLD only: when to ask again. `budgets` are to have room still when the intent is committed, and
-    are debited with it. `gate` is the common cause behind it, if there is one.
+    are debited with it. `gate` is the common cause behind it, if there is one. `dry_runs` are the requests of the plan
+    that were tried.
     """
 
     guard: str
@@ -440,6 +478,7 @@ class Verdict:
     until: datetime | None = None
     budgets: tuple[Bound, ...] = ()
     gate: Gate | None = None
+    dry_runs: tuple[DryRun, ...] = ()
 
 
 class State(StrEnum):

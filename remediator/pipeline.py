@@ -48,6 +48,7 @@ from remediator.model import (
     most_cautious,
 )
 from remediator.prometheus.base import Metrics
+from remediator.proof import prove
 from remediator.rules.match import NoMatch, match
 from remediator.rules.plan import make_plan
 from remediator.rules.schema import Rule, RuleSet
@@ -162,7 +163,8 @@ async def remediate(journal: Journal, parts: Parts) -> None:
         view = view_of(planned.answer, rule, severity, scene, parts, await parts.store.approval(journal.remediation.id))
         ruling = await check(view, GUARDS, rule.guard_parameters)
         if not ruling.is_allowed:
-            return await journal.not_allowed(ruling, view.mode)
+            proven = await prove(planned.answer, ruling, cluster, mode=parts.mode)
+            return await journal.not_allowed(ruling, view.mode, proven)
 
         # 7 act: the intent is durable, and debited, before a request goes out; what forbids it is looked at once more
         if not await journal.intend(ruling, view, clock_offset_seconds=parts.clock_offset_seconds()):

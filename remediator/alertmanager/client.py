@@ -37,36 +37,50 @@ class AlertmanagerApi:
         self._session: aiohttp.ClientSession | None = None
 
     async def look_up(self, alert: Alert) -> Listed | None:
-        answers = await asyncio.gather(*(self._ask(url, alert) for url in self._urls), return_exceptions=True)
+        filters = [
+            ("filter", f"{name}={label_value(alert.labels[name])}") for name in FILTERED_BY if name in alert.labels
+        ]
+        same = [item for item in await self._of_all(filters) if item.get("fingerprint") == alert.fingerprint]
+        if not same:
+            return None
+        return Listed(tuple(dict.fromkeys(name for item in same for name in _muted_by(item))))
+
+    async def alerts(self) -> list[Json]:
+        """All that fire and that nobody quieted, each once, of all replicas that answer. Raises
+        AlertmanagerUnavailable."""
+        wanted = [("active", "true"), ("silenced", "false"), ("inhibited", "false")]
+        found = await self._of_all(wanted)
+        return list({str(item.get("fingerprint")): item for item in found}.values())
+
+    async def close(self) -> None:
+        if self._session is not None:
+            await self._session.close()
+
+    async def _of_all(self, asked: Sequence[tuple[str, str]]) -> list[Json]:
+        """What the replicas list that answer."""
+        answers = await asyncio.gather(*(self._ask(url, asked) for url in self._urls), return_exceptions=True)
         found = [one for one in answers if isinstance(one, list)]
         for error in answers:
             if isinstance(error, BaseException) and not isinstance(error, AlertmanagerUnavailable):
                 raise error
         if not found:
             raise AlertmanagerUnavailable("; ".join(str(error) for error in answers))
-        same = [item for items in found for item in items if item.get("fingerprint") == alert.fingerprint]
-        if not same:
-            return None
-        return Listed(tuple(dict.fromkeys(name for item in same for name in _muted_by(item))))
+        return [item for items in found for item in items]
 
-    async def close(self) -> None:
-        if self._session is not None:
-            await self._session.close()
-
-    async def _ask(self, url: str, alert: Alert) -> list[Json]:
-        filters = [
-            ("filter", f"{name}={label_value(alert.labels[name])}") for name in FILTERED_BY if name in alert.labels
-        ]
+    async def _ask(self, url: str, asked: Sequence[tuple[str, str]]) -> list[Json]:
         try:
             async with asyncio.timeout(TIMEOUT_SECONDS):
                 headers = await asyncio.to_thread(self._headers)
                 session = self._open()
-                async with session.get(f"{url}/api/v2/alerts", params=filters, headers=headers) as answer:
-                    body = await answer.content.read(MAX_BYTES)
+                async with session.get(f"{url}/api/v2/alerts", params=asked, headers=headers) as answer:
                     if answer.status != 200:
                         raise AlertmanagerUnavailable(f"Alertmanager {_place(url)} answered {answer.status}")
-                    if not answer.content.at_eof():
-                        raise AlertmanagerUnavailable(f"Alertmanager {_place(url)} answered with more than 16 MiB")
+                    body = bytearray()
+                    # Until its end: one `read` gives what has arrived by then, which is a part of a long list.
+                    async for chunk in answer.content.iter_any():
+                        body += chunk
+                        if len(body) > MAX_BYTES:
+                            raise AlertmanagerUnavailable(f"Alertmanager {_place(url)} answered with more than 16 MiB")
                     items = json.loads(body)
         except (TimeoutError, aiohttp.ClientError, OSError, ValueError) as error:
             why = cut(str(error)) or type(error).__name__

@@ -35,6 +35,7 @@ FREE = frozenset(
         "generator_url",
         "plan",
         "problem",
+        "proof",
         "request",
         "requests",
         "rule_text",

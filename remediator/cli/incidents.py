@@ -12,6 +12,7 @@ from typing import Any
 
 from remediator.cli.escalations import state_of
 from remediator.cli.reading import clean, columns, print_answer, to_seconds
+from remediator.export.proof_lines import proof_lines
 
 
 def list_incidents(url: str | None, output: str, *, limit: int = 100, only_open: bool = False) -> int:
@@ -64,6 +65,8 @@ def _why(body: Mapping[str, Any]) -> Iterator[str]:
     for name in ("cause", "reason", "guard", "until", "advice", "runbook_url", "contact", "tell"):
         if value := body.get(name):
             yield f"{name}: {clean(value)}"
+    if isinstance(proof := body.get("proof"), Mapping):
+        yield from (f"proof: {clean(line)}" for line in proof_lines(proof))
     if isinstance(request := body.get("request"), Mapping):
         yield f"request: {clean(request.get('method'))} {clean(request.get('path'))}"
     labels = body.get("labels")

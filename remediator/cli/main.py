@@ -13,6 +13,7 @@ from remediator.cli.export_commands import export, report_app
 from remediator.cli.options import DEFAULT_URL, ByOption, CommentOption, OutputOption, TokenOption, UrlOption
 from remediator.cli.output import Output
 from remediator.cli.people import people_app
+from remediator.cli.simulate_command import simulate
 from remediator.errors import RemediatorError
 
 app = typer.Typer(
@@ -40,6 +41,7 @@ app.add_typer(incidents_app, name="incidents")
 app.add_typer(deployments_app, name="deployments")
 app.add_typer(report_app, name="report")
 app.command("export")(export)
+app.command("simulate")(simulate)
 
 
 @app.command()
@@ -173,7 +175,9 @@ def run_rule_tests(
     junit: Annotated[Path | None, typer.Option("--junit", help="Write a JUnit report to this file.")] = None,
     diff: Annotated[bool, typer.Option("--diff", help="Show what differs as a diff.")] = False,
     table: Annotated[bool, typer.Option("--table", help="Print incident, cause, response, reason and writes.")] = False,
-    jobs: Annotated[int | None, typer.Option("--jobs", min=1, help="Processes. Default: as many as CPUs.")] = None,
+    jobs: Annotated[
+        int | None, typer.Option("--parallel", "--jobs", min=1, help="Processes. Default: as many as CPUs.")
+    ] = None,
 ) -> None:
     """Play stories on an embedded cluster and compare what the rules decide and write with what is expected.
 
@@ -186,17 +190,31 @@ def run_rule_tests(
 
 @app.command()
 def explain(
-    labels: Annotated[str, typer.Argument(help="Labels in matcher syntax, a webhook body's file, or - for stdin.")],
+    labels: Annotated[
+        str | None, typer.Argument(help="Labels in matcher syntax, a webhook body's file, or - for stdin.")
+    ] = None,
+    incident: Annotated[
+        str | None, typer.Option("--incident", help="inc-7 of the running service, or a bundle's file: as recorded.")
+    ] = None,
     rules: Annotated[Path | None, typer.Option("--rules", help="Rule file or folder; none: the shipped table.")] = None,
+    shows_all: Annotated[bool, typer.Option("--all", help="The rows of rules for other alerts too.")] = False,
+    url: UrlOption = DEFAULT_URL,
+    token_file: TokenOption = None,
     output: OutputOption = Output.SIMPLE,
 ) -> None:
-    """Say for each rule, in order, why it would answer an alert or not.
+    """Say for each rule, in order, why it would answer an alert or not: each matcher, and each condition of its rows.
 
     Example: remediator explain 'alertname="KubePodCrashLooping",namespace="shop",pod="web-1"'
     """
     from remediator.cli.explain import explain as run
+    from remediator.cli.explain import explain_incident
 
-    raise typer.Exit(run(labels, rules, output))
+    if (labels is None) == (incident is None):
+        raise typer.BadParameter("give labels (or a body's file), or --incident")
+    if incident is not None:
+        code = explain_incident(incident, rules, output, url=url, token_file=token_file, shows_all=shows_all)
+        raise typer.Exit(code)
+    raise typer.Exit(run(labels, rules, output, shows_all=shows_all))
 
 
 @incidents_app.command("list")

@@ -67,7 +67,8 @@ class Attempt:
     """One remediation. A field that was taken back holds `TakenBack`; what never was is empty or None.
 
     `diff` are the lines of the change, `undo` how a person can take it back by hand, empty where it was not made or was
-    taken back, by the records `undone_by`. `verified_at` is when it was seen to help.
+    taken back, by the records `undone_by`. `verified_at` is when it was seen to help. `proof` says whether what was
+    only recommended could have been done (`proof.py`).
     """
 
     remediation: int
@@ -83,6 +84,7 @@ class Attempt:
     evidence: tuple[str, ...] | TakenBack = ()
     rows: tuple[Row, ...] = ()
     verdicts: tuple[Answered, ...] | TakenBack = ()
+    proof: Mapping[str, Json] | TakenBack | None = None
     action: str = ""
     summary: str = ""
     plan: Mapping[str, Json] | TakenBack | None = None
@@ -141,6 +143,8 @@ def _with(found: Attempt, record: CommittedRecord, contents: Contents) -> Attemp
         changes["rows"] = _rows(body.get("rows") or ())
     if (verdicts := contents.get(record, "verdicts")) is not None:
         changes["verdicts"] = verdicts if isinstance(verdicts, TakenBack) else tuple(map(_answered, verdicts))
+    if (proof := contents.get(record, "proof")) is not None:
+        changes["proof"] = proof
     if (plan := contents.get(record, "plan")) is not None:
         changes["plan"] = plan
         if isinstance(plan, Mapping):

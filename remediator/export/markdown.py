@@ -15,6 +15,7 @@ from remediator.export.events import Event
 from remediator.export.formats import Head
 from remediator.export.marking import block, code, joined, table
 from remediator.export.printable import lines
+from remediator.export.proof_lines import proof_lines
 from remediator.export.story import ROLES, TO_FILL, RuleAsItWas, Story
 from remediator.export.texts import (
     LOG_LINES,
@@ -228,6 +229,11 @@ def _decision(attempt: Attempt) -> Iterator[str]:
             for one in attempt.verdicts
         )
         yield from table(("guard", "answer", "what it saw"), rows)
+    if isinstance(attempt.proof, TakenBack):
+        yield f"- Proof: {code(attempt.proof)}"
+    elif attempt.proof is not None:
+        yield ""
+        yield from (f"- Proof: {code(line)}" for line in proof_lines(attempt.proof))
 
 
 def _change(attempt: Attempt) -> Iterator[str]:

@@ -21,6 +21,7 @@ from remediator.export import picture
 from remediator.export.content import TakenBack
 from remediator.export.facts import Facts, Recovery
 from remediator.export.printable import lines, one_line
+from remediator.export.proof_lines import proof_lines
 from remediator.export.texts import LOG_LINES, MAX_EVENTS, has_change, moments_of, rule_yaml
 from remediator.export.times import both, length, local, utc
 from remediator.export.words import Tone
@@ -69,6 +70,7 @@ def _environment() -> Environment:
         "is_gone": lambda value: isinstance(value, TakenBack),
         "is_link": lambda url: url.startswith(("http://", "https://")),
         "last_lines": lambda text: lines(text, max_lines=LOG_LINES),
+        "proof_lines": lambda proof: list(proof_lines(proof)),
         "rule_lines": lambda rule: rule_yaml(rule).removesuffix("\n").split("\n"),
         "look_tone": lambda look: _LOOKS.get(look, Tone.PLAIN),
         "outcome_tone": outcome_tone,

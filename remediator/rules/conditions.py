@@ -7,13 +7,13 @@ is missing never holds: a rule acts on what was seen, not on what could not be l
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import timedelta
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from remediator.model import Cause
+from remediator.model import Cause, Json
 from remediator.rules.names import known
 from remediator.target.spec import KIND_OF_WORD
 from remediator.units import Duration, between, format_duration
@@ -39,6 +39,32 @@ class Evidence:
     queries: Mapping[str, float | None] = field(default_factory=dict)
     dependencies_healthy: bool | None = None
     is_saturated: bool | None = None
+
+    def as_json(self) -> Json:
+        """As a record keeps it, so that any rule can be asked of it later. Lengths of time are seconds."""
+        facts = {one.name: getattr(self, one.name) for one in fields(self)}
+        ago = self.deployed_ago
+        return {
+            **facts,
+            "cause": self.cause.value,
+            "deployed_ago": None if ago is None else ago.total_seconds(),
+            "queries": dict(self.queries),
+        }
+
+    @classmethod
+    def from_json(cls, facts: Json) -> Self:
+        """The reverse; what a record does not have is unknown. Raises ValueError, TypeError, KeyError."""
+        known = {one.name: facts.get(one.name) for one in fields(cls)}
+        ago = known["deployed_ago"]
+        return cls(
+            **{
+                **known,
+                "cause": Cause(facts["cause"]),
+                "deployed_ago": None if ago is None else timedelta(seconds=ago),
+                "kind": str(facts.get("kind") or ""),
+                "queries": dict(facts.get("queries") or {}),
+            }
+        )
 
 
 @dataclass(frozen=True, slots=True)

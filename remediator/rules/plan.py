@@ -22,24 +22,27 @@ _UNFILLED = re.compile(r"\{finding\.\w+\}")
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """`answer` is the plan or why there is none; `trace` shows each row and condition with the value seen."""
+    """`answer` is the plan or why there is none; `trace` shows each row and condition with the value seen, `evidence`
+    all that any condition could have asked for."""
 
     answer: Plan | NoPlan
     row: int | None
     trace: Json
+    evidence: Evidence
 
 
 def make_plan(rule: Rule, case: Case) -> Planned:
     """The first row whose `when` holds decides; no row at all is an answer too, and never acts."""
-    choice = first_row(rule, evidence_of(case))
+    evidence = evidence_of(case)
+    choice = first_row(rule, evidence)
     if choice.row is None:
         answer: Plan | NoPlan = NoPlan(Reason.NO_ROW, f"no row of rule {rule.name} holds for cause {case.cause}")
-        return Planned(answer, None, choice.as_json())
+        return Planned(answer, None, choice.as_json(), evidence)
     row = rule.respond[choice.row]
     answer = ACTIONS[row.do].plan(case, row.parameters)
     if isinstance(answer, NoPlan) and row.advice:
         answer = NoPlan(answer.reason, answer.detail, _fill(row, case), answer.is_escalation)
-    return Planned(answer, choice.row, choice.as_json())
+    return Planned(answer, choice.row, choice.as_json(), evidence)
 
 
 def evidence_of(case: Case) -> Evidence:

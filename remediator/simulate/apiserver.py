@@ -83,7 +83,7 @@ class EmbeddedCluster:
             self._storage, clock, emit, start_seconds=start_seconds, backoff_seconds=backoff_seconds
         )
         self._server = Loopback(self._serve, clock, tick=self.tick, tick_seconds=tick_seconds)
-        self._is_held = False
+        self._is_held = self._is_still = False
         self.requests: list[Call] = []
         """Every request over HTTP, oldest first."""
         for name in ("default", "kube-system"):
@@ -119,6 +119,17 @@ class EmbeddedCluster:
         return None if found is None else copied(found[1])
 
     # --- the world around the service: what people, pipelines and bad luck do to a cluster
+
+    def restore(self, objects: Sequence[Json]) -> None:
+        """Hold these objects and no others, as they are, from now on: no kubelet and no controller changes them.
+
+        Each has the kind and the version of an API that is here. Raises KeyError.
+        """
+        self._is_held = self._is_still = True
+        for place, item in list(self._storage.everything()):
+            self._storage.remove(place, item["metadata"].get("namespace"), item["metadata"]["name"])
+        for item in objects:
+            self._storage.restore(place_of(item), copied(item))
 
     def create_namespace(self, name: str, *, labels: Mapping[str, str] | None = None) -> None:
         """Create it with its default ServiceAccount; nothing happens if it exists."""
@@ -245,6 +256,8 @@ class EmbeddedCluster:
 
     def tick(self) -> None:
         """What time brings: kubelets, deadlines, back-offs. The context manager calls it, or who moves the time."""
+        if self._is_still:
+            return
         self._kubelet.step()
         self._reconcile()
 

@@ -129,6 +129,9 @@ class Storage:
             if where == place and (owner := controller_of(item)) is not None and owner["uid"] == uid
         ]
 
+    def _uid(self) -> str:
+        return str(uuid.UUID(int=self._random.getrandbits(128), version=4))
+
     def generated_name(self, prefix: str) -> str:
         return prefix + "".join(self._random.choice(SAFE_CHARACTERS) for _ in range(5))
 
@@ -142,7 +145,7 @@ class Storage:
         if self.find(place, namespace, name) is not None:
             raise already_exists(place, name)
         meta.pop("resourceVersion", None)
-        meta["uid"] = str(uuid.UUID(int=self._random.getrandbits(128), version=4))
+        meta["uid"] = self._uid()
         meta["creationTimestamp"] = seconds(self._clock.now())
         if place == POD or place.group in WITH_GENERATION:
             meta["generation"] = 1
@@ -178,6 +181,13 @@ class Storage:
         if new == old or dry_run:
             return new
         return self._put(place, new)
+
+    def restore(self, place: Resource, item: Json) -> Json:
+        """Keep an object as it was elsewhere, with its uid, times and status. Its namespace need not exist."""
+        meta = {"uid": self._uid(), "creationTimestamp": seconds(self._clock.now()), **item["metadata"]}
+        if place == POD or place.group in WITH_GENERATION:
+            meta.setdefault("generation", 1)
+        return self._put(place, {**item, "apiVersion": api_version_of(place), "kind": kind_at(place), "metadata": meta})
 
     def begin_deletion(self, place: Resource, item: Json, *, grace_seconds: int) -> Json:
         """Set `deletionTimestamp`, once; whoever has the object's life in hand removes it later."""

@@ -11,6 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from remediator.model import Mode
 from remediator.rules.load import load_rules
 from remediator.rules.schema import Rule, RuleSet
 from remediator.rules.shipped import shipped_rules
@@ -43,6 +44,14 @@ def promoted(table: RuleSet, story: Story) -> RuleSet:
         return Rule.model_validate({**data, "mode": mode.value, "guards": both})
 
     return changed(table, change)
+
+
+def in_mode(table: RuleSet, mode: Mode) -> RuleSet:
+    """Every rule in that mode, as if it had been promoted, or taken back."""
+    return changed(
+        table,
+        lambda rule: rule if rule.mode is mode else Rule.model_validate({**rule.as_json(), "mode": mode.value}),
+    )
 
 
 def changed(table: RuleSet, change: Callable[[Rule], Rule]) -> RuleSet:

@@ -81,7 +81,8 @@ def _event(record: CommittedRecord, target: Json) -> Request:
     incident = f"inc-{record.incident_id}: " if record.incident_id is not None else ""
     why = f" [{record.body['reason']}]" if record.body.get("reason") else ""
     detail = cut(f"{incident}{record.body.get('detail') or record.kind}")  # what is cut off must not be the reason
-    note = cut(f"{detail}{why} (rule {record.body.get('rule')})", max_length=1000)
+    proven = f"; {_proven(proof)}" if isinstance(proof := record.body.get("proof"), Mapping) else ""
+    note = cut(f"{detail}{why}{proven} (rule {record.body.get('rule')})", max_length=1000)
     return Request(
         method="POST",
         path=path_of("Event", namespace=target["namespace"] or "default"),
@@ -110,3 +111,13 @@ def _event(record: CommittedRecord, target: Json) -> Request:
             "type": kind,
         },
     )
+
+
+def _proven(proof: Mapping[str, Json]) -> str:
+    """What a recommendation is proven by, in a few words."""
+    tried = [str(one["answer"]) for one in proof["dry_run"]]
+    permissions = proof["permissions"]
+    allowed = sum(one["allowed"] is True for one in permissions)
+    could = {True: "yes", False: "no"}.get(proof["executable"], "not known")
+    dry_run = tried[-1] if tried else "not tried"
+    return f"dry run {dry_run}, {allowed} of {len(permissions)} permissions, could have been done: {could}"

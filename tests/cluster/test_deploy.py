@@ -3,7 +3,7 @@
 import json
 import os
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -105,11 +105,18 @@ def silent(control_plane: ControlPlane, no_other_rights: None) -> Iterator[Contr
 @pytest.fixture
 def fenced(silent: ControlPlane, tmp_path: Path) -> Iterator[ControlPlane]:
     """The silent overlay with the component `dry-run`, its policy in effect."""
+    with fence(silent, tmp_path):
+        yield silent
+
+
+@contextmanager
+def fence(silent: ControlPlane, folder: Path) -> Iterator[None]:
+    """The component `dry-run` on the silent overlay, as long as it is entered; its kustomization is in `folder`."""
     overlay = {
-        "resources": [os.path.relpath(KUSTOMIZE / "silent", tmp_path)],
-        "components": [os.path.relpath(KUSTOMIZE / "components" / "dry-run", tmp_path)],
+        "resources": [os.path.relpath(KUSTOMIZE / "silent", folder)],
+        "components": [os.path.relpath(KUSTOMIZE / "components" / "dry-run", folder)],
     }
-    (tmp_path / "kustomization.yaml").write_text(yaml.safe_dump(overlay))
+    (folder / "kustomization.yaml").write_text(yaml.safe_dump(overlay))
     path = "/apis/apps/v1/namespaces/remediator/deployments/remediator"
 
     def is_refused() -> bool:
@@ -121,9 +128,9 @@ def fenced(silent: ControlPlane, tmp_path: Path) -> Iterator[ControlPlane]:
         return False
 
     try:
-        silent.kubectl("apply", "-k", str(tmp_path))
+        silent.kubectl("apply", "-k", str(folder))
         wait_for(is_refused, timeout_seconds=30, what="the admission policy to take effect")
-        yield silent
+        yield
     finally:
         for file in ("role.yaml", "policy.yaml"):
             manifest = str(KUSTOMIZE / "components" / "dry-run" / file)

@@ -11,6 +11,7 @@ import pytest
 
 from remediator.errors import PermanentError
 from remediator.kube.base import Conflict, Forbidden, ReplyLost, Unreachable
+from remediator.kube.permissions import REVIEW_PATH
 from remediator.model import AlertStatus, Json, Mode, Reason, Request, State
 from remediator.prometheus.base import PrometheusUnavailable, Sample
 from remediator.rules.schema import rule_set
@@ -60,7 +61,7 @@ async def test_silent_mode_asks_every_guard_and_the_dry_run() -> None:
         assert await one.run() is State.RECOMMENDED
         guards = [verdict["guard"] for verdict in (await one.last()).body["verdicts"]]
         assert guards[-1] == "dry-run"
-        assert [dry for _, dry in one.shop.sent] == [True]
+        assert [(request.path, dry) for request, dry in one.shop.sent] == [(DEPLOYMENT, True), (REVIEW_PATH, True)]
 
 
 async def test_the_rule_s_own_mode_holds_when_it_is_more_cautious() -> None:

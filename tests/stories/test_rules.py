@@ -1,12 +1,13 @@
 """The shipped rules have tests of their own, `tests/data/rules/*.yaml`, and these notice every change of a rule.
 
-Each condition of each row is dropped in turn, and each row that acts is removed: one of the rule's cases fails then.
+Each matcher and each condition of each row is dropped in turn, and each row that acts is removed: one of the cases
+fails then.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from typing import Any
 import pytest
 
 from remediator.rules.load import load_rules
-from remediator.rules.schema import Rule, RuleSet
+from remediator.rules.schema import Rule, RuleSet, rule_set
 from remediator.rules.shipped import shipped_rules
 from remediator.rules.when import shown_conditions
 from remediator.simulate.outcome import Standing
@@ -121,6 +122,30 @@ def test_what_is_said_to_be_equivalent_is_there(mutation: Mutation) -> None:
     rule = SHIPPED.rule(mutation.rule)
     assert rule is not None
     assert mutation.condition in dict(shown_conditions(rule.respond[mutation.row]))
+
+
+NOBODYS = read_stories(FOLDER / "nobodys.yaml")
+MATCHERS = [(rule.name, number) for rule in SHIPPED.rules for number in range(len(rule.match))]
+
+
+@pytest.mark.parametrize(("rule", "number"), MATCHERS)
+def test_a_rule_without_one_of_its_matchers_fails_a_case(rule: str, number: int) -> None:
+    """It takes an alert then that is none of its business."""
+    assert any(not tried(placed, unmatched(table_of(placed), rule, number)).is_good for placed in NOBODYS)
+
+
+def unmatched(table: RuleSet, rule: str, number: int) -> RuleSet:
+    """The table, in which this rule has one matcher less; where it was the only one, it takes every alert."""
+
+    def change(one: Rule) -> Rule:
+        lines = list(one.as_json()["match"])
+        del lines[number]
+        return Rule.model_validate({**one.as_json(), "match": lines or ['alertname=~".*"']})
+
+    new = rule_set([change(one) if one.name == rule else one for one in table.rules])
+    return replace(
+        table, rules=new.rules, by_alertname=new.by_alertname, by_any_alertname=new.by_any_alertname
+    )
 
 
 def mutated(placed: Placed, mutation: Mutation) -> RuleSet:

@@ -93,3 +93,23 @@ async def test_one_replica_that_answers_is_enough_and_one_that_mutes_too(server:
 def test_refuses_what_is_no_address() -> None:
     with pytest.raises(ConfigError, match="alertmanager:9093"):
         AlertmanagerApi(["alertmanager:9093"])
+
+
+async def test_a_long_list_is_read_to_its_end(server: ScriptedServer) -> None:
+    """It comes in many pieces, and the alert that is asked for may be in the last one."""
+    long = [{**LIST[0], "fingerprint": f"{n:016x}", "annotations": {"text": "x" * 2000}} for n in range(1000)]
+    server.answers(Answer(body=[*long, *LIST]))
+    assert await looked_up(ACTIVE, server.url) == Listed(())
+
+
+async def test_all_that_fires_is_listed_once(server: ScriptedServer) -> None:
+    """Of two replicas the same alert once; what is quieted is not asked for."""
+    client = AlertmanagerApi([server.url, f"{server.url}/"])
+    try:
+        found = await client.alerts()
+    finally:
+        await client.close()
+    assert sorted(one["fingerprint"] for one in found) == sorted({one["fingerprint"] for one in LIST})
+    assert {tuple(sorted(asked.query.items())) for asked in server.asked} == {
+        (("active", "true"), ("inhibited", "false"), ("silenced", "false"))
+    }

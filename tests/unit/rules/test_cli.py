@@ -63,10 +63,59 @@ def test_explain_shows_every_rule_in_order(table: Path, capsys: pytest.CaptureFi
     assert capsys.readouterr().out.splitlines() == [
         'alert  alertname="A",namespace="shop"',
         "  1  one    yes  all matchers hold  rules.yaml:2:5",
+        '       yes      alertname="A" (is "A")',
+        '       yes      namespace!="kube-system" (is "shop")',
+        "       yes      row 1 escalate <- taken  rules.yaml:2:94",
+        "                  always",
         "  2  two    yes  its matchers hold too, but an earlier rule takes it  rules.yaml:3:5",
+        '       yes      alertname=~"A|B" (is "A")',
+        "       yes      row 1 escalate  rules.yaml:3:69",
+        "                  always",
         '  3  three  no   alertname="B" (is "A") and team="x" (not set)  rules.yaml:4:5',
         "  -> one",
     ]
+
+
+def test_explain_shows_each_condition_of_each_row_as_unknown(capsys: pytest.CaptureFixture[str]) -> None:
+    """Nothing was diagnosed: what a condition asks is neither yes nor no."""
+    assert explain('alertname="KubePodCrashLooping",namespace="shop"', None, "simple") == 0
+    out = capsys.readouterr().out
+    assert "unknown  row 1 rollback  " in out
+    assert "unknown  cause: code-error or image-error or cannot-start (not known)" in out
+    assert "unknown  deployed_within: 2h (not known)" in out
+    assert "<- taken" not in out
+
+
+def test_explain_has_all_rows_of_all_rules_as_json(capsys: pytest.CaptureFixture[str]) -> None:
+    from remediator.rules.load import load_rules
+    from remediator.rules.shipped import shipped_rules
+    from remediator.rules.when import shown_conditions
+
+    assert explain('alertname="KubePodCrashLooping",namespace="shop"', None, "json") == 0
+    [answer] = json.loads(capsys.readouterr().out)
+    asked = {
+        (rule["rule"], row["row"], one["name"])
+        for rule in answer["rules"]
+        for row in rule["rows"]
+        for one in row["conditions"]
+    }
+    table = load_rules(shipped_rules())
+    assert asked == {
+        (rule.name, number, name)
+        for rule in table.rules
+        for number, row in enumerate(rule.respond, start=1)
+        for name, _ in shown_conditions(row)
+    }
+
+
+def test_explain_shows_rows_of_other_alerts_where_asked(table: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert explain('alertname="A"', table, "simple", shows_all=True) == 0
+    assert '       no       team="x" (not set)' in capsys.readouterr().out
+
+
+def test_explain_without_an_alert_is_misuse(capsys: pytest.CaptureFixture[str]) -> None:
+    assert explain(None, None, "simple") == 2
+    assert "--incident" in capsys.readouterr().err
 
 
 def test_explain_names_the_nearest_rule(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
