@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 from remediator.guards.check import Ruling
+from remediator.kube.access_review import Fence, Permitted, access_of, fence_of, permitted
 from remediator.kube.base import Cluster
-from remediator.kube.permissions import Fence, Permitted, access_of, fence_of, permitted
 from remediator.model import Decision, DryAnswer, DryRun, Json, Mode, Plan
 
 PROVEN = frozenset({Decision.RECOMMEND, Decision.ASK})

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from remediator.clock import Clock
+from remediator.kube.access_review import FENCE_PATH, REVIEW_PATH
 from remediator.kube.base import Forbidden, Logs, Resource
-from remediator.kube.permissions import FENCE_PATH, REVIEW_PATH
 from remediator.model import Json, Request
 from remediator.simulate.apiserver import EmbeddedCluster
 from remediator.simulate.dump import ADD_ONS, Dump

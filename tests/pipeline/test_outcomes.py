@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from remediator.errors import PermanentError
+from remediator.kube.access_review import REVIEW_PATH
 from remediator.kube.base import Conflict, Forbidden, ReplyLost, Unreachable
-from remediator.kube.permissions import REVIEW_PATH
 from remediator.model import AlertStatus, Json, Mode, Reason, Request, State
 from remediator.prometheus.base import PrometheusUnavailable, Sample
 from remediator.rules.schema import rule_set

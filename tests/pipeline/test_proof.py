@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from remediator.errors import PermanentError, RemediatorError
+from remediator.kube.access_review import FENCE_PATH, REVIEW_PATH
 from remediator.kube.base import Forbidden, NotProvable, Unreachable
-from remediator.kube.permissions import FENCE_PATH, REVIEW_PATH
 from remediator.model import Json, Mode, Request, State
 from remediator.sinks.kubernetes_event import KubernetesEventSink
 from tests.fakes import FakeCluster

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from remediator.errors import RemediatorError
+from remediator.kube.access_review import REVIEW_PATH, Access, access_of, permitted
 from remediator.kube.base import Forbidden, Unreachable
-from remediator.kube.permissions import REVIEW_PATH, Access, access_of, permitted
 from remediator.model import Request
 from remediator.simulate.apiserver import EmbeddedCluster
 from remediator.simulate.inprocess import client_of
