@@ -44,10 +44,14 @@ def simulate(
 ) -> None:
     """Decide on recorded alerts as the service would, and say why: rule, target, cause, rows, plan, guards.
 
-    Nothing is touched. For --cluster: kubectl get -A -o yaml ns,nodes,deploy,rs,sts,ds,controllerrevisions,po,svc,
-    endpointslices,cm,pvc,sa,hpa,pdb,quota,limits,netpol,events > dump.yaml
+    Nothing is touched. What --cluster reads is written by kubectl; what it leaves out is taken for unknown:
 
-    Example: remediator simulate alerts/*.json --cluster dump.yaml --assume-firing
+    \b
+      kubectl get -A -o yaml ns,nodes,deploy,rs,sts,ds,controllerrevisions > 1.yaml
+      kubectl get -A -o yaml po,svc,endpointslices,events,hpa,pdb,netpol > 2.yaml
+      kubectl get -A -o yaml cm,pvc,sa,quota,limits > 3.yaml
+
+    Example: remediator simulate alerts/*.json --cluster 1.yaml --cluster 2.yaml
     """
     from remediator.cli.simulate import Wanted, run
 

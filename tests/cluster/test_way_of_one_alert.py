@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from remediator.clock import parse_rfc3339
+from remediator.simulate.alertmanager import SentAlert, webhook_bodies, wire_bytes
 from tests.cluster import audit
 from tests.cluster.conftest import StartAlertmanager, StartPrometheus
 from tests.cluster.controlplane import ControlPlane
@@ -205,12 +209,39 @@ def test_silent_mode_recommends_the_same_plan_and_writes_nothing(
             timeout_seconds=20,
             what="the Event WouldRollBack",
         )
+    simulated = simulate(control_plane, namespace, story, tmp_path)
 
     assert incident["reason"] == "mode-silent"
     recommended = story["records"][-1]["body"]
+    assert (simulated["rule"], simulated["target"]) == (recommended["rule"], recommended["target"])
+    assert simulated["decisions"][-1]["detail"] == recommended["detail"], "a dump leads to the same as the cluster"
+    assert simulated["attempt"]["plan"]["after"] == recommended["plan"]["after"]
     assert recommended["plan"]["after"]["spec"]["containers"][0]["image"] == "shop:1.4"
     assert {verdict["guard"] for verdict in recommended["verdicts"]} >= {"mode", "cooldown", "dry-run"}
     assert control_plane.get(path)["spec"] == before
     assert {event["objectRef"]["resource"] for event in control_plane.writes(SILENT, namespace)} == {"events"}
     dry = [event["objectRef"]["resource"] for event in control_plane.dry_runs(SILENT, namespace)]
     assert dry == ["deployments"]
+    proof = recommended["proof"]
+    assert [one["answer"] for one in proof["dry_run"]] == ["accepted"]
+    image = {"field": "spec.template.spec.containers[app].image", "before": "shop:crash-1.5", "after": "shop:1.4"}
+    assert image in proof["dry_run"][0]["changes"]
+    # These rights are the tests' own and wider than what is shipped: no policy keeps this account from the real write.
+    assert (proof["executable"], proof["fence"]) == (True, "unknown")
+
+
+def simulate(control_plane: ControlPlane, namespace: str, story: Any, folder: Path) -> Any:
+    """What `remediator simulate` makes of the same alert and of what kubectl says of the namespace."""
+    kinds = (
+        "ns,nodes,deploy,rs,sts,ds,controllerrevisions,po,svc,endpointslices,cm,pvc,sa,hpa,pdb,quota,limits,netpol,events"
+    )
+    dump, body = folder / "dump.yaml", folder / "body.json"
+    dump.write_text(control_plane.kubectl("get", kinds, "-n", namespace, "-o", "yaml").stdout, encoding="utf-8")
+    received = next(record for record in story["records"] if record["kind"] == "alert.received")["body"]
+    sent = SentAlert(received["labels"], parse_rfc3339(received["starts_at"]))
+    body.write_bytes(wire_bytes(webhook_bodies([sent])[0]))
+    words = ("simulate", str(body), "--cluster", str(dump), "--complete", "--assume-firing", "-o", "json")
+    done = subprocess.run([sys.executable, "-m", "remediator", *words], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    [simulated] = json.loads(done.stdout)["deliveries"][0]["alerts"]
+    return simulated
