@@ -1,4 +1,4 @@
-"""The shapes of what the scorecard says and takes over HTTP. Used by `scorecard.py`; `/openapi.json` is derived from it."""
+"""The shapes of what the scorecard says and takes over HTTP. `/openapi.json` is derived from them."""
 
 from __future__ import annotations
 

@@ -14,7 +14,6 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from statistics import median
 
 from remediator.score.wilson import Share, share
 from remediator.store.scores_base import Happened, Scored
@@ -76,5 +75,12 @@ def card_of(rule: str, scored: Sequence[Scored]) -> Card:
         agreement=share(agreed, agreed + happened[Happened.OTHER]),
         harmful=share(sum(one.is_harmful for one in ended), len(ended)),
         saved=sum(saved, timedelta()),
-        saved_median=median(saved) if saved else None,
+        saved_median=_median(saved),
     )
+
+
+def _median(times: Sequence[timedelta]) -> timedelta | None:
+    ordered, middle = sorted(times), len(times) // 2
+    if not ordered:
+        return None
+    return ordered[middle] if len(ordered) % 2 else (ordered[middle - 1] + ordered[middle]) / 2

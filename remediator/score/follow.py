@@ -221,9 +221,9 @@ def _amount(value: Json) -> float:
 
 
 def _config(known: Memory, sight: Sight) -> Iterator[tuple[Kind, str]]:
-    if sight.config_changed_at is not None and known.last_config is not None:
-        if sight.config_changed_at > known.last_config:
-            yield Kind.OTHER, "a ConfigMap that its pods need was changed"
+    before, now = known.last_config, sight.config_changed_at
+    if before is not None and now is not None and now > before:
+        yield Kind.OTHER, "a ConfigMap that its pods need was changed"
 
 
 def _pods(known: Memory, would: Would, sight: Sight) -> Iterator[tuple[Kind, str]]:

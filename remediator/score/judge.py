@@ -4,10 +4,11 @@ The words, and what each asks for. All of it lies in a *window* after the decisi
 
 *Recovered*: Alertmanager said that the alert ended and it does not fire again, and the workload is whole (complete by
 kubectl's rule, all its pods ready), for as long as the rule's `stable_for`. It recovered when the alert ended, or
-earlier, when the first look saw it whole again. A workload that is not whole has not recovered, whatever its alert
+earlier, when a look first saw it whole again. A workload that is not whole has not recovered, whatever its alert
 says.
 
-*What happened* (`Happened`); what people did only after the recovery does not count:
+*What happened* (`Happened`); what people did only after the recovery does not count, what they did between the same two
+looks does:
 
 - `recovered-alone`: it recovered, and nobody had changed anything (`follow.py` says what is seen, and what is not);
 - `person-did-the-same`: somebody brought about what the plan would have, at some time, whatever else was tried;
@@ -88,7 +89,7 @@ def _is_stable(case: Case, seen: Memory | None, around: Circumstances, now: date
 
 def _recovered(case: Case, seen: Memory | None, recovered_at: datetime) -> Judgement:
     assert seen is not None
-    done = [one for one in seen.noticed if one.after < recovered_at]
+    done = [one for one in seen.noticed if one.after <= recovered_at]
     took = max(recovered_at - case.decided_at, timedelta())
     well = f"it recovered {_length(took)} after the decision"
     if not done:

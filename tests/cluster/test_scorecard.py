@@ -1,4 +1,4 @@
-"""The scorecard on a real API server: what a person really does with kubectl, and what happens alone, is judged rightly.
+"""The scorecard on a real API server: what a person really does with kubectl, and what happens alone.
 
 The pipeline recommends on the rig in silent mode; then time is moved by the test, and the rest is real.
 """
@@ -144,7 +144,8 @@ def heal(app: App) -> None:
 
     def is_done() -> bool:
         for one in pods(app, is_ready=False):
-            app.kubectl("annotate", "--overwrite", "pod", one["metadata"]["name"], f"{FAILURE_ANNOTATION}=ready", check=False)
+            words = ("pod", one["metadata"]["name"], f"{FAILURE_ANNOTATION}=ready")
+            app.kubectl("annotate", "--overwrite", *words, check=False)  # it may be gone by now
         return rollout_status(app.live()).is_complete
 
     wait_for(is_done, timeout_seconds=30, what="the release came up by itself")

@@ -379,7 +379,7 @@ async def test_what_we_did_ourselves_is_not_without_us(watched: Watched) -> None
     one.mode = Mode.ACTIVE
     one.clock.jump(minutes=16)  # the shadow of the cooldown
     await one.receive(alert(fingerprint="ffff", starts_at=one.clock.now()))
-    await one.run(until=lambda state: state is State.VERIFYING)
+    assert await one.one_pass() is State.VERIFYING
     assert len(watched.shop.writes()) == 1
     await watched.looks(minutes=1)
     judged = (await watched.score()).judgement

@@ -25,7 +25,7 @@ from tests.unit.score.cases import (
 )
 from tests.workloads import NOW, TARGET
 
-GONE = Touched(False)
+GONE, ENDED = Touched(False), Touched(False, is_ended_by_cluster=True)
 SCALE = would("scale", value(TARGET, 2, 4))
 RAISE = would("scale", value(AUTOSCALER, 5, 8, "spec", "maxReplicas"))
 SHED = would("shed", value(BATCH, 3, 0), value(IMPORTER, 2, 0))
@@ -93,8 +93,7 @@ TABLE: list[tuple[str, Would, dict[str, Any], dict[str, Any], list[Kind]]] = [
      [Kind.OTHER]),
     ("evict: deleted", EVICT, {"touched": (there(),)}, {"touched": (GONE,), "pods": frozenset({"p-4"})}, [Kind.SAME]),
     ("evict: ended by its node", EVICT, {"touched": (there(),)},
-     {"touched": (Touched(False, is_ended_by_cluster=True),), "pods": frozenset(), "ended_by_cluster": frozenset({"p-1"})},
-     []),
+     {"touched": (ENDED,), "pods": frozenset(), "ended_by_cluster": frozenset({"p-1"})}, []),
     ("evict: preempted before", EVICT, {"touched": (there(is_ended_by_cluster=True),)}, {"touched": (GONE,)}, []),
     ("evict: gone with a release", EVICT, {"touched": (there(),)},
      {"touched": (GONE,), "template_hash": "new", "generation": 8}, [Kind.OTHER]),

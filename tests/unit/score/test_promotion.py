@@ -122,7 +122,7 @@ def test_lines_that_end_as_on_windows_stay_so(tmp_path: Path) -> None:
 
 
 def test_a_file_without_an_end_is_said_to_be_one(tmp_path: Path) -> None:
-    text = "rules:\n  - name: crash-loop\n    match: ['a=\"b\"']\n    severity: 1\n    respond: [{do: escalate}]\n    mode: silent"
+    text = RULES[: RULES.index("    MODE")] + "    mode: silent"
     diff = diffed(tmp_path, text)
     assert diff is not None
     assert "-    mode: silent\n\\ No newline at end of file\n+    mode: approve\n" in diff
