@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import structlog
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
 from remediator.clock import Clock
 from remediator.errors import RemediatorError, cut
@@ -88,7 +88,7 @@ class Observer:
 
     async def _one(self, case: Case) -> None:
         """What cannot be read now is looked at again; at the end of its time it is judged by what was seen before."""
-        known = None if case.seen is None else _MEMORY.validate_python(case.seen)
+        known = _remembered(case)
         sight = await self._sight(case)
         seen = known if sight is None else self._followed(case, known, sight)
         around = await self._store.circumstances(case)
@@ -116,3 +116,11 @@ class Observer:
     async def _keep(self, case: Case, seen: Memory | None, now: datetime) -> None:
         body: Json = None if seen is None else _MEMORY.dump_python(seen, mode="json")
         await self._store.keep_look(case.remediation, seen=body, at=now, due_at=now + self._pace.poll)
+
+
+def _remembered(case: Case) -> Memory | None:
+    """None too where another version remembered it in another form: then it is looked at anew, with a gap before."""
+    try:
+        return None if case.seen is None else _MEMORY.validate_python(case.seen)
+    except ValidationError:
+        return None

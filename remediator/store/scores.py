@@ -37,6 +37,8 @@ from remediator.store.writer import Writer
 _WOULD: TypeAdapter[Would] = TypeAdapter(Would)
 _MICROSECOND = timedelta(microseconds=1)
 _OPEN = scores.c.judged_at.is_(None)
+_SCORED = [column for column in scores.c if column.name not in ("would", "seen")]
+"""What a scorecard is made of: not what looks need."""
 _RIGHT = {Outcome.VERIFIED: True, Outcome.FAILED: False, Outcome.UNKNOWN: None}
 
 
@@ -77,7 +79,7 @@ class ScoreTable:
         return await self._writer.read(lambda t: _one(t.connection, remediation))
 
     async def scored(self, *, since: datetime | None = None, rule: str | None = None) -> Sequence[Scored]:
-        lines = sa.select(scores).order_by(scores.c.decided_at.desc(), scores.c.remediation_id.desc())
+        lines = sa.select(*_SCORED).order_by(scores.c.decided_at.desc(), scores.c.remediation_id.desc())
         if since is not None:
             lines = lines.where(scores.c.decided_at >= to_micros(since))
         if rule is not None:
@@ -204,7 +206,7 @@ def _say(transaction: Transaction, word: Word) -> Scored:
         **_subject(before.rule, before.action, before.target),
         "judged": said,
         "harmful": word.is_harmful,
-        "before": word_of(before.is_right),
+        "judged_before": word_of(before.is_right),
         "by": word.by,
         "comment": word.comment,
         "detail": f"judged {said} by {word.by}: {word.comment}",
@@ -241,7 +243,8 @@ def _target_json(target: Target) -> dict[str, Json]:
 
 
 def _one(connection: sa.Connection, remediation: RemediationId) -> Scored | None:
-    row = connection.execute(sa.select(scores).where(scores.c.remediation_id == remediation)).mappings().one_or_none()
+    line = sa.select(*_SCORED).where(scores.c.remediation_id == remediation)
+    row = connection.execute(line).mappings().one_or_none()
     return None if row is None else _scored(row)
 
 

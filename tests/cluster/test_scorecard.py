@@ -32,7 +32,7 @@ from tests.cluster.waiting import wait_for
 from tests.pipeline.world import EXPRESSION, rule
 from tests.workloads import alert
 
-POLL = timedelta(seconds=30)
+POLL = timedelta(seconds=60)
 WINDOW = timedelta(hours=1)
 
 
@@ -162,7 +162,7 @@ async def test_a_person_rolls_back(recommended: Recommended) -> None:
     found = await recommended.judgement()
     assert (found.happened, found.is_right, found.is_harmful) == (Happened.SAME, True, False), found.detail
     assert found.saved is not None
-    assert timedelta(minutes=8) <= found.saved < timedelta(minutes=9)
+    assert timedelta(minutes=8) <= found.saved < timedelta(minutes=9), "until the last look before it"
 
 
 @pytest.mark.parametrize(

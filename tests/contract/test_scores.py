@@ -233,10 +233,10 @@ async def test_a_word_beats_the_judgement_and_is_a_record(store: Database) -> No
     assert (after.is_right, after.is_harmful, after.word) == (False, True, word(False, harmful=True))
     assert after.judgement is not None, "what happened stays"
     [record] = [one for one in await store.records(after=0, limit=1000) if one.kind == "score.said"]
-    told = {name: record.body[name] for name in ("judged", "before", "by", "comment", "rule", "target")}
+    told = {name: record.body[name] for name in ("judged", "judged_before", "by", "comment", "rule", "target")}
     assert told == {
         "judged": "wrong",
-        "before": "right",
+        "judged_before": "right",
         "by": "ada",
         "comment": "looked at it, False",
         "rule": "crash-loop",

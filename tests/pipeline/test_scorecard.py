@@ -360,6 +360,19 @@ async def test_what_cannot_be_read_is_unknown_at_its_end(watched: Watched, error
     assert (one.judgement.happened, one.judgement.detail) == (Happened.UNKNOWN, "its target could not be read once")
 
 
+async def test_what_another_version_remembered_is_looked_at_anew(watched: Watched) -> None:
+    """An upgrade in the middle stops nothing: the time before it is a gap."""
+    await watched.looks(minutes=5)
+    now = watched.world.clock.now()
+    await watched.world.database.scores.keep_look(FIRST, seen={"former": "form"}, at=now, due_at=now)
+    roll_back(watched.shop)
+    await watched.resolve()
+    await watched.looks(minutes=5)
+    one = await watched.score()
+    assert one.judgement is not None
+    assert (one.judgement.happened, one.judgement.saved) == (Happened.SAME, timedelta())
+
+
 async def test_a_look_that_fails_is_made_up_for_by_the_next(watched: Watched) -> None:
     await watched.looks(minutes=3)
     watched.shop.errors[DEPLOYMENT] = Unreachable("away")
