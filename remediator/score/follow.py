@@ -8,7 +8,8 @@ it was is not asked; that the object is another one than before is what is seen:
 - the other values that the plan would have changed (a bound of an autoscaler, a pod's memory, others' replicas);
 - pods of the present template that failed, and are gone while the workload stayed as it was, unless a node or the
   scheduler ended them;
-- a ConfigMap that its pods need; and by `metadata.generation` any other part of its spec.
+- a ConfigMap that its pods need; and by `metadata.generation` any other part of its spec, unless an autoscaler writes
+  there too.
 
 What people mend elsewhere (a database, a node, a Secret) leaves no trace here, and counts as nothing done.
 """
@@ -138,8 +139,8 @@ def _changes(known: Memory, would: Would, sight: Sight) -> Iterator[tuple[Kind, 
         yield Kind.OTHER, f"{would.target} was deleted"
         return
     found = [*_template(known, would, sight), *_values(known, would, sight), *_config(known, sight)]
-    is_scaled_by_itself = sight.is_autoscaled and sight.replicas != known.last_replicas
-    if not found and sight.generation != known.last_generation and not is_scaled_by_itself:
+    # Where an autoscaler writes replicas, the generation grows by itself, also for a number that came and went again.
+    if not found and sight.generation != known.last_generation and not sight.is_autoscaled:
         found = [(Kind.OTHER, "another part of its spec was changed")]
     if not found:
         found = list(_pods(known, would, sight))

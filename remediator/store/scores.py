@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from pydantic import TypeAdapter
 
 from remediator.clock import rfc3339
-from remediator.model import IncidentId, Json, Outcome, Remediation, RemediationId, Target
+from remediator.model import IncidentId, Json, Outcome, Remediation, RemediationId, State, Target
 from remediator.redact import redact_object
 from remediator.store import gates
 from remediator.store.log import Entry
@@ -89,9 +89,15 @@ class ScoreTable:
 
 
 def begin(connection: sa.Connection, recommended: Remediation, *, sense: str, at: datetime) -> None:
-    """What happens from now on without us is to be looked at. In place of what was asked for before of the same."""
+    """What happens from now on without us is to be looked at. In place of what was asked for before of the same.
+
+    What silent mode recommends again for a target while its end is awaited is the same decision, and counts once: ten
+    alerts of one incident prove no more than one.
+    """
     plan = recommended.plan
     assert plan is not None  # `queue.prepare` refused it
+    if recommended.state is State.RECOMMENDED and _is_awaited(connection, recommended, plan.target.key, sense):
+        return
     connection.execute(scores.delete().where(scores.c.remediation_id == recommended.id, scores.c.said_at.is_(None)))
     line = {
         "remediation_id": recommended.id,
@@ -109,6 +115,17 @@ def begin(connection: sa.Connection, recommended: Remediation, *, sense: str, at
     is_there = sa.select(sa.exists().where(scores.c.remediation_id == recommended.id))
     if not connection.execute(is_there).scalar_one():  # a word was said to it: that case stays
         connection.execute(scores.insert(), line)
+
+
+def _is_awaited(connection: sa.Connection, recommended: Remediation, target_key: str, sense: str) -> bool:
+    same = sa.and_(
+        scores.c.rule == (recommended.rule or ""),
+        scores.c.sense == sense,
+        scores.c.target_key == target_key,
+        scores.c.remediation_id != recommended.id,
+        scores.c.due_at.is_not(None),
+    )
+    return bool(connection.execute(sa.select(sa.exists().where(same))).scalar_one())
 
 
 def taken(connection: sa.Connection, remediation: RemediationId) -> None:
@@ -192,7 +209,7 @@ def _say(transaction: Transaction, word: Word) -> Scored:
     connection = transaction.connection
     before = _one(connection, word.remediation)
     if before is None:
-        raise NotScored(f"R-{word.remediation} recommended nothing that could be judged")
+        raise NotScored(f"R-{word.remediation} has no recommendation of its own that could be judged")
     values = {
         "said_right": word.is_right,
         "said_harmful": word.is_harmful,

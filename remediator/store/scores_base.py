@@ -19,7 +19,8 @@ TEMPLATE = ("spec", "template")
 
 
 class NotScored(RemediatorError):
-    """There is no recommendation of that number: nothing was recommended with a plan, or it was given up."""
+    """There is no recommendation of that number: nothing was recommended with a plan, another one of the target was
+    awaited already, or it was given up."""
 
 
 class Happened(StrEnum):

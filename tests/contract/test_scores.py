@@ -80,6 +80,19 @@ async def test_none_begins_where_it_is_not_asked_for(store: Database) -> None:
     assert await store.scores.scored() == []
 
 
+async def test_what_is_recommended_again_meanwhile_is_the_same_decision(store: Database) -> None:
+    """The alerts of one incident must not count as so many proofs."""
+    await recommended(store, 1)
+    await recommended(store, 2)
+    await recommended(store, 3, scored="another text of the rule")
+    await recommended(store, 4, name="web")
+    assert [one.remediation for one in await store.scores.open_cases(at=LATER, limit=9)] == [1, 3, 4]
+    for case in await store.scores.open_cases(at=LATER, limit=9):
+        await store.scores.judged(case, RIGHT, at=LATER)
+    await recommended(store, 5)
+    assert [one.remediation for one in await store.scores.open_cases(at=LATER, limit=9)] == [5]
+
+
 async def test_without_a_plan_there_is_nothing_to_score(store: Database) -> None:
     [remediation] = await queued(store, firing())
     diagnosing = await brought_to(store, remediation, State.DIAGNOSING, on=target())
@@ -262,7 +275,7 @@ async def test_a_word_may_come_before_the_judgement_which_goes_on(store: Databas
 
 async def test_nothing_can_be_said_to_what_was_not_recommended(store: Database) -> None:
     await recommended(store, scored="")
-    with pytest.raises(NotScored, match="R-1 recommended nothing"):
+    with pytest.raises(NotScored, match="R-1 has no recommendation"):
         await store.scores.say(word())
     assert await store.scores.score_of(RemediationId(1)) is None
     assert await kinds(store) == []

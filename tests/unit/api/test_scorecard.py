@@ -160,7 +160,7 @@ async def test_a_later_word_takes_its_place(service: Service) -> None:
         ("R-1", {"json": {**SAID, "harmful": True}, "headers": SIGNED}, 400, "harmful is only for what was wrong"),
         ("R-1", {"data": SAID, "headers": SIGNED}, 415, "application/json"),
         ("E-1", {"json": SAID, "headers": SIGNED}, 400, "expected a number or R-<number>"),
-        ("R-9", {"json": SAID, "headers": SIGNED}, 404, "R-9 recommended nothing"),
+        ("R-9", {"json": SAID, "headers": SIGNED}, 404, "R-9 has no recommendation"),
     ],
 )
 async def test_refuses_what_is_not_clear(
