@@ -35,6 +35,7 @@ from remediator.api.exporting import ExportRoutes
 from remediator.api.operating import OperatingRoutes
 from remediator.api.reading import IncidentRoutes
 from remediator.api.reports import ReportRoutes, Sources
+from remediator.api.scorecard import ScoreRoutes
 from remediator.api.server import HttpServer
 from remediator.authority import Authority
 from remediator.clock import Clock
@@ -52,6 +53,8 @@ from remediator.receive.base import Quarantined
 from remediator.receive.server import Receiver
 from remediator.rules.schema import RuleSet
 from remediator.rules.table import rule_table
+from remediator.score import observer as score
+from remediator.score.promotion import Bar
 from remediator.settings import Settings
 from remediator.sinks.base import Sink
 from remediator.sinks.kubernetes_event import KubernetesEventSink
@@ -157,6 +160,12 @@ class Service:
             pace=watch.Pace(settings.rollout_poll_seconds),
             count=telemetry.rollouts,
         )
+        self._observer = score.Observer(
+            database.scores,
+            cluster=cluster,
+            clock=clock,
+            pace=score.Pace(settings.score_poll_seconds, timedelta(seconds=settings.score_window_seconds)),
+        )
         self._server = HttpServer(self._application(), grace_seconds=settings.grace_seconds, tls=access.current.web.tls)
 
     @property
@@ -197,6 +206,7 @@ class Service:
             watch = group.create_task(self._watch_files())
             gauges = group.create_task(self._observe())
             rollouts = group.create_task(self._watch_rollouts())
+            scores = group.create_task(self._observe_recommendations())
             keeper = group.create_task(self._keeper.run())
             pruning = group.create_task(self._prune())
             escalator = group.create_task(self._escalator.run())
@@ -204,6 +214,7 @@ class Service:
             watch.cancel()
             gauges.cancel()
             rollouts.cancel()
+            scores.cancel()
             pruning.cancel()
             escalator.cancel()
             self._worker.stop()
@@ -372,6 +383,17 @@ class Service:
                 clock=self.parts.clock,
                 version=VERSION,
             ),
+            scores=ScoreRoutes(
+                self.database.scores,
+                rules=self.parts.rules,
+                clock=self.parts.clock,
+                bar=Bar(
+                    self._settings.promote_min_decisions,
+                    self._settings.promote_min_right_ratio,
+                    self._settings.promote_max_harmful,
+                ),
+                mode=self._settings.mode,
+            ),
             telemetry=self._telemetry,
             max_body_bytes=self._settings.max_body_bytes,
             version=VERSION,
@@ -409,6 +431,10 @@ class Service:
     async def _watch_rollouts(self) -> None:
         if self._settings.rollout_poll_seconds > 0:
             await self._watcher.run()
+
+    async def _observe_recommendations(self) -> None:
+        if self._settings.score_poll_seconds > 0:
+            await self._observer.run()
 
     async def _stop(self) -> Stop | None:
         return await stopped_by_switch(self.database, self.parts.switch, now=self.parts.clock.now())

@@ -87,6 +87,7 @@ class Journal:
         self._known: dict[str, Json] = {}
         self._severity = remediation.severity
         self._plan = remediation.plan
+        self._sense = ""
 
     @property
     def state(self) -> State:
@@ -147,7 +148,7 @@ class Journal:
 
     def matched(self, rule: Rule, severity: int) -> None:
         """What all later records name. Said again once the target may have changed the severity."""
-        self._severity = severity
+        self._severity, self._sense = severity, rule.sense
         self._known |= {"rule": rule.name, "rule_digest": rule.digest, "severity": severity}
         self._known |= {"contact": self._rules.escalation.row(rule.contact), "runbook_url": rule.runbook_url}
         self._known |= {"rules_commit": self._rules.commit} if self._rules.commit else {}
@@ -231,13 +232,13 @@ class Journal:
                 body |= {"until": rfc3339(until), "plan_hash": plan_hash(plan)}
                 body["costs"] = [str(budget) for budget in ruling.budgets]
                 body["requests"] = [disclosed_request(step.request, salt=plan.salt) for step in plan.steps]
-                change = _with(change, due_at=until)
+                change = _with(change, due_at=until, scored=self._sense)
                 await self._advance(State.AWAITING_APPROVAL, "decision.awaiting-approval", body, change)
             case Decision.RECOMMEND:
                 body["detail"] = f"would {plan.summary}"
                 body["advice"] = plan.details.get("kubectl", "")
                 if verdict.reason is Reason.MODE_SILENT:  # nothing else keeps it from being done: it would have cost
-                    change = _with(change, budgets=ruling.budgets, rule_digest=self._rule_digest)
+                    change = _with(change, budgets=ruling.budgets, rule_digest=self._rule_digest, scored=self._sense)
                 try:
                     await self._advance(State.RECOMMENDED, "decision.recommended", body, change)
                 except BudgetUsed as error:

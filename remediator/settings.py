@@ -152,6 +152,28 @@ class Settings(BaseSettings):
     rollout_poll_seconds: float = Field(
         15, ge=0, le=60, description="How often Deployments are looked at for new rollouts, in seconds; 0: never."
     )
+    score_poll_seconds: float = Field(
+        30,
+        ge=0,
+        le=600,
+        description="How often the target of a recommendation is looked at afterwards, in seconds; 0: never, and then "
+        "nothing is judged but by people.",
+    )
+    score_window_seconds: float = Field(
+        3600,
+        ge=300,
+        le=86400,
+        description="How long after a recommendation it is awaited what happens without us, in seconds.",
+    )
+    promote_min_decisions: int = Field(
+        20, ge=5, le=10000, description="Decisions known to be right or wrong that a rule needs for its next mode."
+    )
+    promote_min_right_ratio: float = Field(
+        0.95, ge=0.5, le=1, description="Share of these that must have been right, 0.5 to 1."
+    )
+    promote_max_harmful: int = Field(
+        0, ge=0, le=100, description="How many of its decisions may be such that they would have been harmful."
+    )
     reload_poll_seconds: float = Field(
         30,
         ge=0,

@@ -89,6 +89,15 @@ class Telemetry:
         self._escalations = meter.create_counter(
             "remediator.escalations", description="What became of escalations, by step and severity."
         )
+        self._scored = meter.create_counter(
+            "remediator.recommendations_scored", description="Recommendations by what happened without us, judged."
+        )
+        self._harmful = meter.create_counter(
+            "remediator.recommendations_harmful", description="Recommendations that would have been harmful, as judged."
+        )
+        self._said = meter.create_counter(
+            "remediator.recommendations_judged_by_people", description="What people said to recommendations."
+        )
         self._incidents = meter.create_counter("remediator.incidents", description="Closed incidents by outcome.")
         self._notified = meter.create_counter("remediator.notifications", description="Notifications attempted.")
         self._not_notified = meter.create_counter(
@@ -184,6 +193,15 @@ class Telemetry:
 
     def incident_closed(self, *, rule: str | None, outcome: Recovery) -> None:
         self._incidents.add(1, {"rule": rule or "", "outcome": outcome.value})
+
+    def scored(self, *, rule: str, happened: str, judged: str, is_harmful: bool) -> None:
+        """`happened` is a word of `Happened`, `judged` is `right`, `wrong` or `open`."""
+        self._scored.add(1, {"rule": rule, "happened": happened, "judged": judged})
+        if is_harmful:
+            self._harmful.add(1, {"rule": rule})
+
+    def judged_by_person(self, *, rule: str, judged: str) -> None:
+        self._said.add(1, {"rule": rule, "judged": judged})
 
     def notified(self, integration: str) -> None:
         """One attempt to tell; a failed one is counted by `notification_failed` as well."""

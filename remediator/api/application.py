@@ -26,6 +26,7 @@ from remediator.api.openapi import document
 from remediator.api.operating import OperatingRoutes
 from remediator.api.reading import IncidentRoutes
 from remediator.api.reports import ReportRoutes
+from remediator.api.scorecard import ScoreRoutes
 from remediator.api.server import request_arrived
 from remediator.store.base import StoreUnavailable
 from remediator.telemetry import Telemetry
@@ -54,6 +55,7 @@ def build_application(
     escalations: EscalationRoutes,
     exports: ExportRoutes,
     reports: ReportRoutes,
+    scores: ScoreRoutes,
     telemetry: Telemetry,
     max_body_bytes: int,
     version: str,
@@ -79,6 +81,7 @@ def build_application(
             *escalations.routes(),
             *exports.routes(),
             *reports.routes(),
+            *scores.routes(),
             web.get("/openapi.json", openapi),
         ]
     )

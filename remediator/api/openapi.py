@@ -32,6 +32,8 @@ from remediator.api.exporting import PARAMETERS as EXPORT_PARAMETERS
 from remediator.api.exporting import PATH as EXPORT
 from remediator.api.reports import HANDOFF, MONTHLY
 from remediator.api.reports import PARAMETERS as REPORT_PARAMETERS
+from remediator.api.score_answers import JudgeRequest, Promotion, Scorecard, ScoreEntry
+from remediator.api.scorecard import PARAMETERS as SCORE_PARAMETERS
 
 TEXT = "text/plain"
 JSON = "application/json"
@@ -49,14 +51,18 @@ _MODELS: tuple[type[BaseModel], ...] = (
     EscalationEntry,
     IncidentDetail,
     Incidents,
+    JudgeRequest,
     OpenEscalations,
     PauseRequest,
     PauseStatus,
     Problem,
+    Promotion,
     Readiness,
     RedactRequest,
     ResetDone,
     ResetRequest,
+    ScoreEntry,
+    Scorecard,
     Status,
 )
 _REQUESTS: Mapping[str, type[BaseModel]] = {
@@ -67,6 +73,7 @@ _REQUESTS: Mapping[str, type[BaseModel]] = {
     "/api/v1/escalations/{id}/ack": AckRequest,
     "/api/v1/pause": PauseRequest,
     "/api/v1/reset": ResetRequest,
+    "/api/v1/scorecard/{id}/judge": JudgeRequest,
 }
 _ALERTS = "Alertmanager's webhook (version 4). Answered with 200 once every alert is stored."
 _RELOAD = "Load all files again. Off unless web_enable_lifecycle is set."
@@ -112,6 +119,13 @@ _PATHS: Mapping[str, Mapping[str, tuple[str, type[BaseModel] | None, tuple[int, 
     "/api/v1/reset": {
         "post": ("Close a circuit breaker, or release a target.", ResetDone, (400, 415, 503), May.OPERATE)
     },
+    "/api/v1/promotion/{rule}": {
+        "get": ("What a rule has earned, and the change of its mode.", Promotion, (400, 404, 503), May.READ)
+    },
+    "/api/v1/scorecard": {"get": ("What happened after recommendations.", Scorecard, (400, 503), May.READ)},
+    "/api/v1/scorecard/{id}/judge": {
+        "post": ("Judge one recommendation.", ScoreEntry, (400, 404, 415, 503), May.OPERATE)
+    },
     "/api/v1/status": {"get": ("What holds now, and why.", Status, (503,), May.READ)},
     "/api/v1/status/buildinfo": {"get": ("Version and platform.", None, (), May.READ)},
     "/api/v1/status/config": {"get": ("Settings in force.", None, (), May.READ)},
@@ -125,7 +139,7 @@ _PATHS: Mapping[str, Mapping[str, tuple[str, type[BaseModel] | None, tuple[int, 
     "/metrics": {"get": ("Metrics for Prometheus.", None, (), May.READ)},
     "/openapi.json": {"get": ("This document.", None, (), May.READ)},
 }
-_FILES = {EXPORT: EXPORT_PARAMETERS, **REPORT_PARAMETERS}
+_ASKED = {EXPORT: EXPORT_PARAMETERS, **REPORT_PARAMETERS, **SCORE_PARAMETERS}
 _AS_TEXT = ("/-/healthy", "/metrics", "/api/v1/audit/checkpoint", "/api/v1/audit/records/{seq}/proof")
 
 
@@ -179,10 +193,10 @@ def _operation(
             {"name": "limit", "in": "query", "schema": {"type": "integer", "minimum": 1, "maximum": 5000}},
             {"name": "watched", "in": "query", "schema": {"type": "boolean"}},
         ]
-    if path in _FILES:
+    if path in _ASKED:
         operation["parameters"] = [
             {"name": name, "in": "query", "description": description, "schema": schema}
-            for name, (description, schema) in _FILES[path].items()
+            for name, (description, schema) in _ASKED[path].items()
         ]
     if names := re.findall(r"\{(\w+)\}", path):
         operation["parameters"] = [

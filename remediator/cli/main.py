@@ -13,6 +13,7 @@ from remediator.cli.export_commands import export, report_app
 from remediator.cli.options import DEFAULT_URL, ByOption, CommentOption, OutputOption, TokenOption, UrlOption
 from remediator.cli.output import Output
 from remediator.cli.people import people_app
+from remediator.cli.score_commands import score_app
 from remediator.cli.simulate_command import simulate
 from remediator.errors import RemediatorError
 
@@ -34,6 +35,7 @@ test_app = typer.Typer(help="Test what rules decide.", no_args_is_help=True, ric
 generate_app = typer.Typer(help="Make what an installation needs.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(audit_app, name="audit")
 app.add_typer(people_app)
+app.add_typer(score_app)
 app.add_typer(check_app, name="check")
 app.add_typer(test_app, name="test")
 app.add_typer(generate_app, name="generate")

@@ -34,8 +34,10 @@ def print_answer(
     *,
     post: Mapping[str, Any] | None = None,
     token_file: str | None = None,
+    code: Callable[[Any], int] = lambda _: GOOD,
 ) -> int:
-    """Get `path`, or post to it, and print the answer as JSON, or as `lines` makes of it. Returns the exit code.
+    """Get `path`, or post to it, and print the answer as JSON, or as `lines` makes of it. Returns the exit code, which
+    after an answer is what `code` makes of it.
 
     `url` None: `REMEDIATOR_URL`, else this machine. `token_file` None: `REMEDIATOR_TOKEN_FILE`, else no token.
     TLS, passwords and client certificates are in the file that `REMEDIATOR_HTTP_CONFIG_FILE` names, if any.
@@ -57,7 +59,7 @@ def print_answer(
     except RemediatorError as error:
         print(f"error: {error}", file=sys.stderr)
         return FAILED
-    return GOOD
+    return code(found)
 
 
 def ask_text(url: str | None, path: str) -> tuple[str, int]:

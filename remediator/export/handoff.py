@@ -46,6 +46,7 @@ BY_PEOPLE = (
     "pause.set",
     "pause.lifted",
     "ledger.reset",
+    "score.said",
     "audit.confirmed",
     "audit.redacted",
 )

@@ -90,6 +90,8 @@ WORDS: Mapping[str, Words] = {
     "pause.set": Words(Lane.PEOPLE, Tone.WAITS, "Paused"),
     "pause.lifted": Words(Lane.PEOPLE, Tone.GOOD, "Pause lifted"),
     "ledger.reset": Words(Lane.PEOPLE, Tone.PLAIN, "Counting begins anew"),
+    "score.judged": Words(Lane.VERIFICATION, Tone.PLAIN, "Judged by what happened without us", is_curated=False),
+    "score.said": Words(Lane.PEOPLE, Tone.PLAIN, "Recommendation judged by a person"),
     "rollout.proven-good": Words(Lane.PEOPLE, Tone.GOOD, "Release proven good", is_curated=False),
     "rollout.stable": Words(Lane.PEOPLE, Tone.GOOD, "Release stable", is_curated=False),
     "audit.redacted": Words(Lane.PEOPLE, Tone.PLAIN, "Content taken back"),

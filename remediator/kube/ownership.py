@@ -70,6 +70,17 @@ def template_writer(item: Json) -> str | None:
     return max(writers)[1] if writers else None
 
 
+def replicas_writer(item: Json) -> str | None:
+    """The manager that last wrote the number of replicas according to managedFields; an autoscaler writes as
+    `kube-controller-manager`, by the scale subresource."""
+    writers = [
+        (entry.get("time", ""), entry.get("manager", ""))
+        for entry in item["metadata"].get("managedFields") or ()
+        if "f:replicas" in ((entry.get("fieldsV1") or {}).get("f:spec") or {})
+    ]
+    return max(writers)[1] if writers else None
+
+
 @dataclass(frozen=True, slots=True)
 class Wishes:
     """What the annotations of one object ask of us. `mode` and `severity` None: nothing said. `problems` are values we

@@ -108,7 +108,7 @@ async def read_workload(target: Target, cluster: Cluster, clock: Clock) -> Workl
         replica_sets=replica_sets,
         pods=pods,
         namespace=await _permitted(cluster.get(path_of("Namespace", namespace=None, name=space))),
-        config_maps=None if config_maps is None else {_name(item): _changed_at(item) for item in config_maps},
+        config_maps=None if config_maps is None else {_name(item): changed_at(item) for item in config_maps},
         claims=None if claims is None else frozenset(map(_name, claims)),
         service_accounts=None if accounts is None else frozenset(map(_name, accounts)),
         shared_claims=None if claims is None else frozenset(_name(claim) for claim in claims if _is_shared(claim)),
@@ -153,7 +153,7 @@ def _name(item: Json) -> str:
     return str(item["metadata"]["name"])
 
 
-def _changed_at(item: Json) -> datetime:
+def changed_at(item: Json) -> datetime:
     """The newest time any manager wrote it; its creation where no manager is named."""
     times = [entry.get("time") for entry in item["metadata"].get("managedFields") or ()]
     instants = [instant_of(text) for text in (*times, item["metadata"]["creationTimestamp"]) if text]

@@ -295,6 +295,13 @@ class Rule(Strict):
         """SHA-256 over the canonical JSON of the rule as loaded, in hexadecimal."""
         return _digest(self.as_json())
 
+    @cached_property
+    def sense(self) -> str:
+        """The digest of what it decides and does: without what is only said of it, whom it calls, and how far it may
+        go. Texts of one sense share one score."""
+        said = ("description", "runbook_url", "contact", "mode")
+        return _digest({name: value for name, value in self.as_json().items() if name not in said})
+
     @property
     def acts(self) -> bool:
         return any(row.acts for row in self.respond)

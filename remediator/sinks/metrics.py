@@ -60,6 +60,11 @@ class MetricsSink:
                 self._telemetry.action_finished(action=str(action), outcome=Outcome(word), seconds=seconds)
         elif record.kind.startswith("escalation."):
             self._telemetry.escalated(step=record.kind.removeprefix("escalation."), severity=body["severity"])
+        elif record.kind == "score.judged":
+            judged, happened = str(body["judged"]), str(body["happened"])
+            self._telemetry.scored(rule=str(rule), happened=happened, judged=judged, is_harmful=bool(body["harmful"]))
+        elif record.kind == "score.said":
+            self._telemetry.judged_by_person(rule=str(rule), judged=str(body["judged"]))
         elif record.kind == "switch.engaged":
             self._telemetry.paused(True)
         elif record.kind == "switch.released":

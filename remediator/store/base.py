@@ -99,7 +99,9 @@ class Change:
     """The columns that a step changes, None = leave as it is. `ledger` lines are written in the same transaction, and
     `budgets` are debited in it: for good when the step begins to act, else in the shadow of what would have acted.
     `rule_digest` stands beside the debit. `gates` are seen with it; `affected` replaces what the target had before.
-    `call` says that people are needed for it, `gate_calls` by a gate's key that they are when it is entered."""
+    `call` says that people are needed for it, `gate_calls` by a gate's key that they are when it is entered.
+    `scored` is the sense of the rule (`Rule.sense`) where only the mode, or the word of a person, keeps the plan from
+    being done: it begins a case of the scorecard; empty: none."""
 
     reason: Reason | None = None
     rule: str | None = None
@@ -119,6 +121,7 @@ class Change:
     affected: Sequence[AffectedPod] | None = None
     call: Call | None = None
     gate_calls: Mapping[str, Call] = field(default_factory=dict)
+    scored: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,6 +57,7 @@ from remediator.store.reading import IncidentRow, IncidentView, Untold
 from remediator.store.reports import ReportTable
 from remediator.store.rollouts import RolloutTable
 from remediator.store.rows import record_from, to_json, to_micros
+from remediator.store.scores import ScoreTable
 from remediator.store.sqlite import check_url, connect, fill, image_of, is_memory
 from remediator.store.tables import records
 from remediator.store.transaction import Transaction
@@ -142,6 +143,7 @@ class Database:
         self.rollouts = RolloutTable(writer)
         self.exports = ExportTable(writer)
         self.reports = ReportTable(writer)
+        self.scores = ScoreTable(writer)
 
     async def close(self) -> None:
         """Finish the calls that wait, then let the file go."""

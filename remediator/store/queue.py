@@ -15,7 +15,7 @@ import sqlalchemy as sa
 
 from remediator.audit.commitments import sealed
 from remediator.model import TERMINAL, TRANSITIONS, IncidentId, Remediation, State
-from remediator.store import approvals, budgets, escalations, gates
+from remediator.store import approvals, budgets, escalations, gates, scores
 from remediator.store.base import Change, LostClaim, Record
 from remediator.store.budgets_base import Spender
 from remediator.store.incidents import close_if_done, join
@@ -81,6 +81,8 @@ def prepare(remediation: Remediation, to: State, record: Record, at: datetime, c
     target = change.target or remediation.target
     if target is None and (to is State.ACTING or change.ledger or change.budgets):
         raise ValueError(f"remediation {remediation.id}: {to} with a write to the cluster needs a target")
+    if change.scored and (change.plan or remediation.plan) is None:
+        raise ValueError(f"remediation {remediation.id}: {to} without a plan cannot be scored")
     body, beside = sealed(record.body)
     return Step(remediation, to, record.kind, body, beside, at, change, change_columns(change))
 
@@ -115,14 +117,18 @@ def advance(transaction: Transaction, step: Step) -> Remediation:
         values |= {"acted_at": None}
         remediation = replace(remediation, acted_at=None)
         budgets.give_back(transaction.connection, remediation=remediation.id, at=step.at)
+        scores.not_taken(transaction.connection, remediation.id, at=step.at)
     _move(transaction.connection, step, values)
     if _begins_to_act(step) or change.budgets:
         _debit(transaction, step)
     if (outcome := budgets.OUTCOMES.get(step.to)) is not None:
         budgets.settle(transaction.connection, outcome, remediation=remediation.id)
+        scores.settle(transaction.connection, outcome, remediation=remediation.id, at=step.at)
     target = change.target or remediation.target
     if change.affected is not None and target is not None:
         gates.set_affected(transaction.connection, target, change.affected, at=step.at)
+    if _begins_to_act(step):
+        scores.taken(transaction.connection, remediation.id)
     if step.to is State.AWAITING_APPROVAL:
         approvals.forget(transaction.connection, remediation.id)
     for gate in change.gates:
@@ -140,6 +146,8 @@ def advance(transaction: Transaction, step: Step) -> Remediation:
     moved = replace(
         remediation, state=step.to, incident_id=None if incident_id is None else IncidentId(incident_id), **changed
     )
+    if change.scored:
+        scores.begin(transaction.connection, moved, sense=change.scored, at=step.at)
     if step.to in TERMINAL:
         _conclude(transaction, moved, step)
     return moved

@@ -12,6 +12,7 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from remediator.clock import rfc3339
+from remediator.store import scores
 from remediator.store.log import TILE, Entry
 from remediator.store.rows import to_micros
 from remediator.store.tables import OPEN, alerts, cursors, incidents, log_head, records, remediations
@@ -71,6 +72,7 @@ def _forget_rows(connection: sa.Connection, before: int) -> None:
             sa.or_(remediations.c.incident_id.is_(None), remediations.c.incident_id.in_(closed)),
         )
     )
+    scores.forget(connection)
     used = sa.select(remediations.c.alert_id)
     connection.execute(
         alerts.delete().where(

@@ -297,6 +297,36 @@ rollout_looks = sa.Table(
 )
 
 
+scores = sa.Table(
+    "scores",
+    metadata,
+    sa.Column("remediation_id", Id, primary_key=True, autoincrement=False),
+    sa.Column("incident_id", Id),
+    sa.Column("rule", sa.Text, nullable=False),
+    sa.Column("sense", sa.Text, nullable=False),
+    sa.Column("mode", sa.Text, nullable=False),
+    sa.Column("action", sa.Text, nullable=False),
+    sa.Column("target", sa.Text, nullable=False),
+    sa.Column("target_key", sa.Text, nullable=False),
+    sa.Column("would", sa.Text, nullable=False),
+    sa.Column("decided_at", Instant, nullable=False),
+    sa.Column("due_at", Instant),
+    sa.Column("looked_at", Instant),
+    sa.Column("seen", sa.Text),
+    sa.Column("happened", sa.Text),
+    sa.Column("is_right", sa.Boolean),
+    sa.Column("is_harmful", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Column("saved", sa.BigInteger),
+    sa.Column("detail", sa.Text),
+    sa.Column("judged_at", Instant),
+    sa.Column("said_right", sa.Boolean),
+    sa.Column("said_harmful", sa.Boolean),
+    sa.Column("said_by", sa.Text),
+    sa.Column("said_comment", sa.Text),
+    sa.Column("said_at", Instant),
+)
+
+
 def _one_of(states: frozenset[State]) -> sa.ColumnElement[bool]:
     # Written out, not bound: a partial index serves a query only if the query shows the same text.
     return remediations.c.state.in_([sa.literal_column(f"'{state}'") for state in sorted(states)])
@@ -343,3 +373,5 @@ _index("uq_escalations_open_incident", escalations.c.incident_id, unique=True, w
 _index("uq_escalations_open_gate", escalations.c.cluster, escalations.c.gate, unique=True, where=_ESCALATION_OPEN)
 _index("ix_escalations_due", escalations.c.next_at, where=escalations.c.next_at.is_not(None))
 _index("ix_escalations_incident", escalations.c.incident_id, where=escalations.c.incident_id.is_not(None))
+_index("ix_scores_due", scores.c.due_at, where=scores.c.due_at.is_not(None))
+sa.Index("ix_scores_rule", scores.c.rule, scores.c.decided_at)

@@ -7,7 +7,7 @@ import json
 import subprocess
 import sys
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -17,14 +17,16 @@ from structlog.testing import capture_logs
 from remediator.app import Service, open_service
 from remediator.clock import SystemClock
 from remediator.errors import ConfigError
+from remediator.model import State
 from remediator.settings import Settings
 from remediator.simulate.apiserver import EmbeddedCluster
-from remediator.store.base import Record
+from remediator.store.base import Change, Record
 from remediator.store.database import open_database
 from tests.cluster.waiting import wait_for_async
 from tests.unit.access.files import PAY, SHOP, entry, written
 from tests.unit.receive.bodies import body
 from tests.unit.scripted_server import Answer, ScriptedServer
+from tests.unit.store.examples import NOTE, brought_to, firing, plan, queued, target
 
 RULE = """\
 rules:
@@ -33,6 +35,39 @@ rules:
     severity: 1
     respond: [{{do: escalate}}]
 """
+
+
+async def recommended_in(url: str) -> None:
+    """A recommendation from before the service begins."""
+    store = await open_database(url, clock=SystemClock())
+    now, on = SystemClock().now(), target()
+    [remediation] = await queued(store, firing(), at=now)
+    planned = await brought_to(store, remediation, State.PLANNED, on=on, at=now)
+    change = Change(rule="one", plan=plan(on), scored="sense")
+    await store.advance(planned, to=State.RECOMMENDED, record=NOTE, at=now, change=change)
+    await store.close()
+
+
+@pytest.mark.parametrize("poll_seconds", [0.05, 0])
+async def test_what_becomes_of_recommendations_is_looked_at(
+    cluster: EmbeddedCluster, tmp_path: Path, poll_seconds: float
+) -> None:
+    """As often as the setting says: 0 is never."""
+    (tmp_path / "rules.yaml").write_text(RULE.format(name="one"), encoding="utf-8")
+    url = f"sqlite:///{tmp_path / 'r.db'}"
+    await recommended_in(url)
+    given = {"web_listen_address": "127.0.0.1:0", "storage_url": url, "rules": (tmp_path / "rules.yaml",)}
+    settings = Settings.load(None, {**given, "kube_server": cluster.url, "score_poll_seconds": poll_seconds})
+    async with open_service(settings, clock=SystemClock()) as service, asyncio.TaskGroup() as group:
+        group.create_task(service.run())
+
+        async def is_looked_at() -> bool:
+            cases = await service.database.scores.open_cases(at=SystemClock().now() + timedelta(hours=1), limit=9)
+            return [case.looked_at is not None for case in cases] == [poll_seconds > 0]
+
+        await service.readiness()  # asks the same API server: by then a first look would have been made
+        await wait_for_async(is_looked_at, timeout_seconds=10, what="a look, or none")
+        service.stop()
 
 
 SHOP_ENTRY = entry("shop", SHOP, namespaces="['.*']")

@@ -32,6 +32,7 @@ from remediator.api.exporting import ExportRoutes
 from remediator.api.operating import OperatingRoutes
 from remediator.api.reading import IncidentRoutes
 from remediator.api.reports import ReportRoutes, Sources
+from remediator.api.scorecard import ScoreRoutes
 from remediator.api.server import HttpServer
 from remediator.errors import ConfigError
 from remediator.guards.stop import Stop, stopped_by_switch
@@ -39,7 +40,9 @@ from remediator.prometheus.base import Metrics
 from remediator.receive.base import Quarantined
 from remediator.receive.server import Receiver
 from remediator.rules.load import load_rules
+from remediator.rules.schema import RuleSet
 from remediator.rules.shipped import shipped_rules
+from remediator.score.promotion import Bar
 from remediator.settings import Settings
 from remediator.store.base import Record
 from remediator.store.database import Database, open_database
@@ -115,9 +118,10 @@ async def running(
     anchor: Path | None = None,
     keys: LogKeys = NO_KEYS,
     database: str = "sqlite:///:memory:",
+    table: RuleSet = RULES,
     **flags: Any,
 ) -> AsyncIterator[Service]:
-    """A service with these settings on a free port."""
+    """A service with these settings on a free port; `table` are the rules of the scorecard."""
     settings = Settings.load(None, flags)
     clock = StoppedClock()
     store = await open_database(database, clock=clock, keys=keys)
@@ -189,6 +193,13 @@ async def running(
         exports=ExportRoutes(store.exports, store, clock=clock, cluster="lab", version="1.2.3"),
         reports=ReportRoutes(
             Sources(store, store, store.reports, store.rollouts, lambda: RULES, "lab"), clock=clock, version="1.2.3"
+        ),
+        scores=ScoreRoutes(
+            store.scores,
+            rules=lambda: table,
+            clock=clock,
+            bar=Bar(settings.promote_min_decisions, settings.promote_min_right_ratio, settings.promote_max_harmful),
+            mode=settings.mode,
         ),
         telemetry=telemetry,
         max_body_bytes=settings.max_body_bytes,

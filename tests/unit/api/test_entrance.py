@@ -72,6 +72,7 @@ MORE: Mapping[str, Mapping[str, Any]] = {
     "/pause": {"engaged": True},
     "/reset": {"what": "rule", "subject": "a"},
     "/approvals": {"plan_hash": "ab" * 32},
+    "/judge": {"judged": "right"},
     "/audit/confirm": {"size": 0, "root": "A" * 43 + "="},
     "/audit/redact": {"seq": 1, "fields": ["annotations"]},
 }
@@ -220,7 +221,7 @@ async def waiting(service: Service, *paths: str) -> None:
     [remediation] = await queued(service.store, firing(1))
     planned = await brought_to(service.store, remediation, State.PLANNED, on=target())
     asked = {"target": str(target()), "plan_hash": "ab" * 32, "requests": [{"path": path} for path in paths]}
-    change = Change(rule="crash-loop", plan=plan(target()), due_at=NOW.replace(hour=13))
+    change = Change(rule="crash-loop", plan=plan(target()), due_at=NOW.replace(hour=13), scored="sense")
     record = Record("decision.awaiting-approval", asked)
     await service.store.advance(planned, to=State.AWAITING_APPROVAL, record=record, at=NOW, change=change)
 
@@ -271,6 +272,9 @@ AT_SHOP = "/apis/apps/v1/namespaces/shop/deployments/api"
         (LIMITS, "approvals/R-1/deny", {}, ""),
         ({"namespaces": "[pay]"}, "approvals/R-1/approve", {}, "namespace 'shop'"),
         ({"rules": "[other]"}, "approvals/R-1/approve", {}, "rule 'crash-loop'"),
+        (LIMITS, "scorecard/R-1/judge", {}, ""),
+        ({"namespaces": "[pay]"}, "scorecard/R-1/judge", {}, "namespace 'shop'"),
+        ({"rules": "[other]"}, "scorecard/R-1/judge", {}, "rule 'crash-loop'"),
     ],
 )
 async def test_a_limited_operator_sets_only_what_lies_inside(
@@ -280,7 +284,8 @@ async def test_a_limited_operator_sets_only_what_lies_inside(
     async with running(access=access) as service:
         await waiting(service, AT_SHOP)
         before = await changes(service)
-        extra = {"pause": {"engaged": True}, "reset": {}}.get(path, {"plan_hash": "ab" * 32})
+        more: dict[str, Any] = {"pause": {"engaged": True}, "reset": {}, "scorecard/R-1/judge": {"judged": "right"}}
+        extra = more.get(path, {"plan_hash": "ab" * 32})
         said = {"comment": "x", "by": "eve", **extra, **fields}
         status, told = await service.ask(
             "POST", f"/api/v1/{path}", json=said, headers={"Authorization": f"Bearer {OPS}"}
