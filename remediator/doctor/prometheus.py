@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 
-from remediator.doctor.base import Asked, Examination, Result, failed, ok, skipped, warning
+from remediator.doctor.base import Answer, Asked, Examination, Result, failed, ok, skipped, warning
 from remediator.errors import ConfigError, RemediatorError, cut
 from remediator.prometheus.base import AlertingRule, Metrics
 from remediator.prometheus.client import PrometheusMetrics
@@ -48,7 +48,10 @@ async def run(asked: Asked) -> AsyncIterator[Result]:
         yield failed(SERVER, str(error), "correct the prometheus_ settings")
         return
     try:
-        yield await _server(metrics)
+        server = await _server(metrics)
+        yield server
+        if server.answer is Answer.FAILED:
+            return
         yield await _alerts(metrics, asked.rules)
         yield await _series(metrics)
     finally:
@@ -72,8 +75,11 @@ async def _alerts(metrics: Metrics, table: RuleSet | None) -> Result:
         return skipped(ALERTS, "the rules cannot be loaded")
     names = sorted({name for rule in table.rules for name in alertnames(rule) or ()})
     async with asyncio.TaskGroup() as group:
-        tasks = {name: group.create_task(metrics.alerting_rules(name)) for name in names}
-    loaded = {name: task.result() for name, task in tasks.items()}
+        tasks = {name: group.create_task(_loaded(metrics, name)) for name in names}
+    answered = {name: task.result() for name, task in tasks.items()}
+    loaded = {name: found for name, found in answered.items() if not isinstance(found, str)}
+    if unknown := [found for found in answered.values() if isinstance(found, str)]:
+        return failed(ALERTS, f"{len(unknown)} of {len(names)} alerts cannot be asked for: {unknown[0]}", "try again")
     lines = tuple(line for rule in table.rules for line in faults_of(rule, loaded))
     missing = [name for name, found in loaded.items() if not found]
     if names and len(missing) == len(names):
@@ -86,6 +92,14 @@ async def _alerts(metrics: Metrics, table: RuleSet | None) -> Result:
     if lines:
         return warning(ALERTS, lines[0], "change the rule's `match`, or the label in Prometheus", lines=lines)
     return ok(ALERTS, f"all {len(names)} alerts of the rules are loaded")
+
+
+async def _loaded(metrics: Metrics, name: str) -> Sequence[AlertingRule] | str:
+    """The alerting rules of that name, or why they cannot be asked for."""
+    try:
+        return await metrics.alerting_rules(name)
+    except RemediatorError as error:
+        return cut(str(error))
 
 
 def faults_of(rule: Rule, loaded: Mapping[str, Sequence[AlertingRule]]) -> Sequence[str]:

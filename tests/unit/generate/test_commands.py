@@ -77,7 +77,7 @@ def test_only_the_groups_that_the_rules_need_are_made_and_what_they_read(tmp_pat
         "respond": [{"do": "escalate"}],
     }
     other = {**rule, "name": "b", "match": ['alertname="MyOwn"']}
-    file.write_text(yaml.safe_dump({"rules": [rule, other]}), encoding="utf-8")
+    file.write_text(json.dumps({"rules": [rule, other]}), encoding="utf-8")
 
     text = printed("generate", "prometheus-rules", "--form", "plain", "--rules", str(file))
 
