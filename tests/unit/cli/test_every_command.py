@@ -7,13 +7,15 @@ nothing in a pipe that belongs on a terminal. A new command is caught by being t
 from __future__ import annotations
 
 import asyncio
+import inspect
 import json
 import shlex
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from enum import Enum
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_origin, get_type_hints
 
 import pytest
 import typer
@@ -21,7 +23,10 @@ from typer.testing import CliRunner
 
 from remediator.access.loading import Access
 from remediator.cli.main import app
+from remediator.cli.output import Output
 from remediator.errors import RemediatorError
+from remediator.telemetry import configure_logging
+from tests.stories.written import crash
 from tests.unit.api.service import running
 
 NO_JSON: Mapping[str, str] = {
@@ -35,6 +40,70 @@ BAD_INPUT: Mapping[str, Sequence[str]] = {
     "demo": ["--mode", "loud"],
 }
 """Where the words that are made up below would not be bad, or would take long."""
+
+MEANT: Mapping[str, Sequence[str]] = {
+    "deployments show": ["shop/web"],
+    "reset": ["--rule", "crash-loop", "--comment", "why"],
+}
+"""Where words without a meaning are refused before a service is asked."""
+
+KNOWN_BAD: Sequence[str] = (
+    "test rules good.yaml --junit no/such/folder/report.xml",
+    "explain latin-1.txt",
+    "explain alertname=",
+    "explain .",
+    "check rules .",
+    "check rules latin-1.txt",
+    "audit verify .",
+    "audit verify latin-1.txt",
+    "audit verify latin-1.txt --trusted-keys latin-1.txt",
+    "audit keygen latin-1.txt",
+    "audit keygen new.pem --name 'two words'",
+    "generate token name --token-file latin-1.txt",
+    "generate alertmanager-route --into .",
+    "generate alertmanager-route --into latin-1.txt",
+    "generate alertmanager-route --shape alertmanagerconfig --receiver 'Two Words'",
+    "serve --mode loud",
+    "serve --web.listen-address here",
+    "serve --log.level shout",
+    "serve --storage.url nonsense",
+    "serve --storage.url sqlite:////no/such/folder/r.db",
+    "serve --rules no/such.yaml",
+    "serve --config.file latin-1.txt",
+    "serve --audit.key-file no/such.pem",
+    "serve --audit.key-file latin-1.txt",
+    "serve --kubeconfig no/such",
+    "serve --kubeconfig latin-1.txt",
+    "serve --web.config.file latin-1.txt",
+    "serve --web.credentials-file latin-1.txt",
+    "serve --web.token-file no/such",
+    "doctor --config.file latin-1.txt",
+    "doctor --rules latin-1.txt",
+    "doctor --kubeconfig latin-1.txt",
+    "doctor --mode loud",
+    "doctor --timeout -1s",
+)
+KNOWN_BAD_OF_A_SERVICE: Sequence[str] = (
+    "export --format nonsense",
+    "export inc-1 --tz Nowhere/City",
+    "export --since never",
+    "export inc-../../x",
+    "report monthly --month 2026-13",
+    "report handoff --since 8x",
+    "report handoff -o no/such/folder/file",
+    "incidents show ../../x",
+    "incidents list --limit 0",
+    "pause --comment x --for soon",
+    "pause --comment x --rule a --target b",
+    "pause --comment ''",
+    "reset --comment x",
+    "approve R-1000000000000000000000 --comment x",
+    "audit proof 99999999999999999999",
+    "audit redact 1 --comment x --field ../x",
+    "ack E-x --comment y",
+    "status --token-file no/such",
+    "deployments show a/b/c",
+)
 
 GOOD, FAILED, MISUSED, NOT_PROVEN = 0, 1, 2, {3, 4}
 NEVER_IN_A_PIPE = ("\x1b", "\r", "╭", "│", "━")
@@ -81,29 +150,35 @@ def option(command: Any, *names: str) -> Any:
     return next((param for param in command.params if set(names) & set(param.opts)), None)
 
 
+def kind_of(command: Any, param: Any) -> Any:
+    """The type of a parameter as its function has it: of a list that of its items, of an optional one the other."""
+    kind = get_type_hints(inspect.unwrap(command.callback)).get(param.name, str)
+    while get_origin(kind) is not None:
+        kind = next(one for one in get_args(kind) if one is not type(None))
+    return kind
+
+
 def made_up(command: Any) -> list[str]:
     """Words for everything that the command requires, none of which means anything."""
     words: list[str] = []
     for param in command.params:
         if not param.required:
             continue
-        choices = getattr(param.type, "choices", None)
-        value = (
-            str(next(iter(choices))) if choices else "7" if "int" in type(param.type).__name__.lower() else "nothing"
-        )
-        value = getattr(next(iter(choices)), "value", value) if choices else value
+        kind = kind_of(command, param)
+        value = "7" if kind is int else next(iter(kind)).value if issubclass(kind, Enum) else "nothing"
         words += [value] if param.param_type_name == "argument" else [param.opts[0], value]
     return words
 
 
 def has_json(command: Any) -> bool:
     output = option(command, "-o")
-    return output is not None and "json" in [getattr(one, "value", one) for one in getattr(output.type, "choices", ())]
+    return output is not None and kind_of(command, output) is Output
 
 
 @pytest.fixture(autouse=True)
 def nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A folder of its own, no cluster, and a CI server that says that it has colours."""
+    configure_logging("critical", log_format="console")  # the service of these tests runs in their process
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("GITHUB_ACTIONS", "true")
@@ -139,7 +214,8 @@ def test_its_example_is_a_command_that_can_be_typed(words: str) -> None:
     program, *rest = shlex.split(example)
     found = next(path for path in sorted(COMMANDS, key=len, reverse=True) if " ".join(rest).startswith(path))
     assert program == "remediator"
-    assert COMMANDS[found].callback is COMMANDS[words].callback or found == words
+    callbacks = [inspect.unwrap(COMMANDS[path].callback) for path in (found, words)]
+    assert callbacks[0] is callbacks[1]
     COMMANDS[found].make_context(found, rest[len(found.split()) :])
 
 
@@ -186,12 +262,13 @@ def test_a_service_that_is_not_there_is_said_in_one_line(words: str) -> None:
     command = COMMANDS[words]
     if option(command, "--url") is None:
         pytest.skip("asks no service")
-    done = Done([*words.split(), *made_up(command), "--url", NOBODY])
+    given = [*words.split(), *(MEANT.get(words) or made_up(command))]
+    done = Done([*given, "--url", NOBODY])
     done.check()
     assert done.code == FAILED
     assert NOBODY in done.err + done.out
     assert len(done.err.splitlines()) <= 1
-    said = Done([*words.split(), *made_up(command), "--url", "nonsense"])
+    said = Done([*given, "--url", "nonsense"])
     said.check()
     assert said.code == MISUSED
 
@@ -206,12 +283,41 @@ def test_files_that_are_not_there_are_said(words: str) -> None:
         )
     for param in command.params:
         name = param.opts[0]
-        if param.param_type_name != "option" or "path" not in type(param.type).__name__.lower():
+        if param.param_type_name != "option" or kind_of(command, param) is not Path:
             continue
         rest = BAD_INPUT.get(words) or made_up(command)
         done = Done([*words.split(), *rest, name, "no/such/folder/file"])
         done.check()
         assert done.code != GOOD, name
+
+
+@pytest.mark.parametrize("words", KNOWN_BAD)
+def test_bad_input_that_people_give_is_said(words: str, tmp_path: Path) -> None:
+    crash(tmp_path, "good")
+    (tmp_path / "latin-1.txt").write_bytes(b"caf\xe9: [\n")
+    done = Done(shlex.split(words))
+    done.check()
+    assert done.code != GOOD
+    assert done.err.strip() or done.out.strip()
+
+
+@pytest.mark.parametrize("words", KNOWN_BAD_OF_A_SERVICE)
+async def test_bad_input_that_a_service_is_given_is_said(words: str) -> None:
+    async with running(access=Access()) as service:
+        given = [*shlex.split(words), "--url", f"http://127.0.0.1:{service.port}"]
+        done = await asyncio.to_thread(Done, given)
+    done.check()
+    assert done.code != GOOD
+    assert done.err.strip()
+
+
+async def test_a_broken_way_to_the_service_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for text in ("authorization: 3\n", "tls_config: {ca_file: none}\n", "{"):
+        (tmp_path / "http.yaml").write_text(text, encoding="utf-8")
+        monkeypatch.setenv("REMEDIATOR_HTTP_CONFIG_FILE", "http.yaml")
+        done = await asyncio.to_thread(Done, ["status"])
+        done.check()
+        assert done.code == MISUSED
 
 
 def test_the_root_is_plain_too_and_misuse_of_it_is_said() -> None:
