@@ -89,9 +89,9 @@ def test_it_finds_all_well_and_then_what_is_broken(
         bad = {name: one for name, one in found.items() if one["answer"] == "failed"}
         assert (code, bad) == (0, {})
         for name in ("kubernetes", "kubernetes-clock", "permissions-read", "permissions-events", "permissions-act"):
-            assert found[name]["answer"] == "ok", found[name]
+            assert found[name]["answer"] == "ok", found[name]["detail"]
         for name in ("prometheus", "prometheus-alerts", "kube-state-metrics", "alertmanager", "alertmanager-route"):
-            assert found[name]["answer"] == "ok", found[name]
+            assert found[name]["answer"] == "ok", found[name]["detail"]
         assert "a running service" in found["store"]["detail"]
         assert found["service"]["answer"] in ("ok", "warning")
 
