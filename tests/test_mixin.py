@@ -1,12 +1,14 @@
 """The alerts about remediator itself: promtool finds no fault, each fires as told, each has a runbook.
 
-`tests/data/mixin/*.yaml` are promtool's own unit tests. That the metrics exist is asked of our own exposition.
+`generate mixin --form tests` and `tests/data/mixin/*.yaml` are promtool's own unit tests. That the metrics exist is
+asked of our own exposition.
 """
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,18 +16,18 @@ import pytest
 import yaml
 
 from remediator.generate.alerts import Form, Placed, needed, own, shipped_alerts
-from remediator.model import Mode
+from remediator.model import AlertStatus, Mode, Reason
 from remediator.rules.load import load_rules
 from remediator.rules.match import match_labels
-from remediator.rules.schema import Rule
+from remediator.rules.schema import Rule, RuleSet
 from remediator.rules.shipped import shipped_rules
-from remediator.telemetry import Telemetry
+from remediator.telemetry import Decided, Telemetry
 from tests.cluster.binaries import Binaries
 from tests.test_prometheus_rules import promtool
 
 ROOT = Path(__file__).parents[1]
 COMMITTED = ROOT / "deploy" / "prometheus"
-TESTS = sorted((Path(__file__).parent / "data" / "mixin").glob("*.yaml"))
+OVER_DAYS = Path(__file__).parent / "data" / "mixin" / "remediator-over-days.yaml"
 RULES_FILE = "remediator.mixin.yaml"
 TABLE = load_rules(shipped_rules())
 PLACED = Placed("remediator-itself")
@@ -45,8 +47,8 @@ def alerts() -> list[Object]:
 
 def asked() -> Iterator[Object]:
     """Every question of a test of promtool: alertname, time, and the alerts that it expects."""
-    for file in TESTS:
-        for test in yaml.safe_load(file.read_text(encoding="utf-8"))["tests"]:
+    for text in (own(TABLE, Form.TESTS, PLACED), OVER_DAYS.read_text(encoding="utf-8")):
+        for test in yaml.safe_load(text)["tests"]:
             yield from test["alert_rule_test"]
 
 
@@ -63,17 +65,72 @@ def test_promtool_finds_nothing_to_complain_of(binaries: Binaries, tmp_path: Pat
 
 
 @pytest.mark.cluster
-@pytest.mark.parametrize("test", TESTS, ids=lambda path: path.stem)
-def test_alerts_fire_where_they_should_and_only_there(binaries: Binaries, tmp_path: Path, test: Path) -> None:
-    """Without the runbooks, which the tests would only repeat."""
+def test_alerts_fire_where_they_should_and_only_there(binaries: Binaries, tmp_path: Path) -> None:
+    """As somebody runs them who was given both by us."""
+    (tmp_path / RULES_FILE).write_text(own(TABLE, Form.PLAIN, PLACED), encoding="utf-8")
+    tests = tmp_path / "tests.yaml"
+    tests.write_text(own(TABLE, Form.TESTS, PLACED), encoding="utf-8")
+
+    promtool(binaries, "test", "rules", tests)
+
+
+@pytest.mark.cluster
+def test_what_takes_days_fires_too(binaries: Binaries, tmp_path: Path) -> None:
+    """Without the runbooks, which the test would only repeat."""
     plain = {"groups": groups()}
     for rule in plain["groups"][0]["rules"]:
         del rule["annotations"]["runbook"]
     (tmp_path / RULES_FILE).write_text(yaml.safe_dump(plain, sort_keys=False), encoding="utf-8")
-    copy = tmp_path / test.name
-    copy.write_text(test.read_text(encoding="utf-8"), encoding="utf-8")
+    copy = tmp_path / OVER_DAYS.name
+    copy.write_text(OVER_DAYS.read_text(encoding="utf-8"), encoding="utf-8")
 
     promtool(binaries, "test", "rules", copy)
+
+
+@pytest.mark.cluster
+def test_a_table_of_ones_own_gets_tests_that_hold(binaries: Binaries, tmp_path: Path) -> None:
+    """Only of the groups that it needs, and about an alert that it waits for; with a changed threshold they fail."""
+    table = written(tmp_path, "RemediatorAllPodsPending")
+    plain = needed(table, Form.PLAIN, PLACED)
+    (tmp_path / "remediator.rules.yaml").write_text(plain, encoding="utf-8")
+    tests = tmp_path / "tests.yaml"
+    tests.write_text(needed(table, Form.TESTS, PLACED), encoding="utf-8")
+    promtool(binaries, "test", "rules", tests)
+
+    (tmp_path / "remediator.rules.yaml").write_text(plain.replace("for: 5m", "for: 50m"), encoding="utf-8")
+    with pytest.raises(AssertionError, match="FAILED"):
+        promtool(binaries, "test", "rules", tests)
+
+
+@pytest.mark.parametrize(("names", "spoken_of"), [(("MyOwn", "Else"), "Else"), ((None,), None)])
+def test_the_path_is_tested_with_an_alert_of_the_table(
+    tmp_path: Path, names: Sequence[str | None], spoken_of: str | None
+) -> None:
+    tests = yaml.safe_load(own(written(tmp_path, *names), Form.TESTS, PLACED))["tests"]
+    awaited = {
+        alert["exp_labels"]["awaited"]
+        for test in tests
+        for one in test["alert_rule_test"]
+        for alert in one["exp_alerts"]
+        if one["alertname"] == "RemediatorHearsNothing"
+    }
+    assert awaited == ({spoken_of} if spoken_of else set())
+
+
+def written(folder: Path, *names: str | None) -> RuleSet:
+    """A table of rules that wait for these; None: for whatever is the web team's."""
+    rules = [
+        {
+            "name": f"rule-{number}",
+            "match": ['team="web"' if name is None else f'alertname="{name}"'],
+            "severity": 1,
+            "respond": [{"do": "escalate"}],
+        }
+        for number, name in enumerate(names)
+    ]
+    file = folder / "rules.yaml"
+    file.write_text(json.dumps({"rules": rules}), encoding="utf-8")
+    return load_rules(file)
 
 
 @pytest.mark.parametrize("rule", alerts(), ids=lambda rule: f"{rule['alert']}-{rule['labels']['severity']}")
@@ -123,9 +180,6 @@ def exposed() -> dict[str, set[str]]:
 
 
 def touch(telemetry: Telemetry) -> None:
-    from remediator.model import AlertStatus, Reason
-    from remediator.telemetry import Decided
-
     telemetry.alerts_received(AlertStatus.FIRING, 1)
     telemetry.alerts_outside_credential("shop", 1)
     telemetry.webhook_answered(200)
@@ -152,8 +206,6 @@ def test_every_metric_of_the_alerts_exists_with_the_labels_that_are_asked_for() 
 
 
 def test_reasons_in_the_expressions_are_those_of_the_model() -> None:
-    from remediator.model import Reason
-
     asked_for = [one for rule in alerts() for one in re.findall(r'reason=~?"([^"]*)"', rule["expr"])]
     assert {word for some in asked_for for word in some.split("|")} <= {reason.value for reason in Reason}
 
@@ -168,11 +220,7 @@ def test_what_is_committed_is_what_comes_of_the_shipped_rules(file: str, make: A
 
 
 def test_the_path_is_watched_for_the_alerts_of_the_table(tmp_path: Path) -> None:
-    file = tmp_path / "rules.yaml"
-    rule = {"name": "one", "match": ['alertname="It\'s.Mine"'], "severity": 1, "respond": [{"do": "escalate"}]}
-    file.write_text(yaml.safe_dump({"rules": [rule]}), encoding="utf-8")
-
-    text = own(load_rules(file), Form.PLAIN, PLACED)
+    text = own(written(tmp_path, "It's.Mine"), Form.PLAIN, PLACED)
 
     (heard,) = [one for one in yaml.safe_load(text)["groups"][0]["rules"] if one["alert"] == "RemediatorHearsNothing"]
     assert r"alertname=~'It\'s\\.Mine'" in heard["expr"]

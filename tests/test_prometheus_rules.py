@@ -1,7 +1,8 @@
 """The alerts in `deploy/prometheus`: promtool finds no fault in them, they fire as told, and our rules understand them.
 
-`tests/data/prometheus/*.yaml` are promtool's own unit tests. What they expect to fire is given to our matching and
-target resolution too, so that an alert that fires is one that can be answered.
+The cases of `generate prometheus-rules --form tests` and `tests/data/prometheus/*.yaml` are promtool's own unit tests.
+What they expect to fire is given to our matching and target resolution too, so that an alert that fires is one that can
+be answered.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from typing import Any
 import pytest
 import yaml
 
+from remediator.generate.alerts import NEEDED
+from remediator.generate.promtool import CASES as OF_GROUP
 from remediator.rules.load import load_rules
 from remediator.rules.match import match_labels
 from remediator.rules.schema import Rule, alertnames
@@ -23,7 +26,13 @@ from tests.cluster.binaries import Binaries
 
 ROOT = Path(__file__).parents[1]
 ALERTS = ROOT / "deploy" / "prometheus" / "alerts.yaml"
-TESTS = sorted((Path(__file__).parent / "data" / "prometheus").glob("*.yaml"))
+CASES = ROOT / "remediator" / "generate" / "cases"
+TESTS = sorted(
+    [
+        *(CASES / f"{name}.yaml" for group in NEEDED for name in OF_GROUP[group]),
+        *(Path(__file__).parent / "data" / "prometheus").glob("*.yaml"),
+    ]
+)
 RULES_FILE = "remediator.rules.yaml"
 OURS = "Remediator"
 

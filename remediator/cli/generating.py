@@ -25,6 +25,7 @@ class Shape(StrEnum):
 class Form(StrEnum):
     OPERATOR = "prometheusrule"
     PLAIN = "plain"
+    TESTS = "tests"
 
 
 class Kind(StrEnum):
@@ -44,7 +45,10 @@ RulesOption = Annotated[
     list[Path] | None, typer.Option("--rules", help="Rule file or folder; repeat. None: the shipped table.")
 ]
 FormOption = Annotated[
-    Form, typer.Option("--form", help="An object for the Prometheus Operator, or a plain rule file.")
+    Form,
+    typer.Option(
+        "--form", help="An object for the Prometheus Operator, a plain rule file, or promtool's unit tests for it."
+    ),
 ]
 PlaceOption = Annotated[str, typer.Option("--namespace", "-n", help="Namespace of the object.")]
 LabelsOption = Annotated[

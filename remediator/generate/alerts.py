@@ -16,6 +16,7 @@ from importlib.resources import files
 import yaml
 
 from remediator.errors import ConfigError
+from remediator.generate.promtool import unit_tests
 from remediator.generate.routing import covered, literal
 from remediator.model import Json
 from remediator.rules.matcher import Op
@@ -36,6 +37,7 @@ LABELS: Mapping[str, str] = {"prometheus": "k8s", "role": "alert-rules"}
 class Form(StrEnum):
     OPERATOR = "prometheusrule"
     PLAIN = "plain"
+    TESTS = "tests"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +54,30 @@ def needed(table: RuleSet, form: Form, placed: Placed) -> str:
     wanted = [name for name in NEEDED if any(_is_awaited(alert, table) for alert in _alerts(name))]
     if not wanted:
         raise ConfigError("no rule waits for an alert that is shipped here; the alerts of these rules come from others")
-    texts = [_text(name) for name in _with_records(wanted)]
+    groups = _with_records(wanted)
+    if form is Form.TESTS:
+        return _tests(groups, table, rules_file="remediator.rules.yaml")
+    texts = [_text(name) for name in groups]
     return _assembled([*_commented(_ABOUT_NEEDED), *_others(table)], texts, form, placed)
 
 
 def own(table: RuleSet, form: Form, placed: Placed) -> str:
     """The alerts about remediator itself; one of them asks whether the alerts of this table reach it."""
+    if form is Form.TESTS:
+        return _tests(OWN, table, rules_file="remediator.mixin.yaml")
     return _assembled([*_commented(_ABOUT_OWN)], [_filled(_text(name), table) for name in OWN], form, placed)
+
+
+def _tests(groups: Sequence[str], table: RuleSet, *, rules_file: str) -> str:
+    rules = [
+        rule
+        for name in groups
+        for group in yaml.safe_load(_filled(_text(name), table))
+        for rule in group["rules"]
+        if "alert" in rule
+    ]
+    awaited = min((name for one in covered(table) for name in one.names or ()), default=None)
+    return unit_tests(groups, rules_file=rules_file, rules=rules, awaited=awaited)
 
 
 def shipped_alerts() -> frozenset[str]:
