@@ -6,18 +6,23 @@ One that does not end in time, or meets what it does not understand, is a failed
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+import difflib
+import os
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from remediator.doctor import EXAMINATIONS
-from remediator.doctor.base import Answer, Asked, Examination, Result, failed, ok, skipped
+from remediator.doctor.base import Answer, Asked, Examination, Result, failed, ok, skipped, warning
 from remediator.errors import ConfigError, RemediatorError, cut
 from remediator.rules.schema import RuleSet
 from remediator.rules.table import rule_table
 from remediator.settings import Settings
 
 SETTINGS, RULES = "settings", "rules"
+PREFIX = "REMEDIATOR_"
+OF_COMMANDS = ("REMEDIATOR_URL", "REMEDIATOR_TOKEN_FILE", "REMEDIATOR_HTTP_CONFIG_FILE")
+"""Variables of the commands that ask a service."""
 
 
 def read_settings(config_file: Path | None, overrides: Mapping[str, Any]) -> tuple[Settings | None, Result]:
@@ -29,7 +34,23 @@ def read_settings(config_file: Path | None, overrides: Mapping[str, Any]) -> tup
             SETTINGS, str(error), "correct it there; `remediator generate schema settings` helps editors"
         )
     source = str(config_file) if config_file is not None else "no file, flags and environment only"
-    return settings, ok(SETTINGS, f"{source}: mode {settings.mode}, cluster {settings.cluster_name}")
+    told = f"{source}: mode {settings.mode}, cluster {settings.cluster_name}"
+    if misspelt := tuple(_misspelt(os.environ)):
+        return settings, warning(SETTINGS, f"{told}; {misspelt[0]}", "correct the name of the variable", lines=misspelt)
+    return settings, ok(SETTINGS, told)
+
+
+def _misspelt(environment: Mapping[str, str]) -> Iterator[str]:
+    """Variables that were probably meant for us. The service ignores what it does not know, since Kubernetes itself
+    sets such names for a Service that is called like us."""
+    known = [f"{PREFIX}{name.upper()}" for name in Settings.model_fields]
+    for name in sorted(environment):
+        if not name.startswith(PREFIX) or name in known or name in OF_COMMANDS:
+            continue
+        if near := difflib.get_close_matches(
+            name.removeprefix(PREFIX), [one.removeprefix(PREFIX) for one in known], 1, 0.8
+        ):
+            yield f"{name} is no setting and is ignored; did you mean {PREFIX}{near[0]}?"
 
 
 def read_rules(settings: Settings) -> tuple[RuleSet | None, Result]:

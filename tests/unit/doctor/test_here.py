@@ -39,6 +39,24 @@ def test_settings_that_cannot_be_read_are_said_with_their_place(tmp_path: Path) 
     assert {one.answer for one in unexamined("why")} == {SKIPPED}
 
 
+def test_a_variable_that_was_meant_for_us_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The service ignores it, as it must ignore what Kubernetes sets for a Service of its name."""
+    for name in (
+        "REMEDIATOR_PORT",
+        "REMEDIATOR_SERVICE_HOST",
+        "REMEDIATOR_PORT_9095_TCP_ADDR",
+        "REMEDIATOR_TOKEN_FILE",
+    ):
+        monkeypatch.setenv(name, "x")
+    assert read_settings(None, {})[1].answer is OK
+    monkeypatch.setenv("REMEDIATOR_PROMETHEUS_ULR", "http://x")
+    result = read_settings(None, {})[1]
+    assert result.answer is WARNING
+    assert result.lines == (
+        "REMEDIATOR_PROMETHEUS_ULR is no setting and is ignored; did you mean REMEDIATOR_PROMETHEUS_URL?",
+    )
+
+
 def test_rules_that_cannot_be_read_are_said_with_their_place(tmp_path: Path) -> None:
     file = written(tmp_path, "rules.yaml", "rules:\n  - {name: one, sevrity: 1}\n")
     table, result = read_rules(Settings.load(None, {"rules": (file,)}))
