@@ -1,7 +1,8 @@
 """The alerts in `deploy/prometheus`: promtool finds no fault in them, they fire as told, and our rules understand them.
 
-`tests/data/prometheus/*.yaml` are promtool's own unit tests. What they expect to fire is given to our matching and
-target resolution too, so that an alert that fires is one that can be answered.
+The cases of `generate prometheus-rules --form tests` and `tests/data/prometheus/*.yaml` are promtool's own unit tests.
+What they expect to fire is given to our matching and target resolution too, so that an alert that fires is one that can
+be answered.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from typing import Any
 import pytest
 import yaml
 
+from remediator.generate.alerts import NEEDED
+from remediator.generate.promtool import CASES as OF_GROUP
 from remediator.rules.load import load_rules
 from remediator.rules.match import match_labels
 from remediator.rules.schema import Rule, alertnames
@@ -23,7 +26,13 @@ from tests.cluster.binaries import Binaries
 
 ROOT = Path(__file__).parents[1]
 ALERTS = ROOT / "deploy" / "prometheus" / "alerts.yaml"
-TESTS = sorted((Path(__file__).parent / "data" / "prometheus").glob("*.yaml"))
+CASES = ROOT / "remediator" / "generate" / "cases"
+TESTS = sorted(
+    [
+        *(CASES / f"{name}.yaml" for group in NEEDED for name in OF_GROUP[group]),
+        *(Path(__file__).parent / "data" / "prometheus").glob("*.yaml"),
+    ]
+)
 RULES_FILE = "remediator.rules.yaml"
 OURS = "Remediator"
 
@@ -141,5 +150,7 @@ def test_the_files_apply_as_they_are() -> None:
     folder = ALERTS.parent
     listed = yaml.safe_load((folder / "kustomization.yaml").read_text(encoding="utf-8"))["resources"]
 
-    assert [folder / name for name in listed] == [ALERTS]
-    assert (manifest()["apiVersion"], manifest()["kind"]) == ("monitoring.coreos.com/v1", "PrometheusRule")
+    assert [folder / name for name in listed] == [ALERTS, folder / "mixin.yaml"]
+    for name in listed:
+        one = yaml.safe_load((folder / name).read_text(encoding="utf-8"))
+        assert (one["apiVersion"], one["kind"]) == ("monitoring.coreos.com/v1", "PrometheusRule")

@@ -90,14 +90,14 @@ def status(url: str | None, output: str) -> int:
     return print_answer(url, "/api/v1/audit", output, _status)
 
 
-def checkpoint(url: str | None) -> int:
+def checkpoint(url: str | None, output: str) -> int:
     """Print the head as a signed note, to be kept somewhere else."""
-    return _print_text(url, "/api/v1/audit/checkpoint")
+    return _print_text(url, "/api/v1/audit/checkpoint", output, name="note")
 
 
-def proof(url: str | None, seq: int) -> int:
+def proof(url: str | None, seq: int, output: str) -> int:
     """Print the proof that a record is in the log (C2SP tlog-proof)."""
-    return _print_text(url, f"/api/v1/audit/records/{seq}/proof")
+    return _print_text(url, f"/api/v1/audit/records/{seq}/proof", output, name="proof")
 
 
 def confirm(
@@ -132,9 +132,10 @@ def redact(
     return print_answer(url, "/api/v1/audit/redact", output, _done, post=body, token_file=token_file)
 
 
-def _print_text(url: str | None, path: str) -> int:
+def _print_text(url: str | None, path: str, output: str, *, name: str) -> int:
+    """As it is: the text is in a format of its own, to which a byte more would be another text."""
     text, code = ask_text(url, urllib.parse.quote(path))
-    sys.stdout.write(text)
+    sys.stdout.write(json.dumps({name: text}, indent=2) + "\n" if output == "json" and not code else text)
     return code
 
 

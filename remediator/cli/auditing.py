@@ -62,20 +62,21 @@ def audit_status(url: UrlOption = DEFAULT_URL, output: OutputOption = Output.SIM
 
 
 @audit_app.command("checkpoint")
-def audit_checkpoint(url: UrlOption = DEFAULT_URL) -> None:
+def audit_checkpoint(url: UrlOption = DEFAULT_URL, output: OutputOption = Output.SIMPLE) -> None:
     """Print the log's head as a signed note, to be kept somewhere else.
 
     Example: remediator audit checkpoint > checkpoint
     """
     from remediator.cli.audit import checkpoint as run
 
-    raise typer.Exit(run(url))
+    raise typer.Exit(run(url, output))
 
 
 @audit_app.command("proof")
 def audit_proof(
     seq: Annotated[int, typer.Argument(metavar="NUMBER", min=1, help="Number of the record.")],
     url: UrlOption = DEFAULT_URL,
+    output: OutputOption = Output.SIMPLE,
 ) -> None:
     """Print the proof that one record is in the log, as C2SP tlog-proof.
 
@@ -83,7 +84,7 @@ def audit_proof(
     """
     from remediator.cli.audit import proof as run
 
-    raise typer.Exit(run(url, seq))
+    raise typer.Exit(run(url, seq, output))
 
 
 @audit_app.command("confirm")

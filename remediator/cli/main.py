@@ -9,7 +9,9 @@ from typing import Annotated, Any
 import typer
 
 from remediator.cli.auditing import audit_app
+from remediator.cli.diagnosing import doctor
 from remediator.cli.export_commands import export, report_app
+from remediator.cli.generating import completion, generate_app
 from remediator.cli.options import DEFAULT_URL, ByOption, CommentOption, OutputOption, TokenOption, UrlOption
 from remediator.cli.output import Output
 from remediator.cli.people import people_app
@@ -32,7 +34,6 @@ deployments_app = typer.Typer(
     help="Look at the rollouts that a running service watches.", no_args_is_help=True, rich_markup_mode=None
 )
 test_app = typer.Typer(help="Test what rules decide.", no_args_is_help=True, rich_markup_mode=None)
-generate_app = typer.Typer(help="Make what an installation needs.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(audit_app, name="audit")
 app.add_typer(people_app)
 app.add_typer(score_app)
@@ -44,6 +45,8 @@ app.add_typer(deployments_app, name="deployments")
 app.add_typer(report_app, name="report")
 app.command("export")(export)
 app.command("simulate")(simulate)
+app.command("completion")(completion)
+app.command("doctor")(doctor)
 
 
 @app.command()
@@ -142,32 +145,6 @@ def check_rules(
     from remediator.cli.check import rules
 
     raise typer.Exit(rules(paths or [], output, as_table=table))
-
-
-@generate_app.command("token")
-def generate_token(
-    name: Annotated[str, typer.Argument(help="What records and metrics call the credential.")],
-    may: Annotated[
-        list[str] | None, typer.Option("--may", help="alert, operate or read; repeat. Default: alert.")
-    ] = None,
-    namespaces: Annotated[
-        list[str] | None, typer.Option("--namespace", "-n", help="It may speak of this one (a regex); repeat.")
-    ] = None,
-    token_file: Annotated[
-        Path | None, typer.Option("--token-file", help="A new file for the token, instead of printing it.")
-    ] = None,
-    output: OutputOption = Output.SIMPLE,
-) -> None:
-    """Make a token, and its entry for the credentials file, which holds only its hash.
-
-    Example: remediator generate token shop-alertmanager --namespace shop
-    """
-    from remediator.cli.generate import token
-
-    allowed = may or ["alert"]
-    if unknown := set(allowed) - {"alert", "operate", "read"}:
-        raise typer.BadParameter(f"--may {sorted(unknown)[0]}: expected alert, operate or read")
-    raise typer.Exit(token(name, output, may=allowed, namespaces=namespaces or [], token_file=token_file))
 
 
 @test_app.command("rules")

@@ -62,7 +62,11 @@ def rules(
     results = list(_played(stories, jobs if jobs is not None else _jobs(files)))
     seconds = time.monotonic() - began
     if junit is not None:
-        ElementTree.ElementTree(_junit(results)).write(junit, encoding="unicode", xml_declaration=True)
+        try:
+            ElementTree.ElementTree(_junit(results)).write(junit, encoding="unicode", xml_declaration=True)
+        except OSError as error:
+            print(f"error: {junit}: {error.strerror}", file=sys.stderr)
+            return MISUSE
     if output is Output.JSON:
         print(json.dumps({"ok": _is_good(results), "tests": [_as_json(one) for one in results]}, indent=2))
     elif as_table:

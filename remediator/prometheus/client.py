@@ -28,6 +28,7 @@ from remediator.errors import ConfigError, RemediatorError, cut
 from remediator.prometheus.base import AlertingRule, PrometheusUnavailable, Sample
 from remediator.prometheus.breaker import Breaker
 from remediator.prometheus.replies import Refused, TimedOut, alerting_rules, check, check_result_type, samples
+from remediator.units import format_duration
 
 READY_PATH = "/-/ready"
 CONNECT_SECONDS = 3.0
@@ -104,7 +105,8 @@ class PrometheusMetrics:
     async def query(self, expression: str, *, at: datetime | None = None) -> Sequence[Sample]:
         """An instant query, at `at` or now. Raises BadQuery, PrometheusUnavailable (also for a partial answer)."""
         # Prometheus gives up a second before we do, and then says why.
-        params = {"timeout": f"{max(self._timeout[1] - 1, 0.1):g}s"}
+        # Its durations know no fractions.
+        params = {"timeout": format_duration(timedelta(seconds=max(self._timeout[1] - 1, 0.1)))}
         if at is not None:
             params["time"] = f"{at.timestamp():.3f}"
 

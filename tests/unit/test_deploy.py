@@ -340,6 +340,7 @@ def test_wheel_holds_code_rules_migrations_and_licence(wheel: Path) -> None:
     assert "remediator/shipped_rules/default.yaml" in names
     assert "remediator/store/migrations/env.py" in names
     assert "remediator/export/templates/incident.html" in names
+    assert {"remediator/generate/groups/remediator.yaml", "remediator/generate/cases/errors.yaml"} <= set(names)
     assert any(name.endswith("licenses/LICENSE") for name in names)
     assert not [name for name in names if name.startswith(("tests/", "deploy/")) or "__pycache__" in name]
 

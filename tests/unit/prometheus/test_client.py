@@ -38,6 +38,16 @@ async def test_a_query_says_when_and_how_long(server: ScriptedServer, metrics: P
     assert asked.query == {"query": "up == 0", "time": "1795435200.500", "timeout": "9s"}
 
 
+async def test_a_limit_that_is_no_whole_second_is_one_that_prometheus_understands(
+    server: ScriptedServer, make: Make
+) -> None:
+    """It answers 400 to a duration with a fraction."""
+    server.answers(vector())
+    await make(read_seconds=7.5).query("up")
+
+    assert server.asked[0].query["timeout"] == "6s500ms"
+
+
 async def test_series_without_a_number_are_left_out_and_counted(
     server: ScriptedServer, metrics: PrometheusMetrics
 ) -> None:

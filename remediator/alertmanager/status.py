@@ -1,0 +1,49 @@
+"""What a replica of Alertmanager says of itself: version, since when, and the configuration in force, secrets hidden.
+
+Called by `doctor/`. Source: prometheus/alertmanager `api/v2/openapi.yaml` (`/status`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import aiohttp
+
+from remediator.alertmanager.base import AlertmanagerUnavailable
+from remediator.errors import cut
+
+MAX_BYTES = 16 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Replica:
+    """`configuration` is YAML; addresses of webhooks are hidden in it, as all secrets are."""
+
+    version: str
+    configuration: str
+
+
+async def status_of(url: str, *, token_file: Path | None, limit_seconds: float) -> Replica:
+    """Raises AlertmanagerUnavailable."""
+    place = url.rpartition("@")[2]
+    try:
+        headers = {}
+        if token_file is not None:
+            token = await asyncio.to_thread(token_file.read_text, encoding="ascii")
+            headers["Authorization"] = f"Bearer {token.strip()}"
+        async with (
+            asyncio.timeout(limit_seconds),
+            aiohttp.ClientSession(trust_env=True) as session,
+            session.get(f"{url.rstrip('/')}/api/v2/status", headers=headers) as answer,
+        ):
+            body = await answer.content.read(MAX_BYTES)
+            if answer.status != 200:
+                raise AlertmanagerUnavailable(f"Alertmanager {place} answered {answer.status}")
+            said = json.loads(body)
+            return Replica(str(said["versionInfo"]["version"]), str(said["config"]["original"]))
+    except (TimeoutError, aiohttp.ClientError, OSError, ValueError, LookupError, TypeError) as error:
+        why = cut(str(error)) or type(error).__name__
+        raise AlertmanagerUnavailable(f"Alertmanager {place}: {why}") from error

@@ -1,0 +1,152 @@
+"""The API server: whether it answers, its version, how far our clocks are apart, and what this account may do."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
+
+from remediator.doctor.base import Asked, Examination, Result, failed, ok, skipped, warning
+from remediator.doctor.reaching import cluster_of
+from remediator.doctor.rights import EVENTS, Right, acts, may, reads
+from remediator.errors import ConfigError, RemediatorError, cut
+from remediator.kube.base import Cluster
+from remediator.model import Mode
+
+CLUSTER, CLOCK, READS, EVENT, ACTS = (
+    "kubernetes",
+    "kubernetes-clock",
+    "permissions-read",
+    "permissions-events",
+    "permissions-act",
+)
+OLDEST = (1, 29)
+"""ReadWriteOncePod of the shipped volume; what is older is not tried."""
+
+APART_SECONDS, FAR_APART_SECONDS = 5.0, 60.0
+"""The API server's `Date` has a resolution of a second. What began with a rollout is judged by the minute."""
+
+CONSENT = "kubectl create rolebinding remediator-rollback -n NAMESPACE --clusterrole=remediator-rollback"
+HOW = "asked by SelfSubjectAccessReview, which changes nothing"
+
+
+async def run(asked: Asked) -> AsyncIterator[Result]:
+    try:
+        async with cluster_of(asked) as cluster:
+            try:
+                version = await cluster.get("/version")
+            except RemediatorError as error:
+                remedy = "kubectl get --raw /version with the same kubeconfig; then network policy and certificates"
+                yield failed(CLUSTER, cut(str(error)), remedy)
+                return
+            yield _version(cluster.name, str((version or {}).get("gitVersion", "")))
+            yield _clock(cluster.clock_offset_seconds)
+            yield await _reads(cluster, asked)
+            yield await _events(cluster, asked)
+            yield await _acts(cluster, asked)
+    except ConfigError as error:
+        yield failed(CLUSTER, cut(str(error)), "give --kubeconfig, or run it as a pod with a ServiceAccount")
+
+
+def _version(name: str, said: str) -> Result:
+    found = re.match(r"v(\d+)\.(\d+)", said)
+    if found is None:
+        return warning(CLUSTER, f"cluster {name} answers, version {said or 'unknown'}", "is this an API server?")
+    if (int(found[1]), int(found[2])) < OLDEST:
+        return warning(CLUSTER, f"cluster {name} is {said}", f"nothing older than {OLDEST[0]}.{OLDEST[1]} is tried")
+    return ok(CLUSTER, f"cluster {name} answers, {said}")
+
+
+def _clock(offset: float | None) -> Result:
+    if offset is None:
+        return skipped(CLOCK, "the API server did not say what time it is")
+    told = f"our clock is {abs(offset):g} s {'ahead of' if offset > 0 else 'behind'} the API server's"
+    remedy = "set both by NTP: what began with a rollout is judged by both clocks"
+    if abs(offset) > FAR_APART_SECONDS:
+        return failed(CLOCK, told, remedy)
+    if abs(offset) > APART_SECONDS:
+        return warning(CLOCK, told, remedy)
+    return ok(CLOCK, told)
+
+
+async def _reads(cluster: Cluster, asked: Asked) -> Result:
+    answers = await _answers(cluster, list(reads(asked.settings)))
+    denied = [right for right, allowed in answers if not allowed]
+    if not denied:
+        return ok(READS, f"{len(answers)} rights to read, {HOW}")
+    remedy = "apply deploy/kustomize/base/reader.yaml and bind ClusterRole remediator-reader to this account"
+    needed = [right for right in denied if not right.costs]
+    told = f"{len(denied)} of {len(answers)} rights to read are missing ({HOW})"
+    return (failed if needed else warning)(READS, f"{told}: {_few(denied)}", remedy, lines=_lines(denied))
+
+
+async def _events(cluster: Cluster, asked: Asked) -> Result:
+    if not asked.settings.events:
+        return skipped(EVENT, "Events are switched off (events: false)")
+    [(_, allowed)] = await _answers(cluster, [EVENTS])
+    if allowed:
+        return ok(EVENT, f"may {EVENTS}")
+    remedy = "bind ClusterRole remediator-events, or set events: false"
+    return warning(EVENT, f"may not {EVENTS}: {EVENTS.costs}", remedy)
+
+
+async def _acts(cluster: Cluster, asked: Asked) -> Result:
+    """In silent mode no right to write is needed; the dry run that proves a recommendation is a choice."""
+    mode = asked.settings.mode
+    if asked.rules is None:
+        return skipped(ACTS, "the rules cannot be loaded")
+    if mode not in (Mode.APPROVE, Mode.ACTIVE):
+        [(right, allowed)] = await _answers(cluster, [Right("apps", "deployments", "patch")])
+        if allowed:
+            told = f"may {right}, which mode {mode} needs for dry runs only"
+            return ok(ACTS, f"{told}; let deploy/kustomize/components/dry-run refuse the rest")
+        return ok(ACTS, f"no right to write, and mode {mode} needs none; recommendations are not proven by a dry run")
+    wanted = list(acts(asked.rules, mode))
+    if not wanted:
+        return warning(
+            ACTS, f"mode {mode}, and no rule may do more than recommend", "set `mode` of a rule that earned it"
+        )
+    return await _acting(cluster, wanted, asked.namespaces)
+
+
+async def _acting(cluster: Cluster, wanted: Sequence[Right], namespaces: Sequence[str]) -> Result:
+    everywhere = await _answers(cluster, wanted)
+    missing = [right for right, allowed in everywhere if not allowed]
+    if not missing:
+        return ok(ACTS, f"{len(wanted)} rights to act, in all namespaces, {HOW}")
+    if not namespaces:
+        told = f"not in all namespaces ({HOW}): {_few(missing)}"
+        return warning(ACTS, told, f"name those that consent with --namespace to have them asked, or {CONSENT}")
+    asked = [replace(right, namespace=one) for one in namespaces for right in missing]
+    denied = [right for right, allowed in await _answers(cluster, asked) if not allowed]
+    if not denied:
+        return ok(ACTS, f"{len(wanted)} rights to act in {', '.join(namespaces)}, {HOW}")
+    told = f"{len(denied)} of {len(asked)} rights to act are missing ({HOW}): {_few(denied)}"
+    return (failed if len(denied) == len(asked) else warning)(ACTS, told, CONSENT, lines=_lines(denied))
+
+
+async def _answers(cluster: Cluster, rights: Sequence[Right]) -> Sequence[tuple[Right, bool]]:
+    """Side by side; the client itself sends no more at once than it may."""
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(_allowed(cluster, right)) for right in rights]
+    return [(right, task.result()) for right, task in zip(rights, tasks, strict=True)]
+
+
+async def _allowed(cluster: Cluster, right: Right) -> bool:
+    try:
+        return await may(cluster, right)
+    except RemediatorError:
+        return False  # what cannot be asked is not taken for granted
+
+
+def _few(rights: Sequence[Right]) -> str:
+    shown = ", ".join(map(str, rights[:3]))
+    return shown if len(rights) <= 3 else f"{shown} and {len(rights) - 3} more"
+
+
+def _lines(rights: Sequence[Right]) -> tuple[str, ...]:
+    return tuple(f"{right}: {right.costs or 'nothing works without it'}" for right in rights)
+
+
+KUBERNETES = Examination((CLUSTER, CLOCK, READS, EVENT, ACTS), run)

@@ -1,0 +1,122 @@
+"""Where the database is: folder, free space, kind of file system, and who holds it. The database itself is not opened.
+
+A running service holds it exclusively, and even a reader that opened it would be in its way. Source: SQLite "How To
+Corrupt An SQLite Database File" (2.1, 2.2), `os_unix.c` (the byte ranges of its locks).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+import struct
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+from remediator.doctor.base import Answer, Asked, Examination, Result, failed, ok, warning
+from remediator.errors import ConfigError
+from remediator.store.sqlite import check_url, is_memory
+
+NAME = "store"
+MOUNTS = Path("/proc/self/mounts")
+LEAST_FREE_BYTES = 16 * 1024 * 1024
+LITTLE_FREE_BYTES = 256 * 1024 * 1024
+NO_LOCKS = ("nfs", "cifs", "smb", "9p", "afs", "ceph", "fuse.sshfs", "fuse.s3fs", "fuse.glusterfs")
+"""Where locks or syncs are not those of a disk of this machine, so that a 200 would promise too much."""
+
+GONE_WITH_THE_POD = ("tmpfs", "overlay", "ramfs")
+_HEAD = b"SQLite format 3\0"
+_SHARED = (0x40000002, 510)
+"""First byte and length of the range that SQLite locks to write alone."""
+
+
+async def run(asked: Asked) -> AsyncIterator[Result]:
+    yield await asyncio.to_thread(examine, asked.settings.storage_url)
+
+
+def examine(storage_url: str, *, mounts: Path = MOUNTS) -> Result:
+    """Reads names, numbers and the first bytes only."""
+    try:
+        url = check_url(storage_url)
+    except ConfigError as error:
+        return failed(NAME, str(error), "set storage_url to sqlite:////FOLDER/remediator.db")
+    if is_memory(url):
+        return warning(NAME, "in memory: all of it is gone with the process", "set storage_url to a file on a volume")
+    path = Path(url.database or "").resolve()
+    if not path.parent.is_dir():
+        return failed(NAME, f"folder {path.parent} does not exist", "create it, or mount the volume there")
+    if (wrong := _not_writable(path)) is not None:
+        return failed(NAME, wrong, "give the service's user the right to write there (fsGroup of the pod)")
+    if path.exists() and path.stat().st_size and not _is_sqlite(path):
+        return failed(NAME, f"{path} is not an SQLite database", "name another file, or move that one away")
+    disk = os.statvfs(path.parent)
+    result = judged(path, kind=file_system_of(path.parent, mounts), free_bytes=disk.f_bavail * disk.f_frsize)
+    return result if result.answer is not Answer.OK else ok(NAME, f"{result.detail}; {_held(path)}")
+
+
+def judged(path: Path, *, kind: str, free_bytes: int) -> Result:
+    """Whether such a place keeps what a 200 promises. `kind` is the kernel's word for the file system. Pure."""
+    place = f"{path} on {kind or 'an unknown file system'}, {free_bytes / 2**20:,.0f} MiB free"
+    if kind.startswith(NO_LOCKS):
+        return failed(NAME, f"{place}: it does not lock and sync as a disk does", "use a local disk or a block volume")
+    if free_bytes < LEAST_FREE_BYTES:
+        return failed(NAME, f"{place}: alerts cannot be stored for long", "make room, or give it a larger volume")
+    if free_bytes < LITTLE_FREE_BYTES:
+        return warning(NAME, place, "make room, or set retention_days")
+    if kind in GONE_WITH_THE_POD:
+        return warning(NAME, f"{place}; it may not survive the container", "mount a volume that does")
+    return ok(NAME, place)
+
+
+def file_system_of(folder: Path, mounts: Path = MOUNTS) -> str:
+    """The kind of the file system that holds it, as the kernel calls it; empty: not known here."""
+    try:
+        lines = mounts.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return ""
+    best, kind = -1, ""
+    for line in lines:
+        fields = line.split(" ")
+        if len(fields) < 3:
+            continue
+        point = Path(fields[1].replace("\\040", " "))
+        if (point == folder or point in folder.parents) and len(point.parts) >= best:
+            best, kind = len(point.parts), fields[2]
+    return kind
+
+
+def _not_writable(path: Path) -> str | None:
+    if path.is_dir():
+        return f"{path} is a folder; name a file in it"
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        return f"folder {path.parent} is not writable for this user"
+    if path.exists() and not os.access(path, os.R_OK | os.W_OK):
+        return f"{path} is not writable for this user"
+    return None
+
+
+def _is_sqlite(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(len(_HEAD)) == _HEAD
+
+
+def _held(path: Path) -> str:
+    """Who has it, asked of the kernel. Never in the process of the service: closing a file gives up its own locks."""
+    if not path.exists():
+        return "the database is made at the first start"
+    if sys.platform != "linux":
+        return "who holds it is not asked here"  # the kernel's answer has another shape
+    with path.open("rb") as file:
+        first, length = _SHARED
+        asked = struct.pack("hhqqi4x", fcntl.F_RDLCK, os.SEEK_SET, first, length, 0)
+        try:
+            kind, _, _, _, holder = struct.unpack("hhqqi4x", fcntl.fcntl(file, fcntl.F_GETLK, asked))
+        except (OSError, struct.error):
+            return "nobody can say who holds it"
+    if kind == fcntl.F_UNLCK:
+        return "no service holds it"
+    return f"held by process {holder}, a running service" if holder > 0 else "held by a running service"
+
+
+STORE = Examination((NAME,), run)

@@ -1,0 +1,243 @@
+"""The route is made from the rules: every alert of the table comes, once, and people hear what they heard before."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Mapping
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from remediator.doctor.routes import Route, receivers_of, tree_of
+from remediator.errors import ConfigError
+from remediator.generate.route import Shape, Wanted, as_text, beside, child, into, operator
+from remediator.generate.routing import covered
+from remediator.rules.load import load_rules
+from remediator.rules.match import match_labels
+from remediator.rules.schema import Rule, RuleSet, alertnames
+from remediator.rules.shipped import shipped_rules
+from tests.cluster.binaries import Binaries
+
+SHIPPED = load_rules(shipped_rules())
+WANTED = Wanted("http://remediator.remediator.svc:9095/api/v1/alerts", token_file="/etc/alertmanager/token")
+ODD = """rules:
+  - {name: one, match: ['alertname=~"A|B"', 'severity="critical"'], severity: 1, respond: [{do: escalate}]}
+  - {name: two, match: ['alertname="B"', 'namespace!="x"'], severity: 1, respond: [{do: escalate}]}
+  - {name: three, match: ['alertname="It''s.C\\\\D"'], severity: 1, respond: [{do: escalate}]}
+  - {name: four, match: ['team="web"'], severity: 1, respond: [{do: escalate}]}
+  - {name: five, match: ['alertname=~"E.*"', 'team=~"db|web"'], severity: 1, respond: [{do: escalate}]}
+"""
+EXISTING = """# ours
+global: {resolve_timeout: 5m}
+route:
+  receiver: pager      # whoever is on call
+  group_by: [alertname]
+  routes:
+    - receiver: "null"
+      matchers: ['alertname="Watchdog"']
+    - receiver: chat
+      matchers: ['severity="warning"']
+      continue: true
+    - receiver: database
+      matchers: ['alertname="RemediatorDatabaseErrors"']
+receivers:
+  - name: pager
+  - name: chat
+  - name: database
+  - name: "null"
+"""
+
+
+@pytest.fixture
+def odd(tmp_path: Path) -> RuleSet:
+    file = tmp_path / "rules.yaml"
+    file.write_text(ODD, encoding="utf-8")
+    return load_rules(file)
+
+
+def tables(odd: RuleSet) -> list[RuleSet]:
+    return [SHIPPED, odd]
+
+
+def labels_to_try(table: RuleSet) -> list[dict[str, str]]:
+    names = {name for rule in table.rules for name in alertnames(rule) or ()} | {"Watchdog", "Else", "It's.C\\D", "Eq"}
+    rest = product(("shop", "kube-system", "x", ""), ("critical", "warning", "info", ""), ("web", "db", ""))
+    return [
+        {key: value for key, value in {"namespace": n, "severity": s, "team": t}.items() if value} | {"alertname": name}
+        for n, s, t in rest
+        for name in sorted(names)
+    ]
+
+
+def told(tree: Route, labels: Mapping[str, str]) -> list[str]:
+    return list(receivers_of(tree, labels))
+
+
+def test_every_alert_that_a_rule_takes_is_sent_and_people_hear_everything(odd: RuleSet) -> None:
+    for table in tables(odd):
+        tree = tree_of(beside(table, WANTED))
+        for labels in labels_to_try(table):
+            receivers = told(tree, labels)
+            assert receivers.count("people") == 1
+            if isinstance(match_labels(labels, table), Rule):
+                assert "remediator" in receivers, labels
+
+
+def test_no_alert_of_a_listed_name_comes_twice(odd: RuleSet) -> None:
+    for table in tables(odd):
+        tree = tree_of(beside(table, WANTED))
+        for labels in labels_to_try(table):
+            if labels["alertname"] in {name for one in covered(table) for name in one.names or ()} and not labels.get(
+                "team"
+            ):
+                assert told(tree, labels).count("remediator") <= 1, labels
+
+
+def test_what_no_rule_takes_is_left_out_where_the_matchers_can_say_so() -> None:
+    tree = tree_of(beside(SHIPPED, WANTED))
+    assert told(tree, {"alertname": "Watchdog", "severity": "none"}) == ["people"]
+    assert told(tree, {"alertname": "KubePodCrashLooping", "namespace": "kube-system"}) == ["people"]
+    assert told(tree, {"alertname": "KubeNodeNotReady"}) == ["remediator", "people"]
+
+
+def test_names_that_mean_something_in_an_expression_are_taken_literally(odd: RuleSet) -> None:
+    tree = tree_of(beside(odd, WANTED))
+    assert "remediator" in told(tree, {"alertname": "It's.C\\D"})
+    assert told(tree, {"alertname": "It'sxC\\D"}) == ["people"]
+
+
+def test_one_alert_is_one_body_and_nothing_of_it_is_cut() -> None:
+    [*ours, people] = beside(SHIPPED, WANTED)["route"]["routes"]
+    assert all(route["group_by"] == ["..."] and route["continue"] for route in ours)
+    assert people == {"receiver": "people"}
+    [webhook] = beside(SHIPPED, WANTED)["receivers"][1]["webhook_configs"]
+    assert (webhook["send_resolved"], webhook["max_alerts"]) == (True, 0)
+    assert webhook["http_config"] == {
+        "authorization": {"credentials_file": "/etc/alertmanager/token"},
+        "follow_redirects": False,
+    }
+
+
+def test_the_parts_go_into_a_tree_that_exists_and_people_still_hear_what_they_heard() -> None:
+    text = into(EXISTING, SHIPPED, WANTED, file="alertmanager.yml")
+    before, after = (tree_of(yaml.safe_load(one)) for one in (EXISTING, text))
+    for labels in labels_to_try(SHIPPED):
+        heard = [one for one in told(after, labels) if one != "remediator"]
+        # The one exception, told in the comment: what a route with `continue` took reaches the root's receiver as well.
+        assert heard == told(before, labels) or heard == [*told(before, labels), "pager"], labels
+        assert set(heard) - set(told(before, labels)) <= ({"pager"} if labels.get("severity") == "warning" else set())
+        if isinstance(match_labels(labels, SHIPPED), Rule):
+            assert "remediator" in told(after, labels)
+    assert "# whoever is on call" in text
+    assert text.startswith("# ours\n")
+
+
+def test_without_the_last_routes_people_would_not_hear() -> None:
+    """The negative control: what the parts named `last` are for."""
+    parts = child(SHIPPED, WANTED)
+    alone = {"route": {"receiver": "pager", "routes": parts["first"]}}
+    whole = {
+        "route": {
+            "receiver": "pager",
+            "routes": [*parts["first"], *child(SHIPPED, Wanted("http://x", people="pager"))["last"]],
+        }
+    }
+    labels = {"alertname": "KubeNodeNotReady"}
+    assert told(tree_of(alone), labels) == ["remediator"]
+    assert told(tree_of(whole), labels) == ["remediator", "pager"]
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("[]", "no `route`"),
+        ("route: {}", "no `route` with a receiver"),
+        ("route: {receiver: a}\nreceivers: {}", "must be lists"),
+        ("route: {receiver: a}\nreceivers: [{name: remediator}]", "already"),
+        ("route: [", "alertmanager.yml"),
+    ],
+)
+def test_a_file_that_cannot_take_them_is_said(text: str, why: str) -> None:
+    with pytest.raises(ConfigError, match=why):
+        into(text, SHIPPED, WANTED, file="alertmanager.yml")
+
+
+def test_the_operator_gets_one_object_for_each_route_and_the_trap_is_told() -> None:
+    objects = operator(SHIPPED, Wanted("http://r/api/v1/alerts", token_secret="token-of-us/key"))
+    assert [one["metadata"]["name"] for one in objects] == ["remediator", "remediator-2"]
+    for one in objects:
+        route = one["spec"]["route"]
+        assert route["groupBy"] == ["..."]
+        assert route["groupInterval"] == "30s"
+        assert {each["matchType"] for each in route["matchers"]} <= {"=", "!=", "=~", "!~"}
+        [receiver] = one["spec"]["receivers"]
+        assert receiver["name"] == route["receiver"]
+        [hook] = receiver["webhookConfigs"]
+        assert hook["httpConfig"]["authorization"]["credentials"] == {"name": "token-of-us", "key": "key"}
+    text = as_text(Shape.OPERATOR, SHIPPED, WANTED)
+    assert "alertmanagerConfigMatcherStrategy: {type: None}" in text
+    assert list(yaml.safe_load_all(text)) == list(operator(SHIPPED, WANTED))
+
+
+def test_as_the_operator_renders_it_with_the_strategy_none_all_arrives() -> None:
+    """First-level routes of the operator, put first, with `continue: true`; people have a route of their own."""
+    rendered = [
+        {
+            "receiver": f"monitoring/{one['metadata']['name']}/{one['spec']['route']['receiver']}",
+            "matchers": [f'{m["name"]}{m["matchType"]}"{m["value"]}"' for m in one["spec"]["route"]["matchers"]],
+            "continue": True,
+        }
+        for one in operator(SHIPPED, WANTED)
+    ]
+    tree = tree_of({"route": {"receiver": "root", "routes": [*rendered, {"receiver": "people"}]}})
+    for labels in labels_to_try(SHIPPED):
+        if isinstance(match_labels(labels, SHIPPED), Rule):
+            assert any(one.endswith("/remediator") for one in told(tree, labels))
+            assert "people" in told(tree, labels)
+
+
+def check_config(binaries: Binaries, file: Path) -> str:
+    done = subprocess.run(
+        [binaries["amtool"], "check-config", file], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.mark.cluster  # builds amtool where it is not built yet
+@pytest.mark.parametrize("which", ["beside", "child", "odd"])
+def test_amtool_accepts_it(binaries: Binaries, tmp_path: Path, odd: RuleSet, which: str) -> None:
+    file = tmp_path / "alertmanager.yml"
+    if which == "child":
+        file.write_text(into(EXISTING, SHIPPED, WANTED, file="x"), encoding="utf-8")
+    else:
+        file.write_text(as_text(Shape.BESIDE, odd if which == "odd" else SHIPPED, WANTED), encoding="utf-8")
+
+    assert "SUCCESS" in check_config(binaries, file)
+
+
+@pytest.mark.cluster
+@pytest.mark.parametrize(
+    ("alert", "receivers"),
+    [
+        ({"alertname": "KubePodCrashLooping", "namespace": "shop", "severity": "warning"}, "remediator,chat,pager"),
+        ({"alertname": "RemediatorDatabaseErrors", "namespace": "shop", "severity": "critical"}, "remediator,database"),
+        ({"alertname": "KubeNodeNotReady"}, "remediator,pager"),
+        ({"alertname": "Watchdog"}, "null"),
+        ({"alertname": "Else"}, "pager"),
+    ],
+)
+def test_amtool_walks_the_tree_as_we_do(
+    binaries: Binaries, tmp_path: Path, alert: dict[str, str], receivers: str
+) -> None:
+    file = tmp_path / "alertmanager.yml"
+    file.write_text(into(EXISTING, SHIPPED, WANTED, file="x"), encoding="utf-8")
+    asked: list[Any] = [binaries["amtool"], "config", "routes", "test", f"--config.file={file}"]
+
+    done = subprocess.run([*asked, *(f"{k}={v}" for k, v in alert.items())], capture_output=True, text=True, timeout=60)
+
+    assert done.stdout.strip() == receivers
+    assert ",".join(told(tree_of(yaml.safe_load(file.read_text())), alert)) == receivers
