@@ -25,6 +25,7 @@ from remediator.guards.shared_cause import SharedCauseGuard
 from remediator.guards.still_firing import StillFiringGuard
 from remediator.guards.storm import StormGuard
 from remediator.guards.target_state import TargetStateGuard
+from remediator.kube.permissions import Permission, to
 
 STORM, SHARED_CAUSE = StormGuard(), SharedCauseGuard()
 GUARDS: tuple[Guard, ...] = (
@@ -51,5 +52,8 @@ GUARDS: tuple[Guard, ...] = (
     BudgetsGuard(),
     DryRunGuard(),
 )
+PERMISSIONS: tuple[Permission, ...] = (to("Node", "list"),)
+"""What guards read that the picture of the workload does not hold: whether nodes are lost, and which ones pods share."""
+
 GATES: tuple[GateGuard, ...] = (STORM, SHARED_CAUSE)
 """Asked before people are called as well: of what many share they are told once."""

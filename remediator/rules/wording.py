@@ -29,22 +29,35 @@ def complain(source: Source, error: ValidationError, model: type[BaseModel], *, 
             case "extra_forbidden":
                 parent = _model_at(model, where[:-1], source, at)
                 what = "guard" if parent is GuardParameters else "field"
-                hint = did_you_mean(where[-1], _fields(parent))
-                source.complain(source.spot(path, of_key=True), f"unknown {what} '{where[-1]}'", hint)
+                known = _fields(parent)
+                hint = did_you_mean(where[-1], known) if known or parent is None else "nothing can be set here"
+                hint = hint or f"known: {', '.join(known[:MAX_LISTED])}" + (", ..." if len(known) > MAX_LISTED else "")
+                source.complain(source.spot(path, of_key=True), f"unknown {what} '{where[-1]}'", hint, code=UNKNOWN_FIELD)
             case "missing":
                 inside = f" in {where[-2]}" if len(where) > 1 and isinstance(where[-2], str) else ""
                 text = f"missing field '{where[-1]}'{inside.replace('parameters', 'with')}"
-                source.complain(source.spot(path[:-1]), text)
+                source.complain(source.spot(path[:-1]), text, f"add {where[-1]}:", code="missing-field")
             case "too_short" if details["input"]:
                 pass  # counted without the entries that are complained of themselves
             case "too_short" if where == ("match",):
-                source.complain(source.spot(path), "empty match: it would match every alert")
+                text, hint = "empty match: it would match every alert", "add one, like 'alertname=\"KubePodNotReady\"'"
+                source.complain(source.spot(path), text, hint, code="match-everything")
             case _ if details["input"] is None and source.has_problem_at(source.spot(path)):
                 pass  # nothing stands there because what did was refused already
             case _:
                 name = next((step for step in reversed(where) if isinstance(step, str)), "value")
                 text, hint = _worded(details, name)
-                source.complain(source.spot(path, of_key=is_key), text, hint)
+                if not hint and "; " not in text and where[:1] == ("match",):
+                    hint = _MATCHERS["bad regular" in text]
+                code = "unknown-name" if details["type"] in _NAMES else _CODES.get(details["type"], "wrong-value")
+                source.complain(source.spot(path, of_key=is_key), text, hint, code=code)
+
+
+MAX_LISTED = 12
+UNKNOWN_FIELD = "unknown-field"
+_NAMES = (UNKNOWN_NAME, "enum", "literal_error")
+_CODES: Mapping[str, str] = {"too_short": "empty", "int_from_float": "wrong-type", "string_pattern_mismatch": "bad-name"}
+_MATCHERS = ('write label="value" with one of = != =~ !~', "write RE2, as Alertmanager reads it; (, [, * and . are special")
 
 
 def _worded(details: ErrorDetails, name: str) -> tuple[str, str]:
@@ -57,13 +70,25 @@ def _worded(details: ErrorDetails, name: str) -> tuple[str, str]:
         choices = re.findall(r"'([^']*)'", context["expected"])
         return f"unknown {name} {shown(value)}", did_you_mean(value, choices)
     if kind in _EXPECTED:
-        hint = "put it in quotes" if kind == "string_type" and isinstance(value, int | float) else ""
+        hint = _how(kind, value)
         return f"expected {_EXPECTED[kind]}, got {shown(value)}", hint
     if kind == "too_short":
-        return "must not be empty", ""
+        return "must not be empty", "give at least one"
     if kind in _BOUND:
         return f"must be {_BOUND[kind](context)}, got {shown(value)}", ""
     return details["msg"], ""
+
+
+def _how(kind: str, value: object) -> str:
+    """How to write what was meant, where that can be told."""
+    match kind, value:
+        case "string_type", int() | float():
+            return "put it in quotes"
+        case "tuple_type" | "list_type", str() | int() | float():
+            return "put it in brackets: [...]"
+        case "string_pattern_mismatch", str() if (slug := re.sub("[^a-z0-9]+", "-", value.lower()).strip("-")):
+            return f"write '{slug}'"
+    return ""
 
 
 _EXPECTED: Mapping[str, str] = {
