@@ -105,8 +105,8 @@ class _Review:
         rule = self.rule
         for position in range(len(rule.respond)):
             if (taken := never_taken(rule, position)) is not None:
-                before = " and ".join(str(one + 1) for one in taken)
-                text = f"row {position + 1} is never reached: row {before} holds wherever it does"
+                before = " or ".join(f"row {one + 1}" for one in taken)
+                text = f"row {position + 1} is never reached: {before} holds wherever it does"
                 hint = "put the narrower row first, or take this one away"
                 self.warn(("respond", position), text, hint, code="row-unreachable")
         last = len(rule.respond) - 1

@@ -15,6 +15,7 @@ from typing import Protocol
 from remediator.rules.automaton import DEAD, Table
 from remediator.rules.matcher import Matcher, Op
 
+LINE_BREAK = 0x0A
 MAX_STEPS = 200_000
 """Steps of one search; about a quarter of a second. Past that nothing is claimed."""
 
@@ -81,10 +82,12 @@ Wanted = tuple[Matcher, bool]
 def value_of(wanted: Sequence[Wanted]) -> str | None:
     """A shortest value for which each matcher says what is wanted; None: there is none. Raises TooComplex.
 
-    The label's name does not count: all are asked about the same one.
+    The label's name does not count: all are asked about the same one. Values with line breaks are left aside: `.*`
+    does not let them through (RE2), and whoever writes it means all.
     """
     parts = [_part(matcher, is_wanted) for matcher, is_wanted in wanted]
-    codes = sorted({0x61, *(bound for walk, _ in parts for bound in walk.bounds if bound <= 0x10FFFF)})
+    bounds = {0x61, *(bound for walk, _ in parts for bound in walk.bounds)}
+    codes = sorted(bound for bound in bounds if bound <= 0x10FFFF and bound != LINE_BREAK)
     seen, queue = {(0,) * len(parts)}, deque([((0,) * len(parts), "")])
     steps = 0
     while queue:
