@@ -12,7 +12,6 @@ import sys
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from remediator.cli.findings import FAILED, GOOD, LINT, MISUSE, Found, tell
 from remediator.cli.output import Report, Rights
@@ -56,10 +55,11 @@ def config(files: Sequence[Path], output: str, *, kind: str | None, is_fatal: bo
     from remediator.lint.settings import check_file
 
     checked = [(file, check_file(file, kind)) for file in files]
-    problems = list(dict.fromkeys(one for _, found in checked for one in found.problems))
-    says = [f"{file}: {found.kind}, ok" for file, found in checked]
-    more = {"files": {str(file): found.kind for file, found in checked}}
-    return tell(Found("check config", problems, [str(file) for file in files], says, more), Report(output), is_fatal=is_fatal)
+    problems = list(dict.fromkeys(problem for _, one in checked for problem in one.problems))
+    says = [f"{file}: {one.kind}, ok" for file, one in checked]
+    more = {"files": {str(file): one.kind for file, one in checked}}
+    found = Found("check config", problems, [str(file) for file in files], says, more)
+    return tell(found, Report(output), is_fatal=is_fatal)
 
 
 def alertmanager(
@@ -135,8 +135,13 @@ def rbac(
         return MISUSE
     needs = needed(table, Mode(mode), around=Around(has_events=has_events), proves=proves)
     if not manifests:
-        shown: Any = {Rights.JSON: lambda: json.dumps(needs_json(needs), indent=2), Rights.YAML: lambda: roles(needs, mode, account)}
-        print(shown[form]() if form in shown else "\n".join(needs_lines(needs)))
+        match form:
+            case Rights.JSON:
+                print(json.dumps(needs_json(needs), indent=2))
+            case Rights.YAML:
+                print(roles(needs, mode, account))
+            case _:
+                print("\n".join(needs_lines(needs)))
         return GOOD
     difference = compare(needs, list(granted(objects, account or "", also=also)))
     if form is Rights.JSON:

@@ -79,7 +79,7 @@ def check_rbac(
     """Say which permissions the rules need and what for, as a table or as roles (-o yaml), or what manifests lack and
     what they grant beyond it.
 
-    Example: remediator check rbac --mode active --rules rules/ --manifests deploy/ --account remediator/remediator-active
+    Example: remediator check rbac --mode active --manifests deploy/ --account remediator/remediator-active
     """
     from remediator.cli.check import rbac
 

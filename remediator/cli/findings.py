@@ -45,7 +45,9 @@ def tell(found: Found, output: Report, *, is_fatal: bool) -> int:
 
             print(text_of(report(f"remediator {found.command}", _cases(found))))
         case _:
-            print("\n".join([*map(str, found.problems), *([_count(errors, warnings)] if found.problems else found.says)]))
+            print(
+                "\n".join([*map(str, found.problems), *([_count(errors, warnings)] if found.problems else found.says)])
+            )
     if errors:
         return FAILED
     return LINT if warnings and is_fatal else GOOD
@@ -70,7 +72,7 @@ def _count(errors: Sequence[Problem], warnings: Sequence[Problem]) -> str:
 
 
 def _cases(found: Found) -> Iterator[Any]:
-    """Each finding is a test that failed; a file without any is one that passed. A warning fails as well: CI shows it."""
+    """Each finding is a test that failed, a warning too, so that CI shows it; a file without any is one that passed."""
     from remediator.cli.junit import Case
 
     for file in dict.fromkeys([*found.files, *(one.file for one in found.problems)]):

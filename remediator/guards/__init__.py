@@ -53,7 +53,7 @@ GUARDS: tuple[Guard, ...] = (
     DryRunGuard(),
 )
 PERMISSIONS: tuple[Permission, ...] = (to("Node", "list"),)
-"""What guards read that the picture of the workload does not hold: whether nodes are lost, and which ones pods share."""
+"""What guards read beyond the picture of the workload: whether nodes are lost, and which ones pods share."""
 
 GATES: tuple[GateGuard, ...] = (STORM, SHARED_CAUSE)
 """Asked before people are called as well: of what many share they are told once."""

@@ -1,4 +1,4 @@
-"""What manifests grant to a ServiceAccount, compared with what is needed. Pure but for `read`; called by `check rbac`."""
+"""What manifests grant to an account, compared with what is needed. Pure but for `read`; called by `check rbac`."""
 
 from __future__ import annotations
 

@@ -100,7 +100,9 @@ def needed(table: RuleSet, mode: Mode, *, around: Around, proves: bool = False) 
     everywhere = {right for right, scope in found if scope is Scope.CLUSTER}
     for right, scope in list(found):
         if scope is Scope.MANAGED and right in everywhere:
-            found[right, Scope.CLUSTER] += [why for why in found.pop((right, scope)) if why not in found[right, Scope.CLUSTER]]
+            found[right, Scope.CLUSTER] += [
+                why for why in found.pop((right, scope)) if why not in found[right, Scope.CLUSTER]
+            ]
     return tuple(Need(right, scope, tuple(why)) for (right, scope), why in sorted(found.items()))
 
 

@@ -86,18 +86,19 @@ class _Review:
                 self.matcher(matcher, ("match", position))
         if rule.acts and alertnames(rule) is None and not any(one.name == "alertname" for one in rule.matchers):
             text = "can act and names no alertname: whatever alert has these labels makes it act"
-            self.warn(("match",), text, "add alertname=~\"...\"", code="match-any-alert")
+            self.warn(("match",), text, 'add alertname=~"..."', code="match-any-alert")
 
     def matcher(self, matcher: Matcher, path: Path) -> None:
         pattern: Pattern | None = matcher.pattern
-        if matcher.op is Op.REGEX and pattern is not None and pattern.literals == {matcher.value} and matcher.value:
+        texts = None if pattern is None else pattern.literals
+        if matcher.op is Op.REGEX and texts is not None and list(texts) == [matcher.value] and matcher.value:
             text = f"{matcher} matches only the whole text {matcher.value!r}: expressions are anchored"
             hint = f'write {matcher.name}="{matcher.value}", or {matcher.name}=~"{matcher.value}.*" for what begins so'
             self.warn(path, text, hint, code="match-anchored")
         if matcher.op in (Op.EQUAL, Op.NOT_EQUAL) and _SPECIAL.search(matcher.value):
             text = f"{matcher} compares with this very text: it is no expression"
             operator = "=~" if matcher.op is Op.EQUAL else "!~"
-            self.warn(path, text, f"write {matcher.name}{operator}\"{matcher.value}\"", code="match-not-an-expression")
+            self.warn(path, text, f'write {matcher.name}{operator}"{matcher.value}"', code="match-not-an-expression")
 
     # --- which row
 
@@ -112,7 +113,9 @@ class _Review:
         last = len(rule.respond) - 1
         if rule.respond[last].asks:
             text = "where no row holds nothing is done and nobody is told"
-            self.warn(("respond", last), text, "end with a row without when:, like - do: escalate", code="row-last-missing")
+            self.warn(
+                ("respond", last), text, "end with a row without when:, like - do: escalate", code="row-last-missing"
+            )
         used = {row.when.query.name for row in rule.respond if row.when is not None and row.when.query is not None}  # type: ignore[attr-defined]
         for name in rule.queries:
             if name not in used:
@@ -190,7 +193,7 @@ def _asked(row: Row) -> Iterator[tuple[str, Path, tuple[str, ...]]]:
     for name, collector in ASKED_OF.items():
         if getattr(row.when, name) is not None:
             yield name, ("when", name), (collector,)
-    for cause in row.when.cause or ():  # type: ignore[attr-defined]
+    for cause in row.when.cause or ():
         if cause in FOUND_BY:
             yield f"cause {cause.value}", ("when", "cause"), FOUND_BY[cause]
 
@@ -226,5 +229,3 @@ def place_in(table: RuleSet, rule: Rule, path: Path) -> Place:
         if path[:length] in places:
             return places[path[:length]]
     return Place(rule.name, 1, 1)
-
-

@@ -1,3 +1,3 @@
-"""Where alerts are received: the paths of `server.py`, and what `check alertmanager` compares a webhook's address with."""
+"""The paths at which alerts are received: `server.py` serves them, `check alertmanager` looks for them."""
 
 PATHS = ("/api/v1/alerts", "/api/v1/alertmanager", "/webhook")

@@ -213,7 +213,8 @@ class _Builder:
                 self.built(next(self.events), (*path, _KEY))
             elif key in built:
                 first = source.keys[(*path, key)][0] + 1
-                source.complain(spot, f"duplicate field '{key}'", f"first given in line {first}", code="duplicate-field")
+                text = f"duplicate field '{key}'"
+                source.complain(spot, text, f"first given in line {first}", code="duplicate-field")
                 self.built(next(self.events), (*path, _KEY))
             else:
                 source.keys[(*path, key)] = spot

@@ -97,7 +97,8 @@ def value_of(wanted: Sequence[Wanted]) -> str | None:
         for code in codes:
             steps += len(parts)
             following = tuple(
-                DEAD if state == DEAD else walk.step(state, code) for (walk, _), state in zip(parts, states, strict=True)
+                DEAD if state == DEAD else walk.step(state, code)
+                for (walk, _), state in zip(parts, states, strict=True)
             )
             if any(state == DEAD and needed for (_, needed), state in zip(parts, following, strict=True)):
                 continue

@@ -27,7 +27,8 @@ def lint_rule(placed: Placed) -> None:
         text = "holds without any label: it would match every alert"
         source.complain(source.spot((*path, "match")), text, hint, code="match-everything")
     if alertnames(rule) == frozenset():
-        text, hint = "can never hold: its matchers leave no alertname", 'all must hold; for either write alertname=~"A|B"'
+        text = "can never hold: its matchers leave no alertname"
+        hint = 'all must hold; for either write alertname=~"A|B"'
         source.complain(source.spot((*path, "match")), text, hint, code="match-never")
     acting = [row.do for row in rule.respond if row.acts]
     if acting and rule.verify is None:

@@ -186,7 +186,8 @@ def _add_patterns(reading: _Reading, source: Source, rows: tuple[LogPatternRow, 
         spot = source.spot((*path, "name"))
         if row.name in reading.pattern_names:
             first = reading.pattern_names[row.name]
-            source.complain(spot, f"a second log pattern named '{row.name}'", f"first in {first}", code="duplicate-name")
+            text = f"a second log pattern named '{row.name}'"
+            source.complain(spot, text, f"first in {first}", code="duplicate-name")
             continue
         reading.pattern_names[row.name] = f"{source.file}:{spot[0] + 1}"
         if reading.patterns.get(row.name) != row:  # the shipped ones are tried by a test

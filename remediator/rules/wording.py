@@ -32,7 +32,8 @@ def complain(source: Source, error: ValidationError, model: type[BaseModel], *, 
                 known = _fields(parent)
                 hint = did_you_mean(where[-1], known) if known or parent is None else "nothing can be set here"
                 hint = hint or f"known: {', '.join(known[:MAX_LISTED])}" + (", ..." if len(known) > MAX_LISTED else "")
-                source.complain(source.spot(path, of_key=True), f"unknown {what} '{where[-1]}'", hint, code=UNKNOWN_FIELD)
+                text = f"unknown {what} '{where[-1]}'"
+                source.complain(source.spot(path, of_key=True), text, hint, code="unknown-field")
             case "missing":
                 inside = f" in {where[-2]}" if len(where) > 1 and isinstance(where[-2], str) else ""
                 text = f"missing field '{where[-1]}'{inside.replace('parameters', 'with')}"
@@ -54,10 +55,13 @@ def complain(source: Source, error: ValidationError, model: type[BaseModel], *, 
 
 
 MAX_LISTED = 12
-UNKNOWN_FIELD = "unknown-field"
 _NAMES = (UNKNOWN_NAME, "enum", "literal_error")
-_CODES: Mapping[str, str] = {"too_short": "empty", "int_from_float": "wrong-type", "string_pattern_mismatch": "bad-name"}
-_MATCHERS = ('write label="value" with one of = != =~ !~', "write RE2, as Alertmanager reads it; (, [, * and . are special")
+_CODES: Mapping[str, str] = {"too_short": "empty", "string_pattern_mismatch": "bad-name"}
+_MATCHERS = (
+    'write label="value" with one of = != =~ !~',
+    "write RE2, as Alertmanager reads it; (, [, * and . are special",
+)
+"""What to write in place of a matcher, and of its expression."""
 
 
 def _worded(details: ErrorDetails, name: str) -> tuple[str, str]:

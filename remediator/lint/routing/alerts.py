@@ -45,7 +45,7 @@ UPSTREAM: Mapping[str, tuple[str, ...]] = {
     "InfoInhibitor": ("none",),
 }
 """What kube-prometheus raises, and the severities it gives them, where no file that was given says otherwise.
-Source: kubernetes-monitoring/kubernetes-mixin `alerts/*.libsonnet`, prometheus-operator/kube-prometheus `manifests/`."""
+Source: kubernetes-monitoring/kubernetes-mixin `alerts/`, prometheus-operator/kube-prometheus `manifests/`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
-"""Alertmanager's configuration as far as it decides what reaches us: routes with what they inherit, receivers, webhooks.
+"""Alertmanager's configuration as far as it decides what reaches us: routes with what they inherit, and receivers.
 
-Whether Alertmanager would load it is `amtool check-config`'s to say; what cannot be read here is a problem all the same.
+Whether Alertmanager would load it is `amtool check-config`'s to say; what cannot be read here is a problem as well.
 Source: prometheus/alertmanager `config/config.go`, `dispatch/route.go`.
 """
 
@@ -138,7 +138,7 @@ class _Reader:
                 for each in parse_matchers(str(line)):
                     yield each, where
             except ValueError as error:
-                self.complain(where, str(error), "write label=\"value\" with one of = != =~ !~")
+                self.complain(where, str(error), 'write label="value" with one of = != =~ !~')
         for key, op in ((equal, Op.EQUAL), (expressions, Op.REGEX)):
             for name, value in _fields(data.get(key)).items():
                 try:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from itertools import pairwise
 
 from remediator.lint.routing.config import Route
 from remediator.rules.document import Path
@@ -58,7 +59,7 @@ class Reached:
 
 @dataclass(frozen=True, slots=True)
 class Missed:
-    """Why a route is not reached: one of its matchers, or its parents', says no, or an earlier route takes the alert."""
+    """Why a route is not reached: a matcher of it or its parents says no, or an earlier route takes the alert."""
 
     route: Route
     matcher: Matcher | None = None
@@ -110,7 +111,7 @@ def _missed(way: tuple[Route, ...], asked: Asked) -> Missed:
         # A route for other alerts is not meant; only of one that is are its other matchers worth a word.
         first = min(refusing, key=lambda pair: pair[0].name != "alertname")
         return Missed(way[-1], first[0], first[1], refusals=len(refusing))
-    for parent, child in zip(way, way[1:], strict=False):
+    for parent, child in pairwise(way):
         for before in parent.routes:
             if before is child:
                 break

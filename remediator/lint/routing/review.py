@@ -145,9 +145,7 @@ class _Review:
         text = f"rule '{rule.name}' can never fire: it matches {refusing[0]}, but {one.name} is raised with {label}="
         text += f"{' and '.join(values)} ({one.origin})"
         code = "severity-never-raised" if label == "severity" else "label-never-raised"
-        path = next(
-            ("match", at) for at, line in enumerate(rule.match) if any(each is refusing[0] for each in line)
-        )
+        path = next(("match", at) for at, line in enumerate(rule.match) if any(each is refusing[0] for each in line))
         hint = "take this matcher away: `severity: from_label` reads the label" if label == "severity" else ""
         hint = hint or "match what it is raised with"
         self.noted.refuse(place_in(self.table, rule, path), text, hint, code=code)
@@ -191,7 +189,9 @@ class _Review:
         value = pair.alert.labels.get(matcher.name, "")
         if matcher.name == "severity":
             values = _listed(one.alert.labels.get("severity", "none") for one, _ in missing)
-            text = f"only {matcher} is sent to us, and {names} {_are(missing)} raised as {values}: {rules} can never fire"
+            text = (
+                f"only {matcher} is sent to us, and {names} {_are(missing)} raised as {values}: {rules} can never fire"
+            )
             return text, "take this matcher away, or name those severities too"
         text = f"no route sends {names} to us: {rules} can never fire"
         return text, _why(matcher, value)
@@ -281,11 +281,12 @@ class _Review:
             hidden = [
                 pair.alert.name
                 for pair in pairs
-                if pair.asked.passes_all(rule.target) is Truth.YES and pair.asked.passes_all(rule.source) is not Truth.YES
+                if pair.asked.passes_all(rule.target) is Truth.YES
+                and pair.asked.passes_all(rule.source) is not Truth.YES
             ]
             if hidden:
                 source = ",".join(map(str, rule.source)) or "any alert"
-                text = f"while anything with {source} fires, {_listed(hidden)} {'is' if len(hidden) == 1 else 'are'} hidden"
+                text = f"while anything with {source} fires, nobody is sent {_listed(hidden)}"
                 hint = "add alertname to equal:, or name the alerts that are the cause"
                 self.noted.warn(self.config.place(rule.path), text, hint, code="inhibit-hides")
 

@@ -37,7 +37,9 @@ def review_webhooks(receiver: Receiver, config: Config, noted: Noted) -> None:
         _Webhook(hook, path, config, noted).all()
         address = str(hook.get("url", ""))
         if address and address != SECRET and address in addresses:
-            text = f"webhook {number + 1} posts to the same address as webhook {addresses[address] + 1}: each alert twice"
+            text = (
+                f"webhook {number + 1} posts to the same address as webhook {addresses[address] + 1}: each alert twice"
+            )
             noted.warn(config.place(path), text, "take one away", code="webhook-twice")
         addresses.setdefault(address, number)
 
@@ -95,7 +97,9 @@ class _Webhook:
 
     def transport(self) -> None:
         if self.http.get("follow_redirects") is not False:
-            text = "redirects are followed, by GET without the body: a redirect would lose every alert and look delivered"
+            text = (
+                "redirects are followed, by GET without the body: a redirect would lose every alert and look delivered"
+            )
             self.warn_http("follow_redirects", text, "write follow_redirects: false", code="webhook-follow-redirects")
         if (self.http.get("tls_config") or {}).get("insecure_skip_verify"):
             text = "whoever answers at this address is believed: it is sent the alerts and the credential"
@@ -106,7 +110,9 @@ class _Webhook:
     def credentials(self) -> None:
         tls = self.http.get("tls_config") or {}
         url = str(self.hook.get("url", ""))
-        known = [one for one in CREDENTIALS if self.http.get(one)] + [one for one in ("cert", "cert_file") if tls.get(one)]
+        known = [one for one in CREDENTIALS if self.http.get(one)] + [
+            one for one in ("cert", "cert_file") if tls.get(one)
+        ]
         if not known and not urlsplit(url).username:
             text = "no credential: whoever reaches the service can post alerts, and so cause actions"
             hint = "add authorization: {credentials_file: ...}; `remediator generate token` makes one"

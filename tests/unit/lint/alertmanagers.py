@@ -1,7 +1,7 @@
 """The configurations of Alertmanager in `tests/data/alertmanager`, and what each is planted with.
 
-A bad one says in its first lines `# finds: CODE LEVEL`, and where it differs `# rules: FILE` and `# receiver: NAME`; the
-line that the finding is about ends with `# here`, in it or in those rules.
+A bad one says in its first lines `# finds: CODE LEVEL`, and where it differs `# rules: FILE` and `# receiver: NAME`.
+The line that the finding is about ends with `# here`, in it or in those rules.
 """
 
 from __future__ import annotations

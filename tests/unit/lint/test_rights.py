@@ -103,7 +103,9 @@ def test_silent_mode_writes_events_only() -> None:
 
 def writes_of(*rows: dict[str, Any], **fields: Any) -> set[str]:
     table = rule_set([a_rule(*rows, {"do": "escalate"}, **fields)])
-    return {str(need.right) for need in needed(table, Mode.ACTIVE, around=Around(has_events=False)) if need.right.is_write}
+    return {
+        str(need.right) for need in needed(table, Mode.ACTIVE, around=Around(has_events=False)) if need.right.is_write
+    }
 
 
 @pytest.mark.parametrize(

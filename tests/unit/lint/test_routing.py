@@ -60,7 +60,7 @@ def test_severities_are_those_that_prometheus_gives() -> None:
     [
         "groups: [{name: g, rules: [{alert: A, expr: up, labels: {severity: page, x: '{{ $value }}'}}]}]",
         "kind: PrometheusRule\nspec: {groups: [{name: g, labels: {severity: page}, rules: [{alert: A, expr: up}]}]}",
-        "kind: List\nitems: [{kind: PrometheusRule, spec: {groups: [{rules: [{alert: A, labels: {severity: page}}]}]}}]",
+        "kind: List\nitems:\n- {kind: PrometheusRule, spec: {groups: [{rules: [{alert: A, labels: {severity: page}}]}]}}",
         "kind: ConfigMap\n---\ngroups: [{rules: [{alert: A, labels: {severity: page}}, {record: a:b, expr: up}]}]",
     ],
 )
@@ -103,7 +103,10 @@ def test_routes_are_walked_as_alertmanager_does(labels: dict[str, str], wanted: 
 
 def test_what_a_rule_demands_is_known_of_its_alerts() -> None:
     asked = Asked({"alertname": "A"}, parse_matchers('{namespace=~"shop-.*"}'))
-    said = [asked.passes(parse_matchers(text)[0]) for text in ('namespace!~"kube-.*"', 'namespace="x"', 'namespace="shop-a"')]
+    said = [
+        asked.passes(parse_matchers(text)[0])
+        for text in ('namespace!~"kube-.*"', 'namespace="x"', 'namespace="shop-a"')
+    ]
     assert said == [Truth.YES, Truth.NO, Truth.PERHAPS]
 
 

@@ -1,4 +1,4 @@
-"""What `check rules` says of tables that load: each doubtful file has its report beside it; the shipped ones have none."""
+"""What `check rules` says of tables that load: each doubtful file has its report beside it; the shipped have none."""
 
 from __future__ import annotations
 
@@ -40,7 +40,8 @@ def test_nothing_is_said_of_the_shipped_rules() -> None:
 
 def table(folder: Path, *rows: str) -> list[str]:
     """The codes found in a rule with these rows."""
-    text = "rules:\n  - name: one\n    match: ['alertname=\"A\"']\n    severity: 1\n    diagnose: [resources]\n    respond:\n"
+    head = "name: one\n    match: ['alertname=\"A\"']\n    severity: 1\n    diagnose: [resources]\n    respond:\n"
+    text = f"rules:\n  - {head}"
     file = folder / "rules.yaml"
     file.write_text(text + "".join(f"      - {row}\n" for row in (*rows, "{do: escalate}")), encoding="utf-8")
     return [problem.code for problem in review(load_rules(file))]

@@ -65,7 +65,11 @@ def test_what_takes_too_long_is_not_claimed() -> None:
 
 
 @settings(deadline=None, max_examples=150)
-@given(st.lists(st.tuples(st.sampled_from(["=~", "!~", "=", "!="]), st.sampled_from(EXPRESSIONS), st.booleans()), max_size=3))
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(["=~", "!~", "=", "!="]), st.sampled_from(EXPRESSIONS), st.booleans()), max_size=3
+    )
+)
 def test_agrees_with_trying(parts: list[tuple[str, str, bool]]) -> None:
     """A value that is found passes, and none is found only where no short one does."""
     wanted = [(of(f'a{op}"{text}"')[0], is_wanted) for op, text, is_wanted in parts]
