@@ -79,6 +79,6 @@ class Action(Protocol):
         """The writes that active mode may need, whatever the rule; empty for an action that only speaks."""
 
     def needs(self, parameters: BaseModel, kinds: Collection[str]) -> tuple[Permission, ...]:
-        """The writes with these parameters on targets of these kinds, and the reads that tell whether they were done."""
+        """The writes with these parameters on targets of these kinds, and the reads that tell whether they are done."""
 
     def plan(self, case: Case, parameters: BaseModel) -> Plan | NoPlan: ...

@@ -11,6 +11,7 @@ import json
 import sys
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from remediator.cli.findings import FAILED, GOOD, LINT, MISUSE, Found, tell
@@ -110,6 +111,7 @@ def rbac(
     *,
     mode: str,
     proves: bool,
+    settings_file: Path | None,
     has_events: bool,
     manifests: Sequence[Path],
     account: str | None,
@@ -123,9 +125,11 @@ def rbac(
     from remediator.model import Mode
     from remediator.rules.load import load_rules
     from remediator.rules.shipped import shipped_rules
+    from remediator.settings import Settings
 
     form = Rights(output)
     try:
+        around = Around() if settings_file is None else Around.of(Settings.load(settings_file, {}))
         table = load_rules(*(rule_paths or [shipped_rules()]))
         objects = read(manifests)
         if account is None and manifests:
@@ -133,7 +137,8 @@ def rbac(
     except ConfigError as error:
         print(error, file=sys.stderr)
         return MISUSE
-    needs = needed(table, Mode(mode), around=Around(has_events=has_events), proves=proves)
+    around = replace(around, has_events=around.has_events and has_events)
+    needs = needed(table, Mode(mode), around=around, proves=proves)
     if not manifests:
         match form:
             case Rights.JSON:

@@ -63,6 +63,9 @@ def check_rbac(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="With the rights that silent mode needs to prove what it recommends.")
     ] = False,
+    settings: Annotated[
+        Path | None, typer.Option("--config.file", help="Settings: kill switch, audit anchor, Events, watch.")
+    ] = None,
     events: Annotated[bool, typer.Option("--events/--no-events", help="Whether Kubernetes Events are written.")] = True,
     manifests: Annotated[
         list[Path] | None, typer.Option("--manifests", help="Compare with these: a file, or a folder and those below.")
@@ -90,6 +93,7 @@ def check_rbac(
         output,
         mode=mode,
         proves=dry_run,
+        settings_file=settings,
         has_events=events,
         manifests=manifests or [],
         account=account,

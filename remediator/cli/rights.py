@@ -11,6 +11,7 @@ from remediator.lint.rights import Need, Right, Scope, as_rules
 
 WHERE = {Scope.CLUSTER: "cluster", Scope.MANAGED: "each namespace"}
 MAX_NAMED = 3
+OF_RULE = "rule "
 
 
 def needs_lines(needs: Sequence[Need]) -> Iterator[str]:
@@ -41,8 +42,10 @@ def _resource(right: Right) -> str:
 
 def _why(needs: Iterable[Need]) -> str:
     reasons = list(dict.fromkeys(why for need in needs for why in need.why))
-    more = f" and {len(reasons) - MAX_NAMED} more" if len(reasons) > MAX_NAMED else ""
-    return ", ".join(reasons[:MAX_NAMED]) + more
+    rules = [why for why in reasons if why.startswith(OF_RULE)]
+    if len(rules) > MAX_NAMED:
+        reasons = [*(why for why in reasons if why not in rules), f"{len(rules)} rules"]
+    return ", ".join(reasons)
 
 
 def needs_json(needs: Sequence[Need]) -> list[dict[str, Any]]:

@@ -24,6 +24,7 @@ from remediator.kube.base import RESOURCES
 from remediator.kube.permissions import Permission
 from remediator.model import Mode
 from remediator.rules.schema import Row, Rule, RuleSet
+from remediator.settings import Settings
 from remediator.sinks import kubernetes_event
 from remediator.target.behind import ends_of, permissions_for
 from remediator.target.spec import KIND_OF_LABEL
@@ -60,7 +61,8 @@ class Right:
         return self.verb not in READ_VERBS
 
     def __str__(self) -> str:
-        where = f" {self.namespace}/{self.name}" if self.name else ""
+        place = f"{self.namespace}/{self.name}" if self.namespace else self.name
+        where = f" {place}" if self.name else ""
         return f"{self.verb} {self.resource}{'.' + self.group if self.group else ''}{where}"
 
 
@@ -81,6 +83,17 @@ class Around:
     anchor: str = ""
     has_events: bool = True
     watches: bool = True
+
+    @classmethod
+    def of(cls, settings: Settings) -> Around:
+        """As these settings have it. Reads the service account's file where they name no namespace."""
+        switch = settings.switch_in_cluster()
+        return cls(
+            switch="/".join(switch) if switch else "",
+            anchor=settings.audit_anchor_configmap or "",
+            has_events=settings.events,
+            watches=settings.rollout_poll_seconds > 0,
+        )
 
 
 def needed(table: RuleSet, mode: Mode, *, around: Around, proves: bool = False) -> tuple[Need, ...]:

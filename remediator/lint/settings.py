@@ -1,7 +1,7 @@
 """The files that say how the service runs: settings, credentials, web configuration. Called by `check config`.
 
 Each is read as the service reads it, but all mistakes of all files are told at once, with their places; and what can be
-used and is probably not meant is a warning. No value of such a file is repeated: it may be a secret.
+used and is probably not meant is a warning. Lines of such a file and passwords in addresses are not repeated.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from remediator.rules.document import Source, read_source
 from remediator.rules.report import FileError, Level, Problem
 from remediator.rules.schema import Place
 from remediator.rules.wording import complain, shown
-from remediator.settings import Settings
+from remediator.settings import Settings, masked
 
 KINDS = ("settings", "credentials", "web")
 FILES = (
@@ -237,4 +237,4 @@ def _place(source: Source, path: tuple[str | int, ...]) -> Place:
 
 
 def _unlined(problems: Sequence[Problem]) -> Sequence[Problem]:
-    return [replace(problem, source="") for problem in problems]
+    return [replace(problem, source="", text=masked(problem.text), hint=masked(problem.hint)) for problem in problems]

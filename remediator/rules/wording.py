@@ -50,13 +50,10 @@ def complain(source: Source, error: ValidationError, model: type[BaseModel], *, 
                 text, hint = _worded(details, name)
                 if not hint and "; " not in text and where[:1] == ("match",):
                     hint = _MATCHERS["bad regular" in text]
-                code = "unknown-name" if details["type"] in _NAMES else _CODES.get(details["type"], "wrong-value")
-                source.complain(source.spot(path, of_key=is_key), text, hint, code=code)
+                source.complain(source.spot(path, of_key=is_key), text, hint, code=_code(details["type"]))
 
 
 MAX_LISTED = 12
-_NAMES = (UNKNOWN_NAME, "enum", "literal_error")
-_CODES: Mapping[str, str] = {"too_short": "empty", "string_pattern_mismatch": "bad-name"}
 _MATCHERS = (
     'write label="value" with one of = != =~ !~',
     "write RE2, as Alertmanager reads it; (, [, * and . are special",
@@ -73,6 +70,9 @@ def _worded(details: ErrorDetails, name: str) -> tuple[str, str]:
     if kind in ("enum", "literal_error"):
         choices = re.findall(r"'([^']*)'", context["expected"])
         return f"unknown {name} {shown(value)}", did_you_mean(value, choices)
+    if kind == "string_pattern_mismatch":
+        expected = _SHAPES.get(context["pattern"], f"text like {context['pattern']}")
+        return f"expected {expected}, got {shown(value)}", _reshaped(context["pattern"], value)
     if kind in _EXPECTED:
         hint = _how(kind, value)
         return f"expected {_EXPECTED[kind]}, got {shown(value)}", hint
@@ -83,6 +83,12 @@ def _worded(details: ErrorDetails, name: str) -> tuple[str, str]:
     return details["msg"], ""
 
 
+def _code(kind: str) -> str:
+    if kind in (UNKNOWN_NAME, "enum", "literal_error"):
+        return "unknown-name"
+    return "empty" if kind == "too_short" else "wrong-value"
+
+
 def _how(kind: str, value: object) -> str:
     """How to write what was meant, where that can be told."""
     match kind, value:
@@ -90,15 +96,32 @@ def _how(kind: str, value: object) -> str:
             return "put it in quotes"
         case "tuple_type" | "list_type", str() | int() | float():
             return "put it in brackets: [...]"
-        case "string_pattern_mismatch", str() if (slug := re.sub("[^a-z0-9]+", "-", value.lower()).strip("-")):
-            return f"write '{slug}'"
     return ""
 
+
+def _reshaped(pattern: str, value: object) -> str:
+    """A name as it may be written."""
+    slug = re.sub("[^a-z0-9]+", "-", str(value).lower()).strip("-")
+    return f"write '{slug}'" if pattern == _NAME and slug else ""
+
+
+_NAME = r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$"
+_SHAPES: Mapping[str, str] = {
+    _NAME: "lower-case letters, digits and hyphens",
+    r"\S": "some text",
+    r"^https?://": "an address that begins with https:// or http://",
+    r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?/[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$": "NAMESPACE/NAME",
+}
+"""Pattern of a field -> what it asks for."""
 
 _EXPECTED: Mapping[str, str] = {
     "string_type": "text",
     "int_type": "a whole number",
     "int_from_float": "a whole number",
+    "int_parsing": "a whole number",
+    "float_parsing": "a number",
+    "bool_parsing": "true or false",
+    "path_type": "a path",
     "float_type": "a number",
     "bool_type": "true or false",
     "tuple_type": "a list",
@@ -107,7 +130,6 @@ _EXPECTED: Mapping[str, str] = {
     "mapping_type": "fields (name: value)",
     "model_type": "fields (name: value)",
     "model_attributes_type": "fields (name: value)",
-    "string_pattern_mismatch": "lower-case letters, digits and hyphens",
 }
 _BOUND: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     "greater_than_equal": lambda context: f"at least {_bound(context['ge'])}",
