@@ -114,7 +114,8 @@ def _sources(paths: tuple[FilePath, ...]) -> Iterator[Source]:
 def _add_document(reading: _Reading, source: Source) -> None:
     data = source.data
     if not isinstance(data, dict):
-        source.complain(source.spot(()), f"expected fields (rules: ...), got {shown(data)}", code="wrong-type")
+        text = f"expected fields (rules: ...), got {shown(data)}"
+        source.complain(source.spot(()), text, "begin the file with rules:", code="wrong-type")
         return
     rules = data.get("rules", [])
     without_rules = {key: value for key, value in data.items() if key != "rules"}

@@ -16,6 +16,7 @@ from remediator.rules.document import Path, Source
 from remediator.rules.names import UNKNOWN_NAME
 from remediator.rules.report import did_you_mean
 from remediator.rules.schema import GuardParameters
+from remediator.rules.severity import DEFAULT_LABELS
 from remediator.units import format_duration
 
 
@@ -66,7 +67,7 @@ def _worded(details: ErrorDetails, name: str) -> tuple[str, str]:
     if kind == UNKNOWN_NAME:
         return details["msg"], did_you_mean(context["name"], context["known"].split(" "))
     if kind == "value_error":
-        return str(context["error"]), ""
+        return str(context["error"]), _severity(value) if name == "severity" else ""
     if kind in ("enum", "literal_error"):
         choices = re.findall(r"'([^']*)'", context["expected"])
         return f"unknown {name} {shown(value)}", did_you_mean(value, choices)
@@ -79,7 +80,7 @@ def _worded(details: ErrorDetails, name: str) -> tuple[str, str]:
     if kind == "too_short":
         return "must not be empty", "give at least one"
     if kind in _BOUND:
-        return f"must be {_BOUND[kind](context)}, got {shown(value)}", ""
+        return f"must be {_BOUND[kind](context)}, got {shown(value)}", _share(context.get("le"), value)
     return details["msg"], ""
 
 
@@ -97,6 +98,21 @@ def _how(kind: str, value: object) -> str:
         case "tuple_type" | "list_type", str() | int() | float():
             return "put it in brackets: [...]"
     return ""
+
+
+def _severity(value: object) -> str:
+    """A severity in the words of alerts."""
+    if not isinstance(value, str):
+        return ""
+    word = value.lower()
+    level = DEFAULT_LABELS.get(word)
+    return f"{word} is {level}, unless severity_labels says otherwise" if level else did_you_mean(word, ["from_label"])
+
+
+def _share(most: object, value: object) -> str:
+    """A percentage where a share is asked for."""
+    is_percent = most == 1 and isinstance(value, int | float) and 1 < value <= 100
+    return f"a share of 1: write {value / 100:g} for {value:g} %" if is_percent else ""  # type: ignore[operator]
 
 
 def _reshaped(pattern: str, value: object) -> str:

@@ -3,7 +3,11 @@
 import subprocess
 from pathlib import Path
 
+from typer.testing import CliRunner
+
+from remediator.cli.main import app
 from tests.cluster.binaries import Binaries
+from tests.cluster.conftest import StartAlertmanager
 from tests.unit.lint.alertmanagers import BAD, GOOD
 
 
@@ -24,3 +28,15 @@ def test_amtool_refuses_what_is_wrong_for_it(binaries: Binaries, tmp_path: Path)
     file = tmp_path / "am.yml"
     file.write_text(GOOD[0].read_text(encoding="utf-8").replace("receiver: humans", "receiver: nobody", 1))
     assert checked(binaries, file).returncode != 0
+
+
+def test_a_running_alertmanager_is_linted_as_its_file_is(start_alertmanager: StartAlertmanager) -> None:
+    """Its API gives the configuration with all defaults written out and every secret masked."""
+    good, bad = (file for file in (*GOOD, *BAD) if file.stem in ("plain", "severity"))
+    for file, code, said in (
+        (good, 0, "rules reach remediator, ok"),
+        (bad, 1, 'only severity="critical" is sent to us'),
+    ):
+        url = start_alertmanager(file.read_text(encoding="utf-8")).url
+        done = CliRunner().invoke(app, ["check", "alertmanager", "--url", url])
+        assert (done.exit_code, said in done.output) == (code, True), done.output

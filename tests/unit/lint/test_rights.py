@@ -157,8 +157,8 @@ def _writes(permissions: Sequence[Any]) -> set[tuple[str, str, str]]:
 # --- what is really sent
 
 STORIES = (
-    *("release-crashes", "memory-leak", "latency-load", "room-is-made", "one-pod-fails", "service-without-endpoints"),
-    *("node-lost", "dependency-away", "quota-used-up", "hung-service", "hpa-acts", "most-pods-fail", "silent-mode"),
+    *("release-crashes", "memory-leak", "latency-load", "room-is-made", "one-pod-fails", "dependency-away"),
+    *("hung-service", "node-lost", "silent-mode"),
 )
 PLURALS = {place.plural for place in RESOURCES.values()}
 

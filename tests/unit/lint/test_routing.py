@@ -60,7 +60,8 @@ def test_severities_are_those_that_prometheus_gives() -> None:
     [
         "groups: [{name: g, rules: [{alert: A, expr: up, labels: {severity: page, x: '{{ $value }}'}}]}]",
         "kind: PrometheusRule\nspec: {groups: [{name: g, labels: {severity: page}, rules: [{alert: A, expr: up}]}]}",
-        "kind: List\nitems: [{kind: PrometheusRule, spec: {groups: [{rules: [{alert: A, labels: {severity: page}}]}]}}]",
+        "{kind: List, items: [{kind: PrometheusRule, spec: {groups: [{rules: [{alert: A, labels: &a"
+        " {severity: page}}]}]}}]}",
         "kind: ConfigMap\n---\ngroups: [{rules: [{alert: A, labels: {severity: page}}, {record: a:b, expr: up}]}]",
     ],
 )
