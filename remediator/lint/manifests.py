@@ -8,6 +8,7 @@ from pathlib import Path
 
 from remediator.errors import ConfigError
 from remediator.lint.rights import Need, Right, Scope
+from remediator.lint.shape import fields, listed, rows, texts
 from remediator.model import Json
 from remediator.rules.document import read_foreign
 from remediator.rules.report import FileError
@@ -45,26 +46,26 @@ def read(paths: Sequence[Path]) -> list[Json]:
             if source.problems:
                 raise FileError("\n".join(map(str, source.problems)), problems=source.problems)
             for document in source.data or ():
-                if isinstance(document, dict):
-                    objects += document["items"] if document.get("kind") == "List" else [document]
+                items = listed(document.get("items")) if fields(document).get("kind") == "List" else [document]
+                objects += [one for one in items if fields(fields(one).get("metadata")).get("name")]
     return objects
 
 
 def accounts(objects: Sequence[Json]) -> list[str]:
     """The ServiceAccounts that roles are bound to, as NAMESPACE/NAME."""
-    found = [_account(subject) for one in objects if _is_binding(one) for subject in one.get("subjects") or ()]
+    found = [_account(subject) for one in objects if _is_binding(one) for _, subject in rows(one.get("subjects"))]
     return sorted({name for name in found if name})
 
 
 def granted(objects: Sequence[Json], account: str, *, also: Sequence[str] = ()) -> Iterator[Granted]:
     """What bindings give to the account (NAMESPACE/NAME). Roles named in `also` count as bound where they are needed:
     a ClusterRole that each namespace binds by itself."""
-    roles = {(one["kind"], _space(one), one["metadata"]["name"]): one for one in objects if _is_role(one)}
+    roles = {(one["kind"], _space(one), str(one["metadata"]["name"])): one for one in objects if _is_role(one)}
     for one in objects:
-        if not _is_binding(one) or account not in [_account(subject) for subject in one.get("subjects") or ()]:
+        if not _is_binding(one) or account not in [_account(subject) for _, subject in rows(one.get("subjects"))]:
             continue
-        reference, space = one["roleRef"], _space(one)
-        key = (reference["kind"], space if reference["kind"] == "Role" else "", reference["name"])
+        reference, space = fields(one["roleRef"]), _space(one)
+        key = (str(reference.get("kind")), space if reference.get("kind") == "Role" else "", str(reference.get("name")))
         if key in roles:
             yield from _rights(roles[key], space)
     for name in also:
@@ -102,18 +103,18 @@ def _is_same(given: Right, wanted: Right) -> bool:
 
 def _rights(role: Json, namespace: str) -> Iterator[Granted]:
     label = f"{role['kind']} {role['metadata']['name']}"
-    for rule in role.get("rules") or ():
-        for verb in rule.get("verbs") or ():
-            for path in rule.get("nonResourceURLs") or ():
+    for _, rule in rows(role.get("rules")):
+        for verb in texts(rule.get("verbs")):
+            for path in texts(rule.get("nonResourceURLs")):
                 yield Granted(Right("", path, verb), namespace, label)
-            for group in rule.get("apiGroups") or ():
-                for resource in rule.get("resources") or ():
-                    for name in rule.get("resourceNames") or ("",):
+            for group in texts(rule.get("apiGroups")):
+                for resource in texts(rule.get("resources")):
+                    for name in texts(rule.get("resourceNames")) or [""]:
                         yield Granted(Right(group, resource, verb, name), namespace, label)
 
 
 def _is_role(one: Json) -> bool:
-    return one.get("kind") in ("Role", "ClusterRole") and "metadata" in one
+    return one.get("kind") in ("Role", "ClusterRole")
 
 
 def _is_binding(one: Json) -> bool:

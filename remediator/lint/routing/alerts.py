@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path as FilePath
 
 from remediator.errors import ConfigError
+from remediator.lint.shape import fields, rows
 from remediator.model import Json
 from remediator.rules.document import Path, Source, read_foreign
 from remediator.rules.report import FileError
@@ -86,20 +87,20 @@ def _of_document(data: Json, path: Path, source: Source) -> Iterator[Raised]:
     if not isinstance(data, dict):
         return
     if data.get("kind") == "List":
-        for number, item in enumerate(data.get("items") or ()):
+        for number, item in rows(data.get("items")):
             yield from _of_document(item, (*path, "items", number), source)
         return
     if data.get("kind") == "PrometheusRule":
-        data, path = data.get("spec") or {}, (*path, "spec")
-    for number, group in enumerate(data.get("groups") or ()):
-        for position, rule in enumerate(group.get("rules") or ()):
-            if isinstance(rule, dict) and rule.get("alert"):
+        data, path = fields(data.get("spec")), (*path, "spec")
+    for number, group in rows(data.get("groups")):
+        for position, rule in rows(group.get("rules")):
+            if rule.get("alert"):
                 where = (*path, "groups", number, "rules", position, "alert")
-                yield _raised(rule, group.get("labels") or {}, where, source)
+                yield _raised(rule, fields(group.get("labels")), where, source)
 
 
 def _raised(rule: Mapping[str, Json], of_group: Mapping[str, Json], path: Path, source: Source) -> Raised:
-    name, labels = str(rule["alert"]), {**of_group, **(rule.get("labels") or {})}
+    name, labels = str(rule["alert"]), {**of_group, **fields(rule.get("labels"))}
     known = {str(key): str(value) for key, value in labels.items() if "{{" not in str(value)}
     line, column = source.spot(path)
     return Raised(name, {**known, "alertname": name}, Place(source.file, line + 1, column + 1))

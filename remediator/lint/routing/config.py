@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
+from remediator.lint.shape import fields, rows, texts
 from remediator.model import Json
 from remediator.rules.document import Path, Source, read_foreign
 from remediator.rules.matcher import Matcher, Op, matcher, parse_matchers
@@ -101,14 +102,14 @@ class _Reader:
 
     def config(self, data: Mapping[str, Json]) -> Config:
         top = data["route"]
-        receivers = [self.receiver(one, ("receivers", number)) for number, one in _numbered(data.get("receivers"))]
-        rules = _numbered(data.get("inhibit_rules"))
+        receivers = [self.receiver(one, ("receivers", number)) for number, one in rows(data.get("receivers"))]
+        rules = rows(data.get("inhibit_rules"))
         return Config(
             self.source,
             self.route(top, ("route",), Route((), str(top.get("receiver", "")))),
             {one.name: one for one in receivers},
             [self.inhibition(one, ("inhibit_rules", number)) for number, one in rules],
-            _fields(_fields(data.get("global")).get("http_config")),
+            fields(fields(data.get("global")).get("http_config")),
         )
 
     def route(self, data: Mapping[str, Json], path: Path, parent: Route) -> Route:
@@ -119,32 +120,32 @@ class _Reader:
             receiver=str(data.get("receiver") or parent.receiver),
             matchers=tuple(self.matchers(data, path)),
             continues=data.get("continue") is True,
-            group_by=tuple(map(str, grouped)) if isinstance(grouped, list) else parent.group_by,
+            group_by=tuple(texts(grouped)) if isinstance(grouped, list) else parent.group_by,
             group_wait=self.duration(data, path, "group_wait", parent.group_wait),
             group_interval=self.duration(data, path, "group_interval", parent.group_interval),
             repeat_interval=self.duration(data, path, "repeat_interval", parent.repeat_interval),
-            muted=tuple(str(name) for key in MUTED_BY for name in data.get(key) or ()),
+            muted=tuple(name for key in MUTED_BY for name in texts(data.get(key))),
             routes=(),
         )
-        below = [self.route(each, (*path, "routes", number), one) for number, each in _numbered(data.get("routes"))]
+        below = [self.route(each, (*path, "routes", number), one) for number, each in rows(data.get("routes"))]
         return replace(one, routes=tuple(below))
 
     def matchers(self, data: Mapping[str, Json], path: Path, prefix: str = "") -> Iterator[tuple[Matcher, Path]]:
-        listed, equal, expressions = (f"{prefix}matchers", f"{prefix}match", f"{prefix}match_re")
-        lines = data.get(listed) or ()
-        for number, line in enumerate([lines] if isinstance(lines, str) else lines):
-            where = (*path, listed) if isinstance(lines, str) else (*path, listed, number)
+        name, equal, expressions = (f"{prefix}matchers", f"{prefix}match", f"{prefix}match_re")
+        lines = data.get(name)
+        for number, line in enumerate(texts(lines)):
+            where = (*path, name) if isinstance(lines, str) else (*path, name, number)
             try:
                 for each in parse_matchers(str(line)):
                     yield each, where
             except ValueError as error:
                 self.complain(where, str(error), 'write label="value" with one of = != =~ !~')
         for key, op in ((equal, Op.EQUAL), (expressions, Op.REGEX)):
-            for name, value in _fields(data.get(key)).items():
+            for label, value in fields(data.get(key)).items():
                 try:
-                    yield matcher(str(name), op, str(value)), (*path, key, name)
+                    yield matcher(str(label), op, str(value)), (*path, key, label)
                 except ValueError as error:
-                    self.complain((*path, key, name), str(error), "write it in RE2 syntax")
+                    self.complain((*path, key, label), str(error), "write it in RE2 syntax")
 
     def duration(self, data: Mapping[str, Json], path: Path, name: str, inherited: timedelta) -> timedelta:
         if data.get(name) is None:
@@ -156,13 +157,13 @@ class _Reader:
             return inherited
 
     def receiver(self, data: Mapping[str, Json], path: Path) -> Receiver:
-        hooks = [(one, (*path, WEBHOOKS, number)) for number, one in _numbered(data.get(WEBHOOKS))]
+        hooks = [(one, (*path, WEBHOOKS, number)) for number, one in rows(data.get(WEBHOOKS))]
         kinds = tuple(key for key, value in data.items() if str(key).endswith("_configs") and value)
         return Receiver(str(data.get("name", "")), path, tuple(hooks), kinds)
 
     def inhibition(self, data: Mapping[str, Json], path: Path) -> Inhibition:
         source, target = (tuple(each for each, _ in self.matchers(data, path, f"{side}_")) for side in SIDES)
-        return Inhibition(path, source, target, frozenset(map(str, data.get("equal") or ())))
+        return Inhibition(path, source, target, frozenset(texts(data.get("equal"))))
 
     def complain(self, path: Path, text: str, hint: str) -> None:
         self.source.complain(self.source.spot((0, *path)), text, hint, code="not-alertmanager")
@@ -171,12 +172,3 @@ class _Reader:
 WEBHOOKS = "webhook_configs"
 MUTED_BY = ("mute_time_intervals", "active_time_intervals")
 SIDES = ("source", "target")
-
-
-def _numbered(value: Json) -> list[tuple[int, Mapping[str, Json]]]:
-    items = value if isinstance(value, list) else []
-    return [(number, one) for number, one in enumerate(items) if isinstance(one, dict)]
-
-
-def _fields(value: Json) -> Mapping[str, Json]:
-    return value if isinstance(value, dict) else {}

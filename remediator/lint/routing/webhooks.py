@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from remediator.lint.noted import Noted
 from remediator.lint.routing.config import SECRET, Config, Receiver
+from remediator.lint.shape import fields
 from remediator.model import Json
 from remediator.receive.paths import PATHS
 from remediator.rules.document import Path
@@ -101,14 +102,14 @@ class _Webhook:
                 "redirects are followed, by GET without the body: a redirect would lose every alert and look delivered"
             )
             self.warn_http("follow_redirects", text, "write follow_redirects: false", code="webhook-follow-redirects")
-        if (self.http.get("tls_config") or {}).get("insecure_skip_verify"):
+        if fields(self.http.get("tls_config")).get("insecure_skip_verify"):
             text = "whoever answers at this address is believed: it is sent the alerts and the credential"
             path = (*self.http_path, "tls_config", "insecure_skip_verify")
             hint = "write tls_config: {ca_file: ...}"
             self.noted.warn(self.config.place(path, of_key=True), text, hint, code="webhook-tls-skip")
 
     def credentials(self) -> None:
-        tls = self.http.get("tls_config") or {}
+        tls = fields(self.http.get("tls_config"))
         url = str(self.hook.get("url", ""))
         known = [one for one in CREDENTIALS if self.http.get(one)] + [
             one for one in ("cert", "cert_file") if tls.get(one)
@@ -118,8 +119,7 @@ class _Webhook:
             hint = "add authorization: {credentials_file: ...}; `remediator generate token` makes one"
             self.warn_http("authorization", text, hint, code="webhook-credentials")
         for section, secret, instead in INLINE:
-            holder = (self.http.get(section) or {}) if section else self.http
-            written = holder.get(secret) if isinstance(holder, dict) else None
+            written = (fields(self.http.get(section)) if section else self.http).get(secret)
             if written and written != SECRET:
                 text = f"{secret} stands in the file itself: whoever reads the configuration has it"
                 where = (*self.http_path, *((section,) if section else ()), secret)
