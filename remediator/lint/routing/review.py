@@ -155,19 +155,22 @@ class _Review:
     def arrival(self, pairs: Sequence[_Pair]) -> Mapping[int, Sequence[Reached]]:
         """Pair number -> the routes by which it comes to us; what does not come is noted, once for each reason."""
         arriving: dict[int, Sequence[Reached]] = {}
-        lost: dict[tuple[str, Place], list[tuple[_Pair, Missed]]] = defaultdict(list)
         for number, pair in enumerate(pairs):
             found = [one for one in reached(self.config.root, pair.asked) if one.route.receiver in self.ours]
             if found:
                 arriving[number] = found
                 self.twice(pair, found)
-                continue
-            missed = nearest_miss(self.config.root, pair.asked, self.ours)
-            assert missed is not None  # there is a route to us
-            lost[self.reason(missed)].append((pair, missed))
+        served = {(pairs[number].rule.name, pairs[number].alert.name) for number in arriving}
+        lost: dict[tuple[str, Place], list[tuple[_Pair, Missed]]] = defaultdict(list)
+        for number, pair in enumerate(pairs):
+            if number not in arriving:
+                missed = nearest_miss(self.config.root, pair.asked, self.ours)
+                assert missed is not None  # there is a route to us
+                lost[self.reason(missed)].append((pair, missed))
         for (code, place), missing in lost.items():
-            text, hint = self.lost(missing)
-            self.noted.refuse(place, text, hint, code=code)
+            never = [pair.rule.name for pair, _ in missing if (pair.rule.name, pair.alert.name) not in served]
+            text, hint = self.lost(missing, never)
+            (self.noted.refuse if never else self.noted.warn)(place, text, hint, code=code)
         return arriving
 
     def reason(self, missed: Missed) -> tuple[str, Place]:
@@ -177,23 +180,24 @@ class _Review:
         code = "severity-not-routed" if missed.matcher.name == "severity" else "not-routed"
         return code, self.config.place(missed.path)
 
-    def lost(self, missing: Sequence[tuple[_Pair, Missed]]) -> tuple[str, str]:
+    def lost(self, missing: Sequence[tuple[_Pair, Missed]], never: Sequence[str]) -> tuple[str, str]:
+        """What does not come. `never` are the rules for which nothing comes; the others have some alerts of that name."""
         names = _listed(pair.alert.name for pair, _ in missing)
         pair, missed = missing[0]
-        rules = _listed((one.rule.name for one, _ in missing), quote="'")
+        rules = _listed(never or [one.rule.name for one, _ in missing], quote="'")
+        effect = f"{rules} can never fire" if never else f"not seen by {rules}"
         if missed.taken_by is not None:
             hint = "put our route before it, or give it continue: true"
-            return f"this route takes {names} before ours: {rules} can never fire", hint
+            return f"this route takes {names} before ours: {effect}", hint
         matcher = missed.matcher
         assert matcher is not None
         value = pair.alert.labels.get(matcher.name, "")
         if matcher.name == "severity":
             values = _listed(one.alert.labels.get("severity", "none") for one, _ in missing)
-            text = (
-                f"only {matcher} is sent to us, and {names} {_are(missing)} raised as {values}: {rules} can never fire"
-            )
+            also = "raised" if never else "also raised"
+            text = f"only {matcher} is sent to us, and {names} {_are(missing)} {also} as {values}: {effect}"
             return text, "take this matcher away, or name those severities too"
-        text = f"no route sends {names} to us: {rules} can never fire"
+        text = f"no route sends {names} to us: {effect}"
         return text, _why(matcher, value)
 
     def twice(self, pair: _Pair, found: Sequence[Reached]) -> None:
@@ -306,12 +310,14 @@ def _takes(rule: Rule, alert: Raised) -> bool:
 
 
 def _why(matcher: Matcher, value: str) -> str:
-    if matcher.op is Op.REGEX and matcher.pattern is not None and matcher.pattern.literals:
-        begun = next((text for text in sorted(matcher.pattern.literals) if text and value.startswith(text)), None)
-        if begun is not None:
-            return f"expressions are anchored: write {begun}.* for what begins with {begun}"
-        near = next((text for text in matcher.pattern.literals if text.lower() == value.lower()), None)
-        return f"add {value} to it" if near is None else f"'{near}' is written '{value}'"
+    """What to write for this value to pass. An expression is looked at by its branches, as far as they are plain."""
+    branches = matcher.value.split("|") if matcher.op is Op.REGEX else []
+    begun = next((text for text in branches if text.isidentifier() and value.startswith(text)), None)
+    if begun is not None:
+        return f"expressions are anchored: write {begun}.* for what begins with {begun}"
+    near = next((text for text in branches if text.lower() == value.lower()), None)
+    if near is not None:
+        return f"'{near}' is written '{value}'"
     return f"{matcher} does not let {value or 'an empty value'} through; add it"
 
 

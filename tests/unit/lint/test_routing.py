@@ -16,6 +16,7 @@ from remediator.lint.routing.review import review_routing
 from remediator.rules.load import load_rules
 from remediator.rules.matcher import parse_matchers
 from remediator.rules.report import FileError
+from remediator.rules.schema import RuleSet, rule_set
 from tests.unit.lint.alertmanagers import BAD, GOOD, RAISED, TABLE, found_in, planted
 
 
@@ -145,3 +146,30 @@ def test_an_alert_with_a_label_that_the_rule_refuses_is_named() -> None:
     assert wanted.rules is not None
     config = read_config(str(file), file.read_bytes())
     assert review_routing(config, load_rules(wanted.rules), raised) == []
+
+
+def test_a_rule_that_still_sees_some_of_its_alerts_is_a_warning() -> None:
+    """Errors above 10 % are critical, above 5 % a warning: only the first arrive, which may be meant."""
+    [file] = [file for file in BAD if file.stem == "severity"]
+    found = review_routing(read_config(str(file), file.read_bytes()), only("error-rate"), RAISED)
+    assert [(one.code, one.level.value) for one in found] == [("severity-not-routed", "warning")]
+    assert "RemediatorHighErrorRate is also raised as warning: not seen by 'error-rate'" in found[0].text
+
+
+def only(name: str) -> RuleSet:
+    return rule_set([rule for rule in TABLE.rules if rule.name == name])
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        ("Kube|CPUThrottlingHigh", "expressions are anchored: write Kube.* for what begins with Kube"),
+        ("kubepodcrashlooping", "'kubepodcrashlooping' is written 'KubePodCrashLooping'"),
+        ("Other.*", 'alertname=~"Other.*" does not let KubePodCrashLooping through; add it'),
+    ],
+)
+def test_why_a_name_does_not_pass(written: str, said: str) -> None:
+    [good] = [file for file in GOOD if file.stem == "plain"]
+    text = good.read_text(encoding="utf-8").replace("Kube.*|CPUThrottlingHigh|Remediator.*", written)
+    found = review_routing(read_config("am.yml", text.encode()), only("crash-loop"), RAISED)
+    assert [(one.code, one.hint) for one in found] == [("not-routed", said)]
