@@ -181,7 +181,7 @@ class _Review:
         return code, self.config.place(missed.path)
 
     def lost(self, missing: Sequence[tuple[_Pair, Missed]], never: Sequence[str]) -> tuple[str, str]:
-        """What does not come. `never` are the rules for which nothing comes; the others have some alerts of that name."""
+        """What does not come. `never` are the rules for which nothing comes; the others have some alerts of the name."""
         names = _listed(pair.alert.name for pair, _ in missing)
         pair, missed = missing[0]
         rules = _listed(never or [one.rule.name for one, _ in missing], quote="'")
