@@ -12,6 +12,9 @@ from remediator.lint.rights import Need, Right, Scope, as_rules
 WHERE = {Scope.CLUSTER: "cluster", Scope.MANAGED: "each namespace"}
 MAX_NAMED = 3
 OF_RULE = "rule "
+FENCE = """# A dry run takes the right to the real write. Never bind remediator-silent-write without the policy
+# that admits dry runs only: deploy/kustomize/components/dry-run/policy.yaml
+"""
 
 
 def needs_lines(needs: Sequence[Need]) -> Iterator[str]:
@@ -72,7 +75,10 @@ def roles(needs: Sequence[Need], mode: str, account: str | None) -> str:
     import yaml
 
     documents = list(_roles(needs, mode, account))
-    return yaml.safe_dump_all(documents, sort_keys=False, default_flow_style=None).rstrip("\n")
+    is_fenced = mode == "silent" and any(_is_consent(need) for need in needs)
+    return (FENCE if is_fenced else "") + yaml.safe_dump_all(
+        documents, sort_keys=False, default_flow_style=None
+    ).rstrip("\n")
 
 
 def _roles(needs: Sequence[Need], mode: str, account: str | None) -> Iterator[dict[str, Any]]:

@@ -56,7 +56,9 @@ class Source:
     keys: dict[Path, Spot] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
 
-    def complain(self, spot: Spot, text: str, hint: str = "", *, code: str, level: Level = Level.ERROR) -> None:
+    def complain(
+        self, spot: Spot, text: str, hint: str = "", *, code: str = "wrong-value", level: Level = Level.ERROR
+    ) -> None:
         line, column = spot
         source = self.lines[line] if line < len(self.lines) else ""
         self.problems.append(Problem(self.file, line + 1, column + 1, text, hint, source, code, level))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from remediator.lint.noted import Noted
@@ -181,7 +181,7 @@ class _Review:
         return code, self.config.place(missed.path)
 
     def lost(self, missing: Sequence[tuple[_Pair, Missed]], never: Sequence[str]) -> tuple[str, str]:
-        """What does not come. `never` are the rules for which nothing comes; the others have some alerts of the name."""
+        """What does not come; for the rules in `never` nothing does, the others have some alerts of the name."""
         names = _listed(pair.alert.name for pair, _ in missing)
         pair, missed = missing[0]
         rules = _listed(never or [one.rule.name for one, _ in missing], quote="'")
@@ -212,29 +212,26 @@ class _Review:
 
     def people(self, pairs: Sequence[_Pair], arriving: Mapping[int, Sequence[Reached]]) -> None:
         alone: dict[tuple[str, Place], list[str]] = defaultdict(list)
+        before = _without(self.config.root, self.ours)
         for number, found in arriving.items():
-            others = [
-                one
-                for one in reached(self.config.root, pairs[number].asked)
-                if one.route.receiver not in self.ours and self.is_heard(one.route.receiver)
-            ]
-            if others:
-                continue
-            route = found[-1].route
-            code = "people-missed" if route.continues or route is self.config.root else "continue-missing"
+            asked, route, root = pairs[number].asked, found[-1].route, self.config.root
+            if self.is_heard(root, asked) or (route is not root and not self.is_heard(before, asked)):
+                continue  # what nobody would hear of without our route either is not for it to mend
+            code = "people-missed" if route.continues or route is root else "continue-missing"
             alone[code, self.config.place(route.path)].append(pairs[number].alert.name)
         for (code, place), names in alone.items():
             who = _listed(names)
             if code == "continue-missing":
                 text, hint = f"the route to us ends here: nobody else hears of {who}", "add continue: true"
             else:
-                text = f"nobody but us hears of {who}: no later route takes them, and a route above does not count"
-                hint = "add a route to people after ours"
+                text = f"nobody but us hears of {who}: no route after ours takes them, and the one above does not count"
+                hint = "add a route to people after ours, and write continue: true in ours"
             self.noted.refuse(place, text, hint, code=code)
 
-    def is_heard(self, receiver: str) -> bool:
-        found = self.config.receivers.get(receiver)
-        return found is not None and bool(found.integrations)
+    def is_heard(self, root: Route, asked: Asked) -> bool:
+        """Whether somebody but us may be told."""
+        others = {one.route.receiver for one in reached(root, asked)} - self.ours
+        return any(name in self.config.receivers and self.config.receivers[name].integrations for name in others)
 
     # --- soon, and one by one
 
@@ -293,6 +290,12 @@ class _Review:
                 text = f"while anything with {source} fires, nobody is sent {_listed(hidden)}"
                 hint = "add alertname to equal:, or name the alerts that are the cause"
                 self.noted.warn(self.config.place(rule.path), text, hint, code="inhibit-hides")
+
+
+def _without(route: Route, receivers: frozenset[str]) -> Route:
+    """The tree as it was before the routes to these receivers."""
+    kept = [_without(child, receivers) for child in route.routes if child.receiver not in receivers or child.routes]
+    return replace(route, routes=tuple(kept))
 
 
 def _on_way(root: Route, wanted: Route) -> Iterator[tuple[Matcher, tuple[str | int, ...]]]:

@@ -159,6 +159,15 @@ def test_rights_as_roles_are_manifests() -> None:
     assert kinds == ["ClusterRole", "ClusterRoleBinding", "ClusterRole", "Role", "RoleBinding"]
 
 
+def test_rights_to_prove_are_printed_with_what_has_to_come_with_them() -> None:
+    """And bound to nobody: they are those of the real writes."""
+    done = run("rbac", "--dry-run", "-o", "yaml", "--account", "remediator/remediator-silent").output
+    assert done.startswith("# A dry run takes the right to the real write. Never bind remediator-silent-write")
+    bound = {one["roleRef"]["name"] for one in yaml.safe_load_all(done) if "roleRef" in one}
+    assert bound == {"remediator-silent", "remediator-kill-switch"}
+    assert not run("rbac", "-o", "yaml").output.startswith("#")
+
+
 def test_rights_follow_the_settings(tmp_path: Path) -> None:
     file = tmp_path / "settings.yaml"
     text = "own_namespace: ops\naudit_anchor_configmap: ops/anchor\nevents: false\nrollout_poll_seconds: 0\n"

@@ -5,10 +5,12 @@ That the real Alertmanager takes every one of the files is tested in `tests/clus
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
+import remediator.lint.routing.review as review_module
 from remediator.lint.routing.alerts import Raised, read_alerts
 from remediator.lint.routing.config import read_config
 from remediator.lint.routing.reach import Asked, Truth, reached
@@ -16,8 +18,8 @@ from remediator.lint.routing.review import review_routing
 from remediator.rules.load import load_rules
 from remediator.rules.matcher import parse_matchers
 from remediator.rules.report import FileError
-from remediator.rules.schema import RuleSet, rule_set
-from tests.unit.lint.alertmanagers import BAD, GOOD, RAISED, TABLE, found_in, planted
+from remediator.rules.schema import Rule, RuleSet, rule_set
+from tests.unit.lint.alertmanagers import BAD, GOOD, RAISED, ROOT, TABLE, found_in, planted
 
 
 @pytest.mark.parametrize("file", BAD, ids=lambda file: file.stem)
@@ -47,6 +49,25 @@ def test_there_are_enough_of_each() -> None:
     assert len(BAD) >= 20
     assert len(GOOD) >= 10
     assert len(codes) >= 20
+
+
+ELSEWHERE = {"webhook-payload", "label-never-raised", "not-alertmanager"}
+"""Codes with a test of their own below: what this Alertmanager does not load, or no shipped alert has."""
+
+
+def test_every_code_is_planted_and_named_on_the_page_of_the_rules() -> None:
+    files = Path(review_module.__file__).parent.glob("*.py")
+    lines = [line for file in files for line in file.read_text(encoding="utf-8").splitlines()]
+    codes = {
+        code
+        for line in lines
+        if "code" in line or 'return "' in line
+        for code in re.findall(r'"([a-z]+(?:-[a-z]+)+)"', line)
+    }
+    codes |= {"group-wait", "group-interval", "repeat-interval"}  # made from the field's name
+    assert codes == {planted(file).code for file in BAD} | ELSEWHERE
+    page = (ROOT / "rules" / "README.md").read_text(encoding="utf-8")
+    assert {code for code in codes - ELSEWHERE if f"`{code}`" not in page} == set()
 
 
 def test_severities_are_those_that_prometheus_gives() -> None:
@@ -146,6 +167,17 @@ def test_an_alert_with_a_label_that_the_rule_refuses_is_named() -> None:
     assert wanted.rules is not None
     config = read_config(str(file), file.read_bytes())
     assert review_routing(config, load_rules(wanted.rules), raised) == []
+
+
+def test_any_label_that_an_alert_never_has_is_named() -> None:
+    [good] = [file for file in GOOD if file.stem == "plain"]
+    given = {"match": ['alertname="A"', 'team="b"'], "severity": 1, "name": "x", "respond": [{"do": "escalate"}]}
+    raised = [Raised("A", {"alertname": "A", "team": "a"})]
+    found = review_routing(
+        read_config(str(good), good.read_bytes()), rule_set([Rule.model_validate(given)]), raised, receiver="remediator"
+    )
+    assert [one.code for one in found] == ["label-never-raised"]
+    assert 'it matches team="b", but A is raised with team=a (kube-prometheus)' in found[0].text
 
 
 def test_a_rule_that_still_sees_some_of_its_alerts_is_a_warning() -> None:

@@ -36,6 +36,8 @@ def test_every_code_is_shown_by_a_file() -> None:
     codes = {problem.code for file in DOUBTFUL for problem in found_in(file)}
     source = (Path(review.__code__.co_filename)).read_text(encoding="utf-8")
     assert codes == {part.split('"')[0] for part in source.split('code="')[1:]}
+    page = (DATA.parents[2] / "rules" / "README.md").read_text(encoding="utf-8")
+    assert {code for code in codes if f"`{code}`" not in page} == set()
 
 
 def test_nothing_is_said_of_the_shipped_rules() -> None:
