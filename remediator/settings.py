@@ -268,7 +268,7 @@ class Settings(BaseSettings):
     def shown(self) -> dict[str, Any]:
         """All values as JSON, credentials in URLs replaced: for `/api/v1/status/config` and the log."""
         values: dict[str, Any] = self.model_dump(mode="json")
-        return {name: _masked(value) if isinstance(value, str) else value for name, value in values.items()}
+        return {name: masked(value) if isinstance(value, str) else value for name, value in values.items()}
 
     def __repr__(self) -> str:
         return f"Settings({', '.join(f'{name}={value!r}' for name, value in self.shown().items())})"
@@ -276,7 +276,8 @@ class Settings(BaseSettings):
     __str__ = __repr__
 
 
-def _masked(text: str) -> str:
+def masked(text: str) -> str:
+    """The text without the passwords of addresses in it."""
     return _USERINFO.sub(r"\1:<secret>@", text)
 
 
@@ -321,4 +322,4 @@ def _explain(error: ValidationError, places: Mapping[str, str], flags: Mapping[s
     else:
         source = places.get(name, "default")
     problem = first["msg"].removeprefix("Value error, ")
-    return f"{source}: {name}: {problem}, not {cut(_masked(repr(first['input'])), max_length=80)}"
+    return f"{source}: {name}: {problem}, not {cut(masked(repr(first['input'])), max_length=80)}"

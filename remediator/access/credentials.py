@@ -205,7 +205,8 @@ def _refuse_twins(source: Source, rows: Sequence[CredentialRow], plain: Sequence
                 continue
             spot = source.spot(("credentials", number, what))
             if (what, value) in first:
-                source.complain(spot, f"a second credential with this {what}", f"first in {first[what, value]}")
+                text, hint = f"a second credential with this {what}", f"first in {first[what, value]}"
+                source.complain(spot, text, hint, code="duplicate-credential")
             first.setdefault((what, value), f"{source.file}:{spot[0] + 1}")
 
 
@@ -216,10 +217,12 @@ def _refuse_strangers(
     for number, row in enumerate(rows):
         if row.basic_auth_user is not None and row.basic_auth_user not in users:
             spot = source.spot(("credentials", number, "basic_auth_user"))
-            source.complain(spot, "no such user under basic_auth_users of the web configuration file")
+            text = "no such user under basic_auth_users of the web configuration file"
+            source.complain(spot, text, code="unknown-user")
         if row.client_name is not None and client_auth is ClientAuth.NONE:
             spot = source.spot(("credentials", number, "client_name"))
-            source.complain(spot, "the web configuration file verifies no client certificates (client_auth_type)")
+            text = "the web configuration file verifies no client certificates (client_auth_type)"
+            source.complain(spot, text, code="unknown-client")
 
 
 def _plain_tokens(files: Sequence[Path]) -> Iterator[tuple[bytes, Credential]]:

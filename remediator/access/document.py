@@ -12,8 +12,8 @@ from typing import TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from remediator.errors import ConfigError
 from remediator.rules.document import Source, read_source
+from remediator.rules.report import FileError, Problem
 from remediator.rules.wording import complain
 
 T = TypeVar("T", bound="Written")
@@ -30,7 +30,9 @@ def read_document(file: Path, model: type[T]) -> tuple[Source, T]:
     try:
         source = read_source(str(file), file.read_bytes())
     except OSError as error:
-        raise ConfigError(f"{file}: cannot be read: {error.strerror or error}") from error
+        text = f"cannot be read: {error.strerror or error}"
+        problem = Problem(str(file), 1, 1, text, "look at the path and at who may read it", "", "unreadable")
+        raise FileError(f"{file}: {text}", problems=[problem]) from error
     source.lines = []
     written = None
     if source.data is None and source.problems:
@@ -43,14 +45,15 @@ def read_document(file: Path, model: type[T]) -> tuple[Source, T]:
             complain(source, error, model, at=())
     else:
         # It may be a token, or a file of them.
-        source.complain(source.spot(()), f"expected fields ({', '.join(model.model_fields)})")
+        source.complain(source.spot(()), f"expected fields ({', '.join(model.model_fields)})", code="wrong-type")
     refuse_if_wrong(source)
     assert written is not None
     return source, written
 
 
 def refuse_if_wrong(source: Source) -> None:
-    """Raises ConfigError with every problem found so far, in the order of the file."""
+    """Raises FileError (a ConfigError) with every problem found so far, in the order of the file."""
     if source.problems:
         found = sorted(source.problems, key=lambda problem: (problem.line, problem.column))
-        raise ConfigError("\n".join(str(replace(problem, source="")) for problem in found))
+        shown = [replace(problem, source="") for problem in found]
+        raise FileError("\n".join(map(str, shown)), problems=shown)

@@ -164,7 +164,7 @@ def load_web_config(file: Path | None) -> WebConfig:
                 prefers_ours=written.prefer_server_cipher_suites,
             )
         except UnusableTls as error:
-            source.complain(source.spot(("tls_server_config", error.field)), str(error))
+            source.complain(source.spot(("tls_server_config", error.field)), str(error), code="unusable-tls")
     refuse_if_wrong(source)
     if http is not None and http.http2 and "http2" in http.model_fields_set:
         _log.info("http2 is not served, HTTP/1.1 is", file=str(file))

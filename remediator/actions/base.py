@@ -5,13 +5,14 @@ The requests of a plan are sent by `actions/write.py`, the only code that writes
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Protocol
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from remediator.kube.permissions import Permission as Permission
 from remediator.kube.workload import Workload
 from remediator.model import ActionId, Alert, Cause, Finding, Plan, Proof, Reason, Target
 from remediator.store.base import TemplateEvent
@@ -41,15 +42,6 @@ class NoPlan:
     detail: str
     advice: str = ""
     is_escalation: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Permission:
-    """One permission the action needs, as RBAC names it (`resource` may hold a subresource)."""
-
-    group: str
-    resource: str
-    verbs: tuple[str, ...]
 
 
 SCALABLE_KINDS: Mapping[str, str] = {"deployment": "Deployment", "statefulset": "StatefulSet"}
@@ -84,6 +76,9 @@ class Action(Protocol):
 
     @property
     def permissions(self) -> tuple[Permission, ...]:
-        """What active mode needs beyond the reads of diagnosis; empty for an action that only speaks."""
+        """The writes that active mode may need, whatever the rule; empty for an action that only speaks."""
+
+    def needs(self, parameters: BaseModel, kinds: Collection[str]) -> tuple[Permission, ...]:
+        """The writes with these parameters on targets of these kinds, and the reads that tell whether they are done."""
 
     def plan(self, case: Case, parameters: BaseModel) -> Plan | NoPlan: ...

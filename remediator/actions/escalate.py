@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from pydantic import BaseModel, ConfigDict
 
 from remediator.actions.base import Case, NoPlan, Permission
@@ -18,6 +20,9 @@ class Escalate:
     name = "escalate"
     parameters = Parameters
     permissions: tuple[Permission, ...] = ()
+
+    def needs(self, parameters: BaseModel, kinds: Collection[str]) -> tuple[Permission, ...]:
+        return ()
 
     def plan(self, case: Case, parameters: BaseModel) -> NoPlan:
         return NoPlan(Reason.ROW_ESCALATES, f"the rule escalates for cause {case.cause}", is_escalation=True)

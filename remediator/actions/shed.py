@@ -8,12 +8,13 @@ kubernetes-sigs/descheduler shows why a plan that frees too little must not begi
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import timedelta
 
 from pydantic import BaseModel, Field
 
-from remediator.actions.base import Case, NamesWorkloads, NoPlan, Permission
+from remediator.actions.base import SCALABLE_KINDS, Case, NamesWorkloads, NoPlan, Permission
+from remediator.kube.permissions import to
 from remediator.kube.quantities import pod_requests
 from remediator.kube.rollout import condition, meaningful_hash
 from remediator.kube.scaling import scale_request
@@ -42,6 +43,12 @@ class Shed:
         Permission("apps", "deployments/scale", ("patch",)),
         Permission("apps", "statefulsets/scale", ("patch",)),
     )
+
+    def needs(self, parameters: BaseModel, kinds: Collection[str]) -> tuple[Permission, ...]:
+        """Of the kinds of the workloads that it names, not of the target's."""
+        assert isinstance(parameters, Parameters)
+        named = sorted({SCALABLE_KINDS[text.split("/")[1]] for text in parameters.workloads})
+        return tuple(one for kind in named for one in (to(kind, "patch", subresource="scale"), to(kind, "get")))
 
     def plan(self, case: Case, parameters: BaseModel) -> Plan | NoPlan:
         """The fewest of the named workloads, in the rule's order, that free what the waiting pods ask for."""

@@ -9,10 +9,16 @@ from __future__ import annotations
 from remediator.anchor.base import AnchorUnavailable
 from remediator.errors import RemediatorError, cut
 from remediator.kube.base import Cluster, Conflict, NotFound, path_of
+from remediator.kube.permissions import Permission, to
 from remediator.model import Json, Request
 
 KEY = "checkpoint"
 LABELS = {"app.kubernetes.io/managed-by": "remediator"}
+
+
+def permissions_for(name: str) -> tuple[Permission, ...]:
+    """Of the ConfigMap that is there. The right to create it cannot be bound to its name: a person makes it."""
+    return (to("ConfigMap", "get", "patch", names=(name,)),)
 
 
 class ConfigMapAnchor:

@@ -11,11 +11,13 @@ from __future__ import annotations
 from remediator.checks.base import Look, Result, Scene
 from remediator.clock import parse_rfc3339, rfc3339
 from remediator.kube.base import path_of, selector_text
+from remediator.kube.permissions import Permission
 from remediator.prometheus.firing import NotProvable, series_firing
 
 
 class AlertClear:
     name = "alert-clear"
+    permissions: tuple[Permission, ...] = ()
 
     async def look(self, scene: Scene) -> Result:
         if scene.metrics is None:

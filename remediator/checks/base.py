@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from remediator.kube.base import Cluster
+from remediator.kube.permissions import Permission
 from remediator.model import Alert, Json, Plan
 from remediator.prometheus.base import Metrics
 
@@ -54,6 +55,10 @@ class Scene:
 class Check(Protocol):
     @property
     def name(self) -> str: ...
+
+    @property
+    def permissions(self) -> tuple[Permission, ...]:
+        """All that it may read beyond what the picture of the workload is made of (`kube/workload.py`)."""
 
     async def look(self, scene: Scene) -> Result:
         """Raises TransientError when the API server or Prometheus cannot be read; the caller calls that unknown."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from remediator.checks.base import Look, Result, Scene
+from remediator.kube.permissions import Permission
 from remediator.prometheus.measures import measure
 
 WINDOW = timedelta(minutes=5)
@@ -26,6 +27,7 @@ class Collateral:
     """Error ratio and latency of the workload against the five minutes before. What is not measured is no objection."""
 
     name = "collateral"
+    permissions: tuple[Permission, ...] = ()
 
     async def look(self, scene: Scene) -> Result:
         since = scene.now - scene.acted_at
@@ -56,6 +58,7 @@ class NewAlerts:
     """No other alert began on the same workload, or on those that say that they depend on it, and still fires."""
 
     name = "no-new-alert"
+    permissions: tuple[Permission, ...] = ()
 
     async def look(self, scene: Scene) -> Result:
         if scene.new_alerts:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from remediator.checks.base import Look, Result, Scene
 from remediator.kube.base import NotFound, path_of, value_at
+from remediator.kube.permissions import to
 from remediator.kube.quantities import quantity
 from remediator.kube.rollout import condition
 from remediator.model import Json, Step
@@ -15,6 +16,7 @@ from remediator.model import Json, Step
 
 class PodResized:
     name = "pod-resized"
+    permissions = (to("Pod", "get"),)
 
     async def look(self, scene: Scene) -> Result:
         """Looks at each step that changed a container of a pod; a plan without one has nothing to be seen."""

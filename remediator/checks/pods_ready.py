@@ -12,6 +12,7 @@ from remediator.checks.base import Look, Result, Scene
 from remediator.clock import rfc3339
 from remediator.kube.base import NotFound, instant_of, path_of, selector_text
 from remediator.kube.controller_revisions import HASH, current_revision, pods_of
+from remediator.kube.permissions import Permission
 from remediator.kube.pods import is_living
 from remediator.kube.rollout import condition, current_replica_set, is_observed, meaningful_hash, owned_by
 from remediator.model import Json
@@ -21,6 +22,7 @@ NOT_OBSERVED = Result(Look.WAITING, "the controller has not observed the present
 
 class PodsReady:
     name = "pods-ready"
+    permissions: tuple[Permission, ...] = ()
 
     async def look(self, scene: Scene) -> Result:
         target, cluster = scene.plan.target, scene.cluster

@@ -5,11 +5,13 @@ from __future__ import annotations
 from remediator.checks.base import Look, Result, Scene
 from remediator.kube.base import NotFound, annotations_of, path_of
 from remediator.kube.ownership import LAST_ACTION
+from remediator.kube.permissions import Permission
 from remediator.kube.rollout import meaningful_hash, rollout_status
 
 
 class RolloutComplete:
     name = "rollout-complete"
+    permissions: tuple[Permission, ...] = ()
 
     async def look(self, scene: Scene) -> Result:
         target = scene.plan.target

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from remediator.checks.base import Look, Result, Scene
 from remediator.errors import cut
 from remediator.kube.base import NotFound, instant_of, path_of, value_at
+from remediator.kube.permissions import to
 from remediator.kube.rollout import condition, is_observed
 from remediator.kube.selecting import is_selected, labels_of
 from remediator.model import Json, Step, Target
@@ -22,6 +23,11 @@ REFUSED = "is forbidden"
 
 class ScaleHeld:
     name = "scale-held"
+    permissions = (
+        to("HorizontalPodAutoscaler", "list"),
+        to("PodDisruptionBudget", "list"),
+        to("CoreEvent", "list"),
+    )
 
     async def look(self, scene: Scene) -> Result:
         for step in scene.plan.steps:

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from remediator.cli.auditing import audit_app
+from remediator.cli.check_commands import check_app
 from remediator.cli.diagnosing import doctor
 from remediator.cli.export_commands import export, report_app
 from remediator.cli.generating import completion, generate_app
@@ -28,7 +29,6 @@ app = typer.Typer(
     add_completion=True,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-check_app = typer.Typer(help="Check files before they are used.", no_args_is_help=True, rich_markup_mode=None)
 incidents_app = typer.Typer(help="Look at incidents of a running service.", no_args_is_help=True, rich_markup_mode=None)
 deployments_app = typer.Typer(
     help="Look at the rollouts that a running service watches.", no_args_is_help=True, rich_markup_mode=None
@@ -132,19 +132,6 @@ def demo(
     raise typer.Exit(run(mode, output))
 
 
-@check_app.command("rules")
-def check_rules(
-    paths: Annotated[list[Path] | None, typer.Argument(help="Rule files or folders; none: the shipped table.")] = None,
-    output: OutputOption = Output.SIMPLE,
-    table: Annotated[bool, typer.Option("--table", help="Print the rules as a Markdown table.")] = False,
-) -> None:
-    """Check rule files: every mistake with its place, and what was probably meant.
-
-    Example: remediator check rules rules/
-    """
-    from remediator.cli.check import rules
-
-    raise typer.Exit(rules(paths or [], output, as_table=table))
 
 
 @test_app.command("rules")

@@ -19,8 +19,8 @@ from dataclasses import asdict, dataclass
 from itertools import groupby
 from pathlib import Path
 from typing import Any
-from xml.etree import ElementTree
 
+from remediator.cli.junit import Case, report, text_of
 from remediator.cli.output import Output
 from remediator.rules.report import Problem
 from remediator.simulate.outcome import Difference, moment_text
@@ -63,7 +63,7 @@ def rules(
     seconds = time.monotonic() - began
     if junit is not None:
         try:
-            ElementTree.ElementTree(_junit(results)).write(junit, encoding="unicode", xml_declaration=True)
+            junit.write_text(text_of(report("remediator test rules", map(_case, results))), encoding="utf-8")
         except OSError as error:
             print(f"error: {junit}: {error.strerror}", file=sys.stderr)
             return MISUSE
@@ -194,18 +194,7 @@ def _as_json(one: Timed) -> dict[str, Any]:
     return {"ok": one.trial.is_good, "seconds": round(one.seconds, 3), **told}
 
 
-def _junit(results: Sequence[Timed]) -> ElementTree.Element:
-    """One suite for each file, as CI servers read it."""
-    root = ElementTree.Element("testsuites", name="remediator test rules")
-    for file, group in groupby(results, key=lambda one: one.trial.file):
-        found = list(group)
-        failures = str(sum(not one.trial.is_good for one in found))
-        suite = ElementTree.SubElement(root, "testsuite", name=file, tests=str(len(found)), failures=failures)
-        for one in found:
-            named = {"name": one.trial.name, "classname": file, "time": f"{one.seconds:.3f}"}
-            case = ElementTree.SubElement(suite, "testcase", file=file, line=str(one.trial.line), **named)
-            if not one.trial.is_good:
-                lines = [*_differences(one.trial)] or [one.trial.problem]
-                failure = ElementTree.SubElement(case, "failure", message=lines[0].strip())
-                failure.text = "\n".join(line.strip() for line in lines)
-    return root
+def _case(one: Timed) -> Case:
+    trial = one.trial
+    lines = [] if trial.is_good else [*_differences(trial)] or [trial.problem]
+    return Case(trial.file, trial.name, trial.line, [line.strip() for line in lines], one.seconds)

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from remediator.diagnose.base import Scene, attempt, together, words
 from remediator.kube.base import NotFound, annotations_of, controller_of, path_of
 from remediator.kube.ownership import gitops_owner
+from remediator.kube.permissions import to
 from remediator.kube.quantities import quantity
 from remediator.kube.rollout import condition
 from remediator.kube.selecting import is_selected, labels_of
@@ -25,6 +26,12 @@ KEDA_MIN, KEDA_MAX = 0, 100
 
 class Autoscaling:
     name = "autoscaling"
+    permissions = (
+        to("HorizontalPodAutoscaler", "list"),
+        to("ScaledObject", "list"),
+        to("VerticalPodAutoscaler", "list"),
+        to("PodDisruptionBudget", "list"),
+    )
 
     async def collect(self, scene: Scene) -> Sequence[Finding]:
         if not scene.target.namespace:

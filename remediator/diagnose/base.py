@@ -14,6 +14,7 @@ from typing import Any, Protocol, TypeVar
 
 from remediator.errors import RemediatorError, cut
 from remediator.kube.base import Cluster, controller_of
+from remediator.kube.permissions import Permission
 from remediator.kube.rollout import condition, current_replica_set
 from remediator.kube.selecting import labels_of
 from remediator.kube.workload import Workload
@@ -78,6 +79,10 @@ class Scene:
 class Collector(Protocol):
     @property
     def name(self) -> str: ...
+
+    @property
+    def permissions(self) -> tuple[Permission, ...]:
+        """All that it may read beyond the picture of the workload (`kube/workload.py`)."""
 
     async def collect(self, scene: Scene) -> Sequence[Finding]: ...
 

@@ -13,6 +13,7 @@ from datetime import timedelta
 from remediator.clock import rfc3339
 from remediator.diagnose.base import Scene, attempt, unavailable
 from remediator.kube.base import path_of
+from remediator.kube.permissions import to
 from remediator.kube.template import config_map_names, secret_names
 from remediator.model import Finding
 
@@ -23,6 +24,7 @@ MAX_LISTED = 2000
 
 class Config:
     name = "config"
+    permissions = (to("ConfigMap", "list"),)
 
     async def collect(self, scene: Scene) -> Sequence[Finding]:
         template = scene.workload.template

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 
 from remediator.diagnose.base import Scene, is_ready, present_revision, words
 from remediator.kube.base import instant_of
+from remediator.kube.permissions import Permission
 from remediator.kube.rollout import condition
 from remediator.model import Finding, Json
 
@@ -27,6 +28,7 @@ FAILED_PODS = frozenset({"Evicted", "NodeLost", "Shutdown", "UnexpectedAdmission
 
 class Containers:
     name = "containers"
+    permissions: tuple[Permission, ...] = ()
 
     async def collect(self, scene: Scene) -> Sequence[Finding]:
         workload = scene.workload

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from remediator.diagnose.base import Dependency, Scene, attempt, together, words
 from remediator.kube.base import NotFound, path_of
+from remediator.kube.permissions import to
 from remediator.kube.rollout import condition
 from remediator.model import Finding, Json
 
@@ -29,6 +30,12 @@ class Health:
 
 class Dependencies:
     name = "dependencies"
+    permissions = (
+        to("Service", "get"),
+        to("Deployment", "get"),
+        to("StatefulSet", "get"),
+        to("EndpointSlice", "list"),
+    )
 
     async def collect(self, scene: Scene) -> Sequence[Finding]:
         asked = scene.dependencies[:MAX_DEPENDENCIES]

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 
 from remediator.diagnose.base import Scene, attempt, events_about, is_ready, present_revision, together, words
 from remediator.kube.base import instant_of, path_of
+from remediator.kube.permissions import to
 from remediator.kube.rollout import current_replica_set
 from remediator.model import Finding, Json
 
@@ -24,6 +25,7 @@ BEFORE_ALERT = timedelta(hours=1)
 
 class Events:
     name = "events"
+    permissions = (to("CoreEvent", "list"),)
 
     async def collect(self, scene: Scene) -> Sequence[Finding]:
         path = path_of("CoreEvent", namespace=scene.target.namespace or None)

@@ -15,6 +15,7 @@ from remediator.diagnose.base import Scene, attempt, is_ready, present_revision,
 from remediator.errors import cut
 from remediator.kube.base import Logs as Tail
 from remediator.kube.base import NotFound
+from remediator.kube.permissions import to
 from remediator.model import Finding, Json
 from remediator.redact import redact
 
@@ -45,6 +46,7 @@ class Read:
 
 class Logs:
     name = "logs"
+    permissions = (to("Pod", "get", subresource="log"),)
 
     async def collect(self, scene: Scene) -> Sequence[Finding]:
         reads = planned_reads(scene)

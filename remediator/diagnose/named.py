@@ -12,6 +12,7 @@ from remediator.diagnose.base import Named, Scene
 from remediator.errors import RemediatorError, cut
 from remediator.kube.base import Cluster, NotFound, controller_of, path_of, selector_text
 from remediator.kube.ownership import gitops_owner, wishes_of
+from remediator.kube.permissions import to
 from remediator.kube.quantities import pod_requests
 from remediator.kube.rollout import condition, is_observed, owned_by
 from remediator.kube.selecting import is_selected, labels_of
@@ -24,6 +25,15 @@ SCALABLE = ("Deployment", "StatefulSet")
 
 class NamedWorkloads:
     name = "named"
+    permissions = (
+        to("Deployment", "get"),
+        to("StatefulSet", "get"),
+        to("Namespace", "get"),
+        to("Pod", "list"),
+        to("ReplicaSet", "list"),
+        to("HorizontalPodAutoscaler", "list"),
+        to("PodDisruptionBudget", "list"),
+    )
 
     async def collect(self, scene: Scene) -> Sequence[Finding]:
         findings = []

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from remediator.diagnose.base import Scene, attempt, together, words
 from remediator.kube.base import path_of, selector_text
+from remediator.kube.permissions import to
 from remediator.kube.quantities import is_sidecar
 from remediator.kube.selecting import is_routed, is_selected, labels_of
 from remediator.model import Finding, Json
@@ -22,6 +23,7 @@ SERVICE_NAME = "kubernetes.io/service-name"
 
 class Network:
     name = "network"
+    permissions = (to("Service", "list"), to("NetworkPolicy", "list"), to("EndpointSlice", "list"))
 
     async def collect(self, scene: Scene) -> Sequence[Finding]:
         space = scene.target.namespace

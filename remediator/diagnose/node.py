@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from remediator.diagnose.base import Scene, attempt, is_ready, together, words
 from remediator.kube.base import path_of
+from remediator.kube.permissions import to
 from remediator.kube.rollout import condition
 from remediator.model import Finding, Json
 
@@ -17,6 +18,7 @@ PRESSURES = ("MemoryPressure", "DiskPressure", "PIDPressure", "NetworkUnavailabl
 
 class Node:
     name = "node"
+    permissions = (to("Node", "get"),)
 
     async def collect(self, scene: Scene) -> Sequence[Finding]:
         pods = scene.workload.pods

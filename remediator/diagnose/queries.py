@@ -12,6 +12,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 from remediator.diagnose.base import Scene, attempt, together, words
+from remediator.kube.permissions import Permission
 from remediator.model import Finding
 from remediator.prometheus.base import Sample, label_value
 
@@ -31,6 +32,7 @@ _REGEX_SPECIAL = re.compile(r"([\\.+*?()|\[\]{}^$])")
 
 class Queries:
     name = "queries"
+    permissions: tuple[Permission, ...] = ()
 
     async def collect(self, scene: Scene) -> Sequence[Finding]:
         asked = list(scene.queries.items())[:MAX_QUERIES]

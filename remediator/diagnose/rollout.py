@@ -9,6 +9,7 @@ from remediator.diagnose.base import Scene, attempt
 from remediator.errors import cut
 from remediator.kube.base import annotations_of
 from remediator.kube.ownership import gitops_owner, template_writer
+from remediator.kube.permissions import Permission
 from remediator.kube.rollout import (
     WATCH_FOR,
     RolloutTimes,
@@ -29,6 +30,7 @@ CHANGE_CAUSE = "kubernetes.io/change-cause"
 
 class Rollout:
     name = "rollout"
+    permissions: tuple[Permission, ...] = ()
 
     async def collect(self, scene: Scene) -> Sequence[Finding]:
         workload = scene.workload

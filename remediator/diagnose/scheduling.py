@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from remediator.diagnose.base import Scene, attempt, events_about, present_revision, together, words
 from remediator.kube.base import path_of
+from remediator.kube.permissions import to
 from remediator.kube.rollout import condition, current_replica_set
 from remediator.kube.unschedulable import Unschedulable, unschedulable
 from remediator.model import Finding, Json
@@ -24,6 +25,7 @@ _QUOTA = re.compile(r"(?:exceeded|failed) quota: ([^,:\s]{1,253})")
 
 class Scheduling:
     name = "scheduling"
+    permissions = (to("CoreEvent", "list"),)
 
     async def collect(self, scene: Scene) -> Sequence[Finding]:
         waiting = [pod for pod in scene.workload.pods if _is_waiting(pod)]

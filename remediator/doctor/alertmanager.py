@@ -12,7 +12,7 @@ from remediator.alertmanager.status import Replica, status_of
 from remediator.doctor.base import Asked, Examination, Result, failed, ok, skipped, warning
 from remediator.doctor.routes import Route, ours, receivers_of, tree_of
 from remediator.model import Json
-from remediator.receive.server import PATHS
+from remediator.receive.paths import PATHS
 from remediator.rules.matcher import Matcher
 from remediator.rules.schema import Rule, RuleSet, alertnames
 

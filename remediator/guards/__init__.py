@@ -25,6 +25,7 @@ from remediator.guards.shared_cause import SharedCauseGuard
 from remediator.guards.still_firing import StillFiringGuard
 from remediator.guards.storm import StormGuard
 from remediator.guards.target_state import TargetStateGuard
+from remediator.kube.permissions import Permission, to
 from remediator.model import Target
 
 STORM, SHARED_CAUSE = StormGuard(), SharedCauseGuard()
@@ -52,6 +53,8 @@ GUARDS: tuple[Guard, ...] = (
     BudgetsGuard(),
     DryRunGuard(),
 )
+PERMISSIONS: tuple[Permission, ...] = (to("Node", "list"),)
+"""What guards read beyond the picture of the workload: whether nodes are lost, and which ones pods share."""
 
 
 def gates_for(target: Target) -> tuple[GateGuard, ...]:

@@ -15,6 +15,7 @@ from remediator.anchor.base import Doubt
 from remediator.clock import parse_rfc3339, rfc3339
 from remediator.errors import RemediatorError, cut
 from remediator.kube.base import Cluster, NotFound, path_of
+from remediator.kube.permissions import Permission, to
 from remediator.model import Json, Reason, Target
 from remediator.store.base import KillSwitch, Store
 from remediator.store.pauses_base import Pause
@@ -45,6 +46,11 @@ class ProvableLog(Protocol):
     """The audit log, as `anchor/keeper.py` keeps it."""
 
     async def why_not(self) -> Doubt | None: ...
+
+
+def permissions_for_switch(name: str) -> tuple[Permission, ...]:
+    """Without it the switch cannot be read, and is taken for engaged."""
+    return (to("ConfigMap", "get", names=(name,)),)
 
 
 @dataclass(frozen=True, slots=True)

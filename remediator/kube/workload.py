@@ -13,6 +13,7 @@ from typing import TypeVar
 
 from remediator.clock import Clock
 from remediator.kube.base import Cluster, Forbidden, NotFound, instant_of, path_of, selector_text
+from remediator.kube.permissions import Permission, to
 from remediator.kube.rollout import (
     RolloutTimes,
     SeenRollout,
@@ -61,6 +62,16 @@ class Workload:
         spec = self.object.get("spec") or {}
         holder = spec["jobTemplate"]["spec"] if "jobTemplate" in spec else spec
         return holder.get("template") or {"spec": {}}
+
+
+def permissions_for(kind: str) -> tuple[Permission, ...]:
+    """What `read_workload` asks for of a target of that kind, and all that is asked of the object again later."""
+    if kind == "Node":
+        return (to(kind, "get"),)
+    around = (to("ConfigMap", "list"), to("PersistentVolumeClaim", "list"), to("ServiceAccount", "list"))
+    history = {"Deployment": "ReplicaSet", **dict.fromkeys(WITH_CONTROLLER_REVISIONS, "ControllerRevision")}
+    owned = (to(history[kind], "list"),) if kind in history else ()
+    return (to(kind, "get"), *owned, to("Pod", "list"), *around, to("Namespace", "get"))
 
 
 def times_of(workload: Workload) -> RolloutTimes:

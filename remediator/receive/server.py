@@ -21,12 +21,12 @@ from remediator.authority import Authority
 from remediator.errors import cut
 from remediator.model import Alert
 from remediator.receive.base import BadBody, Quarantined
+from remediator.receive.paths import PATHS
 from remediator.receive.payload import Payload, read
 from remediator.redact import Remembering
 from remediator.store.base import Accepted, StoreUnavailable
 from remediator.telemetry import Telemetry
 
-PATHS = ("/api/v1/alerts", "/api/v1/alertmanager", "/webhook")
 BODY_TIMEOUT_SECONDS = 10.0
 JSON = "application/json"
 FOREIGN = "{} with the fingerprint of an alert that is outside of what the credential may speak of"

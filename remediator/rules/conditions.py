@@ -6,6 +6,7 @@ is missing never holds: a rule acts on what was seen, not on what could not be l
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import timedelta
@@ -113,6 +114,8 @@ class Threshold(BaseModel):
     def _has_a_bound(self) -> Threshold:
         if self.above is None and self.below is None:
             raise ValueError("give above, below or both")
+        if self.above is not None and self.below is not None and self.above >= self.below:
+            raise ValueError(f"above {self.above:g} is not under below {self.below:g}: it would never hold")
         return self
 
 
@@ -138,11 +141,13 @@ Window = Annotated[Duration, between(timedelta(minutes=1), timedelta(days=1))]
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """`parameter` is the type of the YAML value, `holds` decides (evidence, parameter) -> Holds."""
+    """`parameter` is the type of the YAML value, `holds` decides (evidence, parameter) -> Holds. `implies` says of two
+    parameters whether the second holds wherever the first does."""
 
     parameter: Any
     holds: Callable[[Evidence, Any], Holds]
     description: str
+    implies: Callable[[Any, Any], bool] = operator.eq
 
 
 def _cause(evidence: Evidence, wanted: tuple[Cause, ...]) -> Holds:
@@ -207,19 +212,43 @@ def _bounded(seen: float | None, low: float | None, high: float | None) -> Holds
     return Holds(holds, f"{seen:g}")
 
 
+def _is_among(one: tuple[Any, ...], other: tuple[Any, ...]) -> bool:
+    return set(one) <= set(other)
+
+
+def _is_within(one: Count | Ratio, other: Count | Ratio) -> bool:
+    low = other.min is None or (one.min is not None and one.min >= other.min)
+    return low and (other.max is None or (one.max is not None and one.max <= other.max))
+
+
+def _is_between(one: Threshold, other: Threshold) -> bool:
+    above = other.above is None or (one.above is not None and one.above >= other.above)
+    below = other.below is None or (one.below is not None and one.below <= other.below)
+    return one.name == other.name and above and below
+
+
 CONDITIONS: Mapping[str, Condition] = {
-    "cause": Condition(Causes, _cause, "The cause that the diagnosis found: one, or a list of which one must fit."),
-    "deployed_within": Condition(
-        Window, _deployed_within, "The last rollout began at most this long ago (1m to 1d). Not proven: does not hold."
+    "cause": Condition(
+        Causes, _cause, "The cause that the diagnosis found: one, or a list of which one must fit.", _is_among
     ),
-    "kind": Condition(Kinds, _kind, "Kind of the workload: one, or a list of which one must fit."),
-    "replicas": Condition(Count, _replicas, "Desired replicas (`spec.replicas`), bounds inclusive."),
-    "affected_ratio": Condition(Ratio, _affected_ratio, "Share of its pods that are affected, 0 to 1, inclusive."),
-    "trend": Condition(Shapes, _trend, "Shape of its memory use over hours: one, or a list of which one must fit."),
+    "deployed_within": Condition(
+        Window,
+        _deployed_within,
+        "The last rollout began at most this long ago (1m to 1d). Not proven: does not hold.",
+        operator.le,
+    ),
+    "kind": Condition(Kinds, _kind, "Kind of the workload: one, or a list of which one must fit.", _is_among),
+    "replicas": Condition(Count, _replicas, "Desired replicas (`spec.replicas`), bounds inclusive.", _is_within),
+    "affected_ratio": Condition(
+        Ratio, _affected_ratio, "Share of its pods that are affected, 0 to 1, inclusive.", _is_within
+    ),
+    "trend": Condition(
+        Shapes, _trend, "Shape of its memory use over hours: one, or a list of which one must fit.", _is_among
+    ),
     "began_with_rollout": Condition(
         Truth, _began_with_rollout, "Whether the alert began with the last rollout, up to 2 h after it."
     ),
     "saturated": Condition(Truth, _saturated, "Whether its pods use all the CPU that they may."),
     "dependency": Condition(Health, _dependency, "Whether all of the rule's `depends_on` is healthy, or one is not."),
-    "query": Condition(Threshold, _query, "Value of one of the rule's `queries` against a bound."),
+    "query": Condition(Threshold, _query, "Value of one of the rule's `queries` against a bound.", _is_between),
 }

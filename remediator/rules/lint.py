@@ -24,14 +24,17 @@ def lint_rule(placed: Placed) -> None:
     rule, source, path = placed.rule, placed.source, placed.path
     if all(matcher.matches_value("") for matcher in rule.matchers):
         hint = 'add one that needs a label, like alertname=~".+"'
-        source.complain(source.spot((*path, "match")), "holds without any label: it would match every alert", hint)
+        text = "holds without any label: it would match every alert"
+        source.complain(source.spot((*path, "match")), text, hint, code="match-everything")
     if alertnames(rule) == frozenset():
-        source.complain(source.spot((*path, "match")), "can never hold: its matchers leave no alertname")
+        text = "can never hold: its matchers leave no alertname"
+        hint = 'all must hold; for either write alertname=~"A|B"'
+        source.complain(source.spot((*path, "match")), text, hint, code="match-never")
     acting = [row.do for row in rule.respond if row.acts]
     if acting and rule.verify is None:
         text = f"can act ({acting[0]}) but has no verify: nobody would know whether it helped"
         hint = "add verify: {expect: [rollout-complete, ...]}"
-        source.complain(source.spot((*path, "respond"), of_key=True), text, hint)
+        source.complain(source.spot((*path, "respond"), of_key=True), text, hint, code="verify-missing")
     for position, row in enumerate(rule.respond):
         asked = getattr(row.when, "query", None)
         if asked is not None and asked.name not in rule.queries:
@@ -40,14 +43,17 @@ def lint_rule(placed: Placed) -> None:
                 source.spot((*path, "respond", position, "when", "query", "name")),
                 text,
                 did_you_mean(asked.name, rule.queries) or "add it under queries:",
+                code="query-unknown",
             )
         if getattr(row.when, "dependency", None) is not None and not rule.depends_on:
             text = f"row {position + 1} asks for a dependency, and the rule names none"
-            source.complain(source.spot((*path, "respond", position, "when", "dependency")), text, "add depends_on:")
+            spot = source.spot((*path, "respond", position, "when", "dependency"))
+            source.complain(spot, text, "add depends_on:", code="dependency-unknown")
     always = next((position for position, row in enumerate(rule.respond) if not row.asks), None)
     if always is not None and always + 1 < len(rule.respond):
         text = f"row {always + 2} is never reached: row {always + 1} has no condition"
-        source.complain(source.spot((*path, "respond", always + 1)), text)
+        hint = f"give row {always + 1} a when:, or move it to the end"
+        source.complain(source.spot((*path, "respond", always + 1)), text, hint, code="row-unreachable")
 
 
 def lint_order(rules: Sequence[Placed]) -> None:
@@ -60,7 +66,8 @@ def lint_order(rules: Sequence[Placed]) -> None:
             if taker is not None:
                 line = taker.source.spot(taker.path)[0] + 1
                 hint = f"rule '{taker.rule.name}' in {taker.source.file}:{line} takes all its alerts"
-                placed.source.complain(placed.source.spot(placed.path), "this rule is never reached", hint)
+                spot = placed.source.spot(placed.path)
+                placed.source.complain(spot, "this rule is never reached", hint, code="rule-unreachable")
                 break
         # Filed under one of its matchers only: whoever asks all of them asks that one too.
         earlier.setdefault(min(asked), []).append((asked, placed))
@@ -76,4 +83,4 @@ def lint_contacts(rules: Sequence[Placed], contacts: Collection[str]) -> None:
             if name and name not in contacts:
                 hint = did_you_mean(name, contacts) or "give it a row under contacts:"
                 spot = placed.source.spot((*placed.path, *where))
-                placed.source.complain(spot, f"unknown contact '{name}'", hint)
+                placed.source.complain(spot, f"unknown contact '{name}'", hint, code="contact-unknown")

@@ -37,6 +37,7 @@ class _Reading:
     severities: Mapping[int, SeverityRow] = field(default_factory=dict)
     severity_labels: Mapping[str, int] = field(default_factory=dict)
     contacts: Mapping[str, ContactRow] = field(default_factory=dict)
+    contact_places: Mapping[str, Place] = field(default_factory=dict)
     pace: Mapping[int, timedelta] = field(default_factory=dict)
     given_in: dict[str, str] = field(default_factory=dict)
     freezes: list[Freeze | CalendarFreeze] = field(default_factory=list)
@@ -63,7 +64,8 @@ def load_rules(*paths: FilePath) -> RuleSet:
     if all(source.data is not None for source in sources) and reading.is_whole:
         lint_contacts(reading.rules, reading.contacts)
     if not reading.count and not any(source.problems for source in sources):
-        sources[0].complain((0, 0), "no rules: nothing would ever be done")
+        hint = "add rules: [...]"
+        sources[0].complain((0, 0), "no rules: nothing would ever be done", hint, code="no-rules")
     problems = [
         problem
         for source in sources
@@ -82,6 +84,7 @@ def load_rules(*paths: FilePath) -> RuleSet:
         freezes=reading.freezes,
         calendars=reading.calendars,
         escalation=escalation_matrix(reading.contacts, reading.pace),
+        contact_places=reading.contact_places,
     )
 
 
@@ -96,21 +99,23 @@ def _sources(paths: tuple[FilePath, ...]) -> Iterator[Source]:
         files = sorted(path.glob("*.yaml")) if path.is_dir() else [path]
         if not files:
             empty = Source(str(path))
-            empty.complain((0, 0), "no *.yaml file in this folder")
+            empty.complain((0, 0), "no *.yaml file in this folder", "name the folder of the rules", code="unreadable")
             yield empty
         for file in files:
             try:
                 source = read_source(str(file), file.read_bytes())
             except OSError as error:
                 source = Source(str(file))
-                source.complain((0, 0), f"cannot be read: {error.strerror or error}")
+                text, hint = f"cannot be read: {error.strerror or error}", "look at the path and at who may read it"
+                source.complain((0, 0), text, hint, code="unreadable")
             yield source
 
 
 def _add_document(reading: _Reading, source: Source) -> None:
     data = source.data
     if not isinstance(data, dict):
-        source.complain(source.spot(()), f"expected fields (rules: ...), got {shown(data)}")
+        text = f"expected fields (rules: ...), got {shown(data)}"
+        source.complain(source.spot(()), text, "begin the file with rules:", code="wrong-type")
         return
     rules = data.get("rules", [])
     without_rules = {key: value for key, value in data.items() if key != "rules"}
@@ -130,7 +135,8 @@ def _add_document(reading: _Reading, source: Source) -> None:
         _add_patterns(reading, source, document.log_patterns)
         _add_freezes(reading, source, document.freezes)
     if not isinstance(rules, list):
-        source.complain(source.spot(("rules",)), f"expected a list of rules, got {shown(rules)}")
+        text, hint = f"expected a list of rules, got {shown(rules)}", "begin each with '- name:'"
+        source.complain(source.spot(("rules",)), text, hint, code="wrong-type")
         return
     for position, raw in enumerate(rules):
         _add_rule(reading, source, raw, ("rules", position))
@@ -140,7 +146,7 @@ def _is_first(reading: _Reading, source: Source, name: str) -> bool:
     """Whether a field that one file may give is given here for the first time; a second time is a mistake."""
     spot = source.spot((name,), of_key=True)
     if name in reading.given_in:
-        source.complain(spot, f"'{name}' is given twice", f"first in {reading.given_in[name]}")
+        source.complain(spot, f"'{name}' is given twice", f"first in {reading.given_in[name]}", code="given-twice")
         return False
     reading.given_in[name] = f"{source.file}:{spot[0] + 1}"
     return True
@@ -150,10 +156,12 @@ def _add_contacts(reading: _Reading, source: Source, contacts: Mapping[str, Cont
     if not contacts or not _is_first(reading, source, "contacts"):
         return
     reading.contacts = contacts
+    spots = {name: source.spot(("contacts", name), of_key=True) for name in contacts}
+    reading.contact_places = {name: Place(source.file, line + 1, column + 1) for name, (line, column) in spots.items()}
     if DEFAULT not in contacts:
         hint = f"add {DEFAULT}: {{tell: [...]}}"
         spot = source.spot(("contacts",), of_key=True)
-        source.complain(spot, f"no row '{DEFAULT}', for whatever names no row", hint)
+        source.complain(spot, f"no row '{DEFAULT}', for whatever names no row", hint, code="contact-no-default")
 
 
 def _add_freezes(reading: _Reading, source: Source, freezes: Sequence[Freeze]) -> None:
@@ -168,7 +176,8 @@ def _add_freezes(reading: _Reading, source: Source, freezes: Sequence[Freeze]) -
                 reading.freezes.append(read_calendar(opened.read(MAX_BYTES + 1), freeze))
         except (OSError, BadCalendar) as error:
             why = f"cannot be read: {error.strerror or error}" if isinstance(error, OSError) else str(error)
-            source.complain(source.spot(("freezes", position, "calendar")), f"calendar {freeze.calendar}: {why}")
+            spot = source.spot(("freezes", position, "calendar"))
+            source.complain(spot, f"calendar {freeze.calendar}: {why}", code="bad-calendar")
 
 
 def _add_patterns(reading: _Reading, source: Source, rows: tuple[LogPatternRow, ...]) -> None:
@@ -178,12 +187,13 @@ def _add_patterns(reading: _Reading, source: Source, rows: tuple[LogPatternRow, 
         spot = source.spot((*path, "name"))
         if row.name in reading.pattern_names:
             first = reading.pattern_names[row.name]
-            source.complain(spot, f"a second log pattern named '{row.name}'", f"first in {first}")
+            text = f"a second log pattern named '{row.name}'"
+            source.complain(spot, text, f"first in {first}", code="duplicate-name")
             continue
         reading.pattern_names[row.name] = f"{source.file}:{spot[0] + 1}"
         if reading.patterns.get(row.name) != row:  # the shipped ones are tried by a test
             for where, text in problems_of(row):
-                source.complain(source.spot((*path, *where)), text)
+                source.complain(source.spot((*path, *where)), text, code="bad-log-pattern")
         reading.patterns[row.name] = row
 
 
@@ -192,7 +202,8 @@ def _add_rule(reading: _Reading, source: Source, raw: Json, path: Path) -> None:
     if isinstance(raw, dict) and isinstance(name := raw.get("name"), str):
         spot = source.spot((*path, "name"))
         if name in reading.names:
-            source.complain(spot, f"a second rule named '{name}'", f"first in {reading.names[name]}")
+            text, hint = f"a second rule named '{name}'", f"first in {reading.names[name]}"
+            source.complain(spot, text, hint, code="duplicate-name")
         reading.names.setdefault(name, f"{source.file}:{spot[0] + 1}")
     try:
         rule = Rule.model_validate(raw)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 
 from remediator.errors import ConfigError, cut
@@ -15,9 +16,19 @@ from remediator.errors import ConfigError, cut
 MAX_LINE_LENGTH = 150
 
 
+class Level(StrEnum):
+    """An `error` cannot be used, or loses alerts; a `warning` can be used and is probably not what was meant."""
+
+    ERROR = "error"
+    WARNING = "warning"
+
+
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One error. `line` and `column` count from 1; `source` is the line of the file, `hint` may be empty."""
+    """One mistake. `line` and `column` count from 1; `source` is the line of the file, `hint` may be empty.
+
+    `code` names the kind of mistake and never changes, for scripts and code scanning.
+    """
 
     file: str
     line: int
@@ -25,9 +36,16 @@ class Problem:
     text: str
     hint: str
     source: str
+    code: str = ""
+    level: Level = Level.ERROR
+
+    @property
+    def suggestion(self) -> str:
+        """What to write instead: the hint, or the part of the text that says it."""
+        return self.hint or self.text.partition("; ")[2]
 
     def __str__(self) -> str:
-        head = f"{self.file}:{self.line}:{self.column}: error: {self.text}"
+        head = f"{self.file}:{self.line}:{self.column}: {self.level}: {self.text}"
         if not self.source:
             return head + (f" ({self.hint})" if self.hint else "")
         start = max(0, self.column - MAX_LINE_LENGTH + 40)
@@ -36,12 +54,19 @@ class Problem:
         return f"{head}\n{self.line:>5} | {shown}\n{'':>5} | {caret}"
 
 
-class RulesError(ConfigError):
-    """Rule files that cannot be used; the text is the whole report. `calendars` are the files that they name."""
+class FileError(ConfigError):
+    """A file that cannot be used; the text is the whole report."""
 
-    def __init__(self, report: str, *, problems: Sequence[Problem], calendars: Sequence[Path] = ()) -> None:
+    def __init__(self, report: str, *, problems: Sequence[Problem]) -> None:
         super().__init__(report)
         self.problems = tuple(problems)
+
+
+class RulesError(FileError):
+    """Rule files that cannot be used. `calendars` are the files that they name."""
+
+    def __init__(self, report: str, *, problems: Sequence[Problem], calendars: Sequence[Path] = ()) -> None:
+        super().__init__(report, problems=problems)
         self.calendars = tuple(calendars)
 
 

@@ -379,6 +379,8 @@ class RuleSet:
     escalation: EscalationMatrix = field(default_factory=EscalationMatrix)
     commit: str = ""
     """The Git commit of the files, where it is known."""
+    contact_places: Mapping[str, Place] = field(default_factory=dict)
+    """Where each row of the escalation matrix stands."""
 
     def place(self, rule: str, path: Path = ()) -> str:
         """`file:line:column` of a part of a rule, or of the nearest part around it that was written."""
@@ -408,6 +410,7 @@ def rule_set(
     freezes: Iterable[Freeze | CalendarFreeze] = (),
     calendars: Iterable[FilePath] = (),
     escalation: EscalationMatrix | None = None,
+    contact_places: Mapping[str, Place] | None = None,
 ) -> RuleSet:
     """The table of these rules, indexed for matching."""
     ordered = tuple(rules)
@@ -436,6 +439,7 @@ def rule_set(
         freezes=windows,
         calendars=tuple(calendars),
         escalation=matrix,
+        contact_places=contact_places or {},
     )
 
 

@@ -16,6 +16,7 @@ from remediator.rules.document import Path, Source
 from remediator.rules.names import UNKNOWN_NAME
 from remediator.rules.report import did_you_mean
 from remediator.rules.schema import GuardParameters
+from remediator.rules.severity import DEFAULT_LABELS
 from remediator.units import format_duration
 
 
@@ -29,22 +30,36 @@ def complain(source: Source, error: ValidationError, model: type[BaseModel], *, 
             case "extra_forbidden":
                 parent = _model_at(model, where[:-1], source, at)
                 what = "guard" if parent is GuardParameters else "field"
-                hint = did_you_mean(where[-1], _fields(parent))
-                source.complain(source.spot(path, of_key=True), f"unknown {what} '{where[-1]}'", hint)
+                known = _fields(parent)
+                hint = did_you_mean(where[-1], known) if known or parent is None else "nothing can be set here"
+                hint = hint or f"known: {', '.join(known[:MAX_LISTED])}" + (", ..." if len(known) > MAX_LISTED else "")
+                text = f"unknown {what} '{where[-1]}'"
+                source.complain(source.spot(path, of_key=True), text, hint, code="unknown-field")
             case "missing":
                 inside = f" in {where[-2]}" if len(where) > 1 and isinstance(where[-2], str) else ""
                 text = f"missing field '{where[-1]}'{inside.replace('parameters', 'with')}"
-                source.complain(source.spot(path[:-1]), text)
+                source.complain(source.spot(path[:-1]), text, f"add {where[-1]}:", code="missing-field")
             case "too_short" if details["input"]:
                 pass  # counted without the entries that are complained of themselves
             case "too_short" if where == ("match",):
-                source.complain(source.spot(path), "empty match: it would match every alert")
+                text, hint = "empty match: it would match every alert", "add one, like 'alertname=\"KubePodNotReady\"'"
+                source.complain(source.spot(path), text, hint, code="match-everything")
             case _ if details["input"] is None and source.has_problem_at(source.spot(path)):
                 pass  # nothing stands there because what did was refused already
             case _:
                 name = next((step for step in reversed(where) if isinstance(step, str)), "value")
                 text, hint = _worded(details, name)
-                source.complain(source.spot(path, of_key=is_key), text, hint)
+                if not hint and "; " not in text and where[:1] == ("match",):
+                    hint = _MATCHERS["bad regular" in text]
+                source.complain(source.spot(path, of_key=is_key), text, hint, code=_code(details["type"]))
+
+
+MAX_LISTED = 12
+_MATCHERS = (
+    'write label="value" with one of = != =~ !~',
+    "write RE2, as Alertmanager reads it; (, [, * and . are special",
+)
+"""What to write in place of a matcher, and of its expression."""
 
 
 def _worded(details: ErrorDetails, name: str) -> tuple[str, str]:
@@ -52,24 +67,77 @@ def _worded(details: ErrorDetails, name: str) -> tuple[str, str]:
     if kind == UNKNOWN_NAME:
         return details["msg"], did_you_mean(context["name"], context["known"].split(" "))
     if kind == "value_error":
-        return str(context["error"]), ""
+        return str(context["error"]), _severity(value) if name == "severity" else ""
     if kind in ("enum", "literal_error"):
         choices = re.findall(r"'([^']*)'", context["expected"])
         return f"unknown {name} {shown(value)}", did_you_mean(value, choices)
+    if kind == "string_pattern_mismatch":
+        expected = _SHAPES.get(context["pattern"], f"text like {context['pattern']}")
+        return f"expected {expected}, got {shown(value)}", _reshaped(context["pattern"], value)
     if kind in _EXPECTED:
-        hint = "put it in quotes" if kind == "string_type" and isinstance(value, int | float) else ""
+        hint = _how(kind, value)
         return f"expected {_EXPECTED[kind]}, got {shown(value)}", hint
     if kind == "too_short":
-        return "must not be empty", ""
+        return "must not be empty", "give at least one"
     if kind in _BOUND:
-        return f"must be {_BOUND[kind](context)}, got {shown(value)}", ""
+        return f"must be {_BOUND[kind](context)}, got {shown(value)}", _share(context.get("le"), value)
     return details["msg"], ""
 
+
+def _code(kind: str) -> str:
+    if kind in (UNKNOWN_NAME, "enum", "literal_error"):
+        return "unknown-name"
+    return "empty" if kind == "too_short" else "wrong-value"
+
+
+def _how(kind: str, value: object) -> str:
+    """How to write what was meant, where that can be told."""
+    match kind, value:
+        case "string_type", int() | float():
+            return "put it in quotes"
+        case "tuple_type" | "list_type", str() | int() | float():
+            return "put it in brackets: [...]"
+    return ""
+
+
+def _severity(value: object) -> str:
+    """A severity in the words of alerts."""
+    if not isinstance(value, str):
+        return ""
+    word = value.lower()
+    level = DEFAULT_LABELS.get(word)
+    return f"{word} is {level}, unless severity_labels says otherwise" if level else did_you_mean(word, ["from_label"])
+
+
+def _share(most: object, value: object) -> str:
+    """A percentage where a share is asked for."""
+    is_percent = most == 1 and isinstance(value, int | float) and 1 < value <= 100
+    return f"a share of 1: write {value / 100:g} for {value:g} %" if is_percent else ""  # type: ignore[operator]
+
+
+def _reshaped(pattern: str, value: object) -> str:
+    """A name as it may be written."""
+    slug = re.sub("[^a-z0-9]+", "-", str(value).lower()).strip("-")
+    return f"write '{slug}'" if pattern == _NAME and slug else ""
+
+
+_NAME = r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$"
+_SHAPES: Mapping[str, str] = {
+    _NAME: "lower-case letters, digits and hyphens",
+    r"\S": "some text",
+    r"^https?://": "an address that begins with https:// or http://",
+    r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?/[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$": "NAMESPACE/NAME",
+}
+"""Pattern of a field -> what it asks for."""
 
 _EXPECTED: Mapping[str, str] = {
     "string_type": "text",
     "int_type": "a whole number",
     "int_from_float": "a whole number",
+    "int_parsing": "a whole number",
+    "float_parsing": "a number",
+    "bool_parsing": "true or false",
+    "path_type": "a path",
     "float_type": "a number",
     "bool_type": "true or false",
     "tuple_type": "a list",
@@ -78,7 +146,6 @@ _EXPECTED: Mapping[str, str] = {
     "mapping_type": "fields (name: value)",
     "model_type": "fields (name: value)",
     "model_attributes_type": "fields (name: value)",
-    "string_pattern_mismatch": "lower-case letters, digits and hyphens",
 }
 _BOUND: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     "greater_than_equal": lambda context: f"at least {_bound(context['ge'])}",

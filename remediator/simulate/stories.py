@@ -59,7 +59,8 @@ def read_stories(file: Path) -> tuple[Placed, ...]:
     except OSError as error:
         raise StoryError([Problem(str(file), 1, 1, f"cannot be read: {error.strerror or error}", "", "")]) from error
     if not source.problems and not isinstance(source.data, dict):
-        source.complain(source.spot(()), f"expected fields (name: ..., events: ...), got {shown(source.data)}")
+        text = f"expected fields (name: ..., events: ...), got {shown(source.data)}"
+        source.complain(source.spot(()), text, code="wrong-type")
     found: list[Placed] = []
     if not source.problems:
         model = _model_of(source.data)

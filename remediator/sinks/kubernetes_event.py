@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from remediator.clock import rfc3339
 from remediator.errors import cut
 from remediator.kube.base import RESOURCES, Cluster, Conflict, Forbidden, NotFound, path_of
+from remediator.kube.permissions import to
 from remediator.model import Json, Request
 from remediator.sinks.base import LEADS_UP
 from remediator.store.base import CommittedRecord
@@ -50,6 +51,10 @@ VERBS: Mapping[str, tuple[str, str]] = {
     "shed": ("WouldShed", "Shed"),
 }
 """Action -> its Event reason when recommended and when done."""
+
+
+PERMISSIONS = (to("Event", "create"),)
+"""Never patched: each is told once, under a name of its own."""
 
 
 class KubernetesEventSink:

@@ -10,9 +10,10 @@ from collections.abc import Callable, Mapping, Sequence
 
 from remediator.errors import cut
 from remediator.kube.base import NotFound, controller_of, path_of, selector_text
+from remediator.kube.permissions import Permission, to
 from remediator.model import Json, Reason
 from remediator.target.labels import NoTarget
-from remediator.target.owners import Owners, Workload, called, is_ours
+from remediator.target.owners import Owners, Workload, called, is_ours, passed
 from remediator.target.protected import protection_of
 
 MAX_OWNERS = 8
@@ -23,6 +24,37 @@ MAX_LISTED = 5000
 
 ENDED = frozenset({"Succeeded", "Failed"})
 """Phases of pods that hold no volume and take no traffic any more."""
+
+
+SCALED = ("Deployment", "StatefulSet", "ReplicaSet")
+"""What an autoscaler may scale, as far as we follow it."""
+
+
+def ends_of(kind: str) -> frozenset[str]:
+    """The kinds of workloads that an object of this kind can lead to."""
+    match kind:
+        case "HorizontalPodAutoscaler":
+            firsts: tuple[str, ...] = SCALED
+        case "PersistentVolumeClaim" | "PodDisruptionBudget" | "Service":
+            firsts = ("Pod",)
+        case _:
+            firsts = (kind,)
+    return frozenset(one for first in firsts for one in passed(first) if one != "Pod")
+
+
+def permissions_for(kind: str) -> tuple[Permission, ...]:
+    """What is read to follow an object of this kind to its workload, itself included."""
+    pods = (to("Pod", "list"),)
+    match kind:
+        case "HorizontalPodAutoscaler":
+            beside: tuple[Permission, ...] = tuple(to(one, "get") for one in SCALED)
+        case "PersistentVolumeClaim" | "PodDisruptionBudget":
+            beside = pods
+        case "Service":
+            beside = (to("EndpointSlice", "list"), *pods)
+        case _:
+            beside = ()
+    return (to(kind, "get"), *beside, *(to(one, "get") for one in sorted(ends_of(kind))))
 
 
 async def workload_behind(kind: str, item: Json, owners: Owners) -> Workload | NoTarget:
@@ -47,7 +79,7 @@ async def workload_behind(kind: str, item: Json, owners: Owners) -> Workload | N
 async def _scaled_by(autoscaler: Json, owners: Owners) -> Workload | NoTarget:
     reference, who = autoscaler["spec"]["scaleTargetRef"], called("HorizontalPodAutoscaler", autoscaler)
     kind = reference["kind"]
-    if kind not in ("Deployment", "StatefulSet", "ReplicaSet") or not is_ours(reference):
+    if kind not in SCALED or not is_ours(reference):
         foreign = cut(f"{kind} {reference['name']} ({reference.get('apiVersion')})")
         return NoTarget(Reason.TARGET_UNSUPPORTED, f"{who} scales {foreign}")
     try:

@@ -26,6 +26,11 @@ MAX_HOPS = 2
 """Pod -> ReplicaSet -> Deployment and Pod -> Job -> CronJob are the longest walks there are."""
 
 
+def passed(kind: str) -> frozenset[str]:
+    """The kinds on every walk that begins at this one, itself included."""
+    return frozenset({kind}).union(*(passed(owner) for owner in CLIMBS.get(kind, ())))
+
+
 @dataclass(frozen=True, slots=True)
 class Workload:
     """The end of a walk: the object, its kind (items of a list carry none), and the names passed on the way."""

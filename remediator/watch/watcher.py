@@ -17,6 +17,7 @@ import structlog
 from remediator.clock import Clock, rfc3339
 from remediator.errors import RemediatorError, TransientError, cut
 from remediator.kube.base import Cluster, Forbidden, controller_of, path_of
+from remediator.kube.permissions import to
 from remediator.model import Json
 from remediator.prometheus.base import Metrics
 from remediator.prometheus.measures import measure
@@ -24,6 +25,9 @@ from remediator.store.base import Record
 from remediator.store.rollouts_base import Known, Look, Rollout, RolloutState, RolloutStore
 from remediator.watch.decide import Glance, Step, begin, follow, glance_at, gone, is_doubtful, is_new
 from remediator.watch.picture import NO_HISTORY, History, Picture, history_of, picture_of
+
+PERMISSIONS = (to("Deployment", "list"), to("ReplicaSet", "list"))
+"""Of all namespaces."""
 
 MAX_DEPLOYMENTS = 5000
 """Most Deployments that are looked at; what is beyond is not watched, and the log says so."""

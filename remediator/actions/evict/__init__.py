@@ -7,6 +7,7 @@ already is deleted, since no budget counts it. Bound to the pod's uid. There is 
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 
 from pydantic import BaseModel
 
@@ -15,6 +16,7 @@ from remediator.actions.evict.choice import Chosen, choose
 from remediator.actions.evict.parameters import Parameters
 from remediator.actions.evict.preconditions import pod_refusal, workload_refusal
 from remediator.kube.evicting import deletion_request, eviction_request
+from remediator.kube.permissions import to
 from remediator.kube.pods import is_terminal, name_of, scratch_volumes
 from remediator.kube.rollout import meaningful_hash
 from remediator.model import Json, Plan, Request, Step, Target, ToldBy
@@ -27,6 +29,10 @@ class Evict:
         Permission("", "pods/eviction", ("create",)),
         Permission("", "pods", ("delete",)),
     )
+
+    def needs(self, parameters: BaseModel, kinds: Collection[str]) -> tuple[Permission, ...]:
+        """Whatever its controller: a pod that has ended is deleted, and any is read back."""
+        return (to("Pod", "create", subresource="eviction"), to("Pod", "get", "delete"))
 
     def plan(self, case: Case, parameters: BaseModel) -> Plan | NoPlan:
         """The eviction of one pod, or the first reason against it."""

@@ -8,6 +8,7 @@ kubelet lowers a memory limit with best effort only, and may never succeed.
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from dataclasses import replace
 
 from pydantic import BaseModel
@@ -19,6 +20,7 @@ from remediator.actions.resize.preconditions import pod_refusal, workload_refusa
 from remediator.actions.resize.size import Size, next_size
 from remediator.kube.base import path_of
 from remediator.kube.ownership import MANAGER, gitops_owner, helm_release
+from remediator.kube.permissions import to
 from remediator.kube.pods import name_of
 from remediator.kube.quantities import binary_quantity
 from remediator.kube.rollout import meaningful_hash
@@ -34,6 +36,9 @@ class Resize:
     name = "resize"
     parameters = Parameters
     permissions = (Permission("", "pods/resize", ("patch",)),)
+
+    def needs(self, parameters: BaseModel, kinds: Collection[str]) -> tuple[Permission, ...]:
+        return (to("Pod", "patch", subresource="resize"), to("Pod", "get"))
 
     def plan(self, case: Case, parameters: BaseModel) -> Plan | NoPlan:
         """One patch of one pod's resources, or the first reason against it."""

@@ -8,15 +8,18 @@ last other release out of the history. There is no way back from it, and none is
 from __future__ import annotations
 
 import copy
+from collections.abc import Collection
 
 from pydantic import BaseModel
 
 from remediator.actions.base import Case, NoPlan, Permission
+from remediator.actions.preconditions import ROLLED_OUT_KINDS
 from remediator.actions.restart.preconditions import Parameters, first_refusal
 from remediator.clock import rfc3339
 from remediator.kube.base import path_of
 from remediator.kube.marking import add_annotation, mark
 from remediator.kube.ownership import MANAGER
+from remediator.kube.permissions import to
 from remediator.kube.restarts import RESTARTED_AT
 from remediator.kube.rollout import meaningful_hash
 from remediator.model import Json, Plan, Request, Step, ToldBy
@@ -32,6 +35,9 @@ class Restart:
         Permission("apps", "statefulsets", ("patch",)),
         Permission("apps", "daemonsets", ("patch",)),
     )
+
+    def needs(self, parameters: BaseModel, kinds: Collection[str]) -> tuple[Permission, ...]:
+        return tuple(to(kind, "get", "patch") for kind in ROLLED_OUT_KINDS if kind in kinds)
 
     def plan(self, case: Case, parameters: BaseModel) -> Plan | NoPlan:
         """One patch of one annotation of the template, or the first reason against it."""

@@ -8,6 +8,8 @@ and generation it was decided on, and takes a StatefulSet's broken pod out of th
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from pydantic import BaseModel
 
 from remediator.actions.base import Case, NoPlan, Permission
@@ -17,6 +19,7 @@ from remediator.actions.rollback.patch import inverse_patch, rollback_patch
 from remediator.actions.rollback.preconditions import first_refusal, kind_refusal
 from remediator.actions.rollback.revisions import Revision, Revisions, read_revisions
 from remediator.kube.ownership import helm_release
+from remediator.kube.permissions import to
 from remediator.kube.rollout import live_template, meaningful_hash
 from remediator.model import Json, Plan, Step, ToldBy
 
@@ -30,6 +33,13 @@ class Rollback:
         Permission("apps", "daemonsets", ("patch",)),
         Permission("", "pods/eviction", ("create",)),
     )
+
+    def needs(self, parameters: BaseModel, kinds: Collection[str]) -> tuple[Permission, ...]:
+        """By the kinds that the rule names; of a StatefulSet also its broken pod, which is in the way."""
+        assert isinstance(parameters, Parameters)
+        found = [kind for kind in parameters.kinds if kind in kinds]
+        blocking = (to("Pod", "create", subresource="eviction"), to("Pod", "get")) if "StatefulSet" in found else ()
+        return (*(to(kind, "get", "patch") for kind in found), *blocking)
 
     def plan(self, case: Case, parameters: BaseModel) -> Plan | NoPlan:
         """The patch that restores the previous release, or the first of the 14 preconditions that forbids it."""

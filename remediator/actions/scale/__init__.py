@@ -7,6 +7,7 @@ cannot be created or placed, and given back once it helped and its time is over.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 
 from pydantic import BaseModel
@@ -18,6 +19,7 @@ from remediator.actions.scale.parameters import Parameters
 from remediator.actions.scale.patch import bound_step, scale_step
 from remediator.actions.scale.preconditions import first_refusal
 from remediator.actions.scale.size import Size, next_size
+from remediator.kube.permissions import to
 from remediator.kube.rollout import meaningful_hash
 from remediator.model import Json, Plan, Proof, Step
 
@@ -33,6 +35,14 @@ class Scale:
         Permission("apps", "statefulsets/scale", ("patch",)),
         Permission("autoscaling", "horizontalpodautoscalers", ("patch",)),
     )
+
+    def needs(self, parameters: BaseModel, kinds: Collection[str]) -> tuple[Permission, ...]:
+        """By the kinds that the rule names; the autoscaler only where the rule lets its bound be raised."""
+        assert isinstance(parameters, Parameters)
+        found = [kind for kind in parameters.kinds if kind in kinds]
+        scaled = [one for kind in found for one in (to(kind, "patch", subresource="scale"), to(kind, "get"))]
+        raised = (to("HorizontalPodAutoscaler", "get", "patch"),) if parameters.hpa == "raise" else ()
+        return (*scaled, *raised)
 
     def plan(self, case: Case, parameters: BaseModel) -> Plan | NoPlan:
         """One step up, of the workload or of its autoscaler's bound; or the first reason against it."""

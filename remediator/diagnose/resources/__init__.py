@@ -14,6 +14,7 @@ from remediator.diagnose.resources import expressions
 from remediator.diagnose.resources.headroom import UNLIMITED, Room, limit_range, node_room, quota_left, quota_room
 from remediator.diagnose.resources.trend import OFFSETS, Course, History, shape_of
 from remediator.kube.base import instant_of, path_of
+from remediator.kube.permissions import to
 from remediator.kube.quantities import quantity
 from remediator.kube.rollout import rollout_times
 from remediator.model import Finding, Json
@@ -32,6 +33,7 @@ SATURATED_THROTTLED = 0.25
 
 class Resources:
     name = "resources"
+    permissions = (to("ResourceQuota", "list"), to("LimitRange", "list"))
 
     async def collect(self, scene: Scene) -> Sequence[Finding]:
         if not scene.target.namespace:

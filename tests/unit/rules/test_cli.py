@@ -29,8 +29,20 @@ def table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_check_counts_the_rules_of_good_files(table: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    table.write_text(TABLE.replace("A|B", "A|C"))
     assert check_rules([table], "simple") == 0
     assert capsys.readouterr().out == "rules.yaml: 3 rules, ok\n"
+
+
+def test_check_warns_of_what_can_be_used_and_was_not_meant(table: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Good all the same, unless a lint is fatal."""
+    assert check_rules([table], "simple") == 0
+    assert check_rules([table], "json", is_fatal=True) == 3
+    out = capsys.readouterr().out
+    assert "rules.yaml:4:5: warning: rule 'three' is never reached: 'two' takes all its alerts" in out
+    assert "0 errors, 1 warning\n" in out
+    told = json.loads(out.partition("0 errors, 1 warning\n")[2])
+    assert (told["ok"], [one["code"] for one in told["warnings"]]) == (True, ["rule-unreachable"])
 
 
 def test_check_without_files_is_of_the_shipped_rules(capsys: pytest.CaptureFixture[str]) -> None:

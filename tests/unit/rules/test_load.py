@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -39,6 +40,19 @@ def test_report(file: Path) -> None:
     """The text beside each bad file is what its author reads."""
     report = str(refused(file)).replace(str(file), file.name) + "\n"
     assert report == file.with_suffix(".txt").read_text()
+
+
+SAYS_HOW = re.compile(r"^(write|give|name|must be|must begin|expected) |must be |would never hold|there are ")
+"""How a text says itself what may stand there."""
+
+
+def test_every_mistake_has_place_cause_and_what_to_write_instead() -> None:
+    """Most as a hint of their own; the codes are for scripts, and each is there."""
+    problems = [(file.stem, one) for file in BAD.glob("*.yaml") for one in refused(file).problems]
+    without = [(name, one.text) for name, one in problems if not one.suggestion and not SAYS_HOW.search(one.text)]
+    assert without == []
+    assert all(one.line >= 1 and one.column >= 1 and one.code for _, one in problems)
+    assert len({name for name, one in problems if one.suggestion}) >= 30
 
 
 def test_the_error_is_a_config_error_with_its_problems() -> None:
