@@ -97,12 +97,13 @@ class ScoreRoutes:
         return answer(ScoreEntry.of(after))
 
     async def promotion(self, request: web.Request) -> web.Response:
-        """Whether the rule has earned its next mode, by the decisions of its present text."""
+        """Whether the rule has earned its next mode, by the decisions of its present text in its present mode."""
         name, rules = request.match_info["rule"], self._rules()
         rule = rules.rule(name)
         if rule is None:
             return problem(404, _unknown(name, rules) or "")
-        scored = [one for one in await self._store.scored(rule=name) if one.sense == rule.sense]
+        made = await self._store.scored(rule=name)
+        scored = [one for one in made if (one.sense, one.mode) == (rule.sense, rule.mode.value)]
         criteria = criteria_of(card_of(name, scored), self._bar, mode=rule.mode, acts=rule.acts)
         following, is_earned = NEXT.get(rule.mode), all(one.is_met for one in criteria)
         diff = await asyncio.to_thread(_diff, rules, rule, following) if is_earned and following is not None else None

@@ -1,8 +1,9 @@
 """What a rule has earned: its card against the bar -> each criterion with its numbers, and the change to make. Pure.
 
-Only decisions of the rule's present sense count: what it decided by another text proves nothing of this one. A decision
-counts once it is known whether it was right; what does not tell is no evidence either way. Nothing here edits a file.
-The bar is coarse on purpose (settings): after 20 of 20 the interval still begins at 84 %, and that is shown beside it.
+Only decisions of the rule's present sense and mode count: what it decided by another text proves nothing of this one,
+and what was earned in silence does not carry it past the mode in which people approve. A decision counts once it is
+known whether it was right; what does not tell is no evidence either way. Nothing here edits a file. The bar is coarse
+on purpose (settings): after 20 of 20 the interval still begins at 84 %, and that is shown beside it.
 """
 
 from __future__ import annotations

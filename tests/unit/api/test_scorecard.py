@@ -214,6 +214,16 @@ async def test_what_another_text_of_the_rule_decided_proves_nothing(tmp_path: Pa
     assert card["rules"][0]["decisions"] == 20
 
 
+async def test_what_was_earned_in_silence_does_not_carry_it_past_approval(tmp_path: Path) -> None:
+    """Each step is earned anew: the same decisions are enough for the first, and none of them counts for the second."""
+    table = loaded(tmp_path, RULES + "    mode: approve\n")
+    async with running(table=table, mode="active") as service:
+        await earned(service, table)
+        _, told = await service.get("/api/v1/promotion/crash-loop")
+    assert (told["earned"], told["next"]) == (False, "active")
+    assert "0 of the 20 decisions needed" in told["criteria"][2]["detail"]
+
+
 async def test_the_bar_is_a_setting(tmp_path: Path) -> None:
     table = loaded(tmp_path)
     async with running(table=table, promote_min_decisions=21) as service:
