@@ -14,8 +14,9 @@ from remediator.anchor.opening import anchors_of, log_keys
 from remediator.audit.note import BadNote, checkpoint, opened
 from remediator.doctor.base import Asked, Examination, Result, failed, ok, warning
 from remediator.doctor.reaching import cluster_of
-from remediator.doctor.rights import Right, may
+from remediator.doctor.rights import may
 from remediator.errors import ConfigError
+from remediator.lint.rights import Right
 from remediator.model import Mode
 from remediator.settings import Settings
 from remediator.store.log import LogKeys

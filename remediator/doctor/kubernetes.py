@@ -9,9 +9,10 @@ from dataclasses import replace
 
 from remediator.doctor.base import Asked, Examination, Result, failed, ok, skipped, warning
 from remediator.doctor.reaching import cluster_of
-from remediator.doctor.rights import EVENTS, Right, acts, may, reads
+from remediator.doctor.rights import AT_ALL, acts, events, may, reads
 from remediator.errors import ConfigError, RemediatorError, cut
 from remediator.kube.base import Cluster
+from remediator.lint.rights import Need, Right
 from remediator.model import Mode
 
 CLUSTER, CLOCK, READS, EVENT, ACTS = (
@@ -71,24 +72,25 @@ def _clock(offset: float | None) -> Result:
 
 
 async def _reads(cluster: Cluster, asked: Asked) -> Result:
-    answers = await _answers(cluster, list(reads(asked.settings)))
-    denied = [right for right, allowed in answers if not allowed]
+    answers = await _answers(cluster, reads(asked.rules, asked.settings))
+    denied = [need for need, allowed in answers if not allowed]
     if not denied:
         return ok(READS, f"{len(answers)} rights to read, {HOW}")
     remedy = "apply deploy/kustomize/base/reader.yaml and bind ClusterRole remediator-reader to this account"
-    needed = [right for right in denied if not right.costs]
+    needed = any(need.right.resource in AT_ALL for need in denied)
     told = f"{len(denied)} of {len(answers)} rights to read are missing ({HOW})"
     return (failed if needed else warning)(READS, f"{told}: {_few(denied)}", remedy, lines=_lines(denied))
 
 
 async def _events(cluster: Cluster, asked: Asked) -> Result:
-    if not asked.settings.events:
+    wanted = events(asked.settings)
+    if not wanted:
         return skipped(EVENT, "Events are switched off (events: false)")
-    [(_, allowed)] = await _answers(cluster, [EVENTS])
-    if allowed:
-        return ok(EVENT, f"may {EVENTS}")
+    denied = [need for need, allowed in await _answers(cluster, wanted) if not allowed]
+    if not denied:
+        return ok(EVENT, f"may {_few(wanted)}")
     remedy = "bind ClusterRole remediator-events, or set events: false"
-    return warning(EVENT, f"may not {EVENTS}: {EVENTS.costs}", remedy)
+    return warning(EVENT, f"may not {_few(denied)}: nothing is shown by `kubectl describe`", remedy)
 
 
 async def _acts(cluster: Cluster, asked: Asked) -> Result:
@@ -97,12 +99,12 @@ async def _acts(cluster: Cluster, asked: Asked) -> Result:
     if asked.rules is None:
         return skipped(ACTS, "the rules cannot be loaded")
     if mode not in (Mode.APPROVE, Mode.ACTIVE):
-        [(right, allowed)] = await _answers(cluster, [Right("apps", "deployments", "patch")])
-        if allowed:
+        right = Right("apps", "deployments", "patch")
+        if await may(cluster, right):
             told = f"may {right}, which mode {mode} needs for dry runs only"
             return ok(ACTS, f"{told}; let deploy/kustomize/components/dry-run refuse the rest")
         return ok(ACTS, f"no right to write, and mode {mode} needs none; recommendations are not proven by a dry run")
-    wanted = list(acts(asked.rules, mode))
+    wanted = acts(asked.rules, mode)
     if not wanted:
         return warning(
             ACTS, f"mode {mode}, and no rule may do more than recommend", "set `mode` of a rule that earned it"
@@ -110,43 +112,40 @@ async def _acts(cluster: Cluster, asked: Asked) -> Result:
     return await _acting(cluster, wanted, asked.namespaces)
 
 
-async def _acting(cluster: Cluster, wanted: Sequence[Right], namespaces: Sequence[str]) -> Result:
+async def _acting(cluster: Cluster, wanted: Sequence[Need], namespaces: Sequence[str]) -> Result:
     everywhere = await _answers(cluster, wanted)
-    missing = [right for right, allowed in everywhere if not allowed]
+    missing = [need for need, allowed in everywhere if not allowed]
     if not missing:
         return ok(ACTS, f"{len(wanted)} rights to act, in all namespaces, {HOW}")
     if not namespaces:
         told = f"not in all namespaces ({HOW}): {_few(missing)}"
         return warning(ACTS, told, f"name those that consent with --namespace to have them asked, or {CONSENT}")
-    asked = [replace(right, namespace=one) for one in namespaces for right in missing]
-    denied = [right for right, allowed in await _answers(cluster, asked) if not allowed]
+    asked = [replace(need, right=replace(need.right, namespace=one)) for one in namespaces for need in missing]
+    denied = [need for need, allowed in await _answers(cluster, asked) if not allowed]
     if not denied:
         return ok(ACTS, f"{len(wanted)} rights to act in {', '.join(namespaces)}, {HOW}")
     told = f"{len(denied)} of {len(asked)} rights to act are missing ({HOW}): {_few(denied)}"
     return (failed if len(denied) == len(asked) else warning)(ACTS, told, CONSENT, lines=_lines(denied))
 
 
-async def _answers(cluster: Cluster, rights: Sequence[Right]) -> Sequence[tuple[Right, bool]]:
+async def _answers(cluster: Cluster, needs: Sequence[Need]) -> Sequence[tuple[Need, bool]]:
     """Side by side; the client itself sends no more at once than it may."""
     async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(_allowed(cluster, right)) for right in rights]
-    return [(right, task.result()) for right, task in zip(rights, tasks, strict=True)]
+        tasks = [group.create_task(may(cluster, need.right)) for need in needs]
+    return [(need, task.result()) for need, task in zip(needs, tasks, strict=True)]
 
 
-async def _allowed(cluster: Cluster, right: Right) -> bool:
-    try:
-        return await may(cluster, right)
-    except RemediatorError:
-        return False  # what cannot be asked is not taken for granted
+def _few(needs: Sequence[Need]) -> str:
+    return _first([str(need.right) for need in needs])
 
 
-def _few(rights: Sequence[Right]) -> str:
-    shown = ", ".join(map(str, rights[:3]))
-    return shown if len(rights) <= 3 else f"{shown} and {len(rights) - 3} more"
+def _lines(needs: Sequence[Need]) -> tuple[str, ...]:
+    return tuple(f"{need.right}: needed by {_first(need.why)}" for need in needs)
 
 
-def _lines(rights: Sequence[Right]) -> tuple[str, ...]:
-    return tuple(f"{right}: {right.costs or 'nothing works without it'}" for right in rights)
+def _first(words: Sequence[str]) -> str:
+    shown = ", ".join(words[:3])
+    return shown if len(words) <= 3 else f"{shown} and {len(words) - 3} more"
 
 
 KUBERNETES = Examination((CLUSTER, CLOCK, READS, EVENT, ACTS), run)

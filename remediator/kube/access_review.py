@@ -13,7 +13,7 @@ from enum import StrEnum
 
 from remediator.errors import RemediatorError, cut
 from remediator.kube.base import Cluster, NotFound
-from remediator.model import Request
+from remediator.model import Json, Request
 
 REVIEW_PATH = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 FENCE = "remediator-silent-writes-nothing"
@@ -86,6 +86,9 @@ def access_of(request: Request) -> Access:
 
 async def permitted(access: Access, cluster: Cluster) -> Permitted:
     """Ask; where no answer came, that is said."""
+    if access.resource.startswith("/"):  # a path that is no resource, as `/readyz`
+        where = {"nonResourceAttributes": {"path": access.resource, "verb": access.verb}}
+        return await _reviewed(access, where, cluster)
     resource, _, subresource = access.resource.partition("/")
     about = {
         "verb": access.verb,
@@ -95,11 +98,12 @@ async def permitted(access: Access, cluster: Cluster) -> Permitted:
         "namespace": access.namespace,
         "name": access.name,
     }
-    body = {
-        "apiVersion": "authorization.k8s.io/v1",
-        "kind": "SelfSubjectAccessReview",
-        "spec": {"resourceAttributes": {name: value for name, value in about.items() if value}},
-    }
+    where = {"resourceAttributes": {name: value for name, value in about.items() if value}}
+    return await _reviewed(access, where, cluster)
+
+
+async def _reviewed(access: Access, where: Json, cluster: Cluster) -> Permitted:
+    body = {"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview", "spec": where}
     try:
         answer = await cluster.send(Request("POST", REVIEW_PATH, "application/json", body), dry_run=True)
     except RemediatorError as error:

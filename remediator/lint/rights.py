@@ -62,7 +62,7 @@ class Right:
 
     def __str__(self) -> str:
         place = f"{self.namespace}/{self.name}" if self.namespace else self.name
-        where = f" {place}" if self.name else ""
+        where = f" {place}" if self.name else f" in {self.namespace}" if self.namespace else ""
         return f"{self.verb} {self.resource}{'.' + self.group if self.group else ''}{where}"
 
 

@@ -13,9 +13,9 @@ import pytest
 import yaml
 
 from remediator.doctor.prometheus import NEEDED_SERIES
-from remediator.doctor.rights import REVIEW_PATH
 from remediator.generate.alerts import Form, Placed, needed
 from remediator.generate.route import Wanted, beside
+from remediator.kube.access_review import REVIEW_PATH
 from remediator.rules.load import load_rules
 from remediator.rules.shipped import shipped_rules
 from tests.cluster import audit
