@@ -10,6 +10,9 @@ from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from itertools import combinations
 
+from remediator.actions import ACTIONS
+from remediator.actions.preconditions import ROLLED_OUT_KINDS
+from remediator.lint.kinds import row_kinds
 from remediator.lint.noted import Noted
 from remediator.lint.rows import never_taken
 from remediator.model import Cause
@@ -70,6 +73,7 @@ class _Review:
             self.limits()
             self.proof()
             self.severity()
+            self.kinds()
 
     def warn(self, path: Path, text: str, hint: str, *, code: str) -> None:
         self.noted.warn(place_in(self.table, self.rule, path), text, hint, code=code)
@@ -180,6 +184,25 @@ class _Review:
                 text = f"{row.do} is never done: severity {levels[0]} does not allow it"
                 hint = "raise severity, or allow it under severities:"
                 self.warn(("respond", position, "do"), text, hint, code="severity-forbids")
+
+    def kinds(self) -> None:
+        """Actions that are for other kinds of workloads than the row can be about."""
+        for position, row in enumerate(self.rule.respond):
+            found = row_kinds(self.rule, row)
+            needs = ACTIONS[row.do].needs(row.parameters, found)
+            if row.acts and all(set(one.verbs) <= READS for one in needs):
+                named = ", ".join(sorted(found)) or "any kind that it can be about"
+                text = f"{row.do} is never done here: it is not for {named}"
+                has_kinds = "kinds" in type(row.parameters).model_fields
+                hint = (
+                    f"name it: with: {{kinds: [{named}]}}"
+                    if has_kinds and found and found <= {*ROLLED_OUT_KINDS}
+                    else "ask for another kind"
+                )
+                self.warn(("respond", position, "do"), text, hint, code="action-never")
+
+
+READS = frozenset({"get", "list"})
 
 
 def _acting(rule: Rule) -> list[Row]:
