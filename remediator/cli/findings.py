@@ -62,6 +62,7 @@ def as_json(one: Problem) -> dict[str, Any]:
         "code": one.code,
         "text": one.text,
         "hint": one.hint,
+        "suggestion": one.suggestion,
         "source": one.source,
     }
 
@@ -80,5 +81,5 @@ def _cases(found: Found) -> Iterator[Any]:
         if not own:
             yield Case(file, found.command, 1)
         for one in own:
-            headline = f"{one.level}: {one.text}"
-            yield Case(file, f"{one.code}:{one.line}", one.line, [headline, *([one.hint] if one.hint else [])])
+            lines = [f"{one.level}: {one.text}", *([one.suggestion] if one.suggestion else [])]
+            yield Case(file, f"{one.code}:{one.line}", one.line, lines)

@@ -22,12 +22,12 @@ from remediator.guards.stop import permissions_for_switch
 from remediator.kube import workload
 from remediator.kube.base import RESOURCES
 from remediator.kube.permissions import Permission
+from remediator.lint.kinds import claimed_kinds, row_kinds, target_kinds
 from remediator.model import Mode
-from remediator.rules.schema import Row, Rule, RuleSet
+from remediator.rules.schema import Rule, RuleSet
 from remediator.settings import Settings
 from remediator.sinks import kubernetes_event
-from remediator.target.behind import ends_of, permissions_for
-from remediator.target.spec import KIND_OF_LABEL
+from remediator.target.behind import permissions_for
 from remediator.watch import watcher
 
 READ_VERBS = frozenset({"get", "list", "watch"})
@@ -144,40 +144,21 @@ def _asked(table: RuleSet, mode: Mode, around: Around, proves: bool) -> _Asked:
 
 
 def _of_rule(rule: Rule, *, acts: bool, proves: bool) -> Iterator[Permission]:
-    claimed = _claimed(rule)
-    for kind in sorted(claimed):
+    for kind in sorted(claimed_kinds(rule)):
         yield from permissions_for(kind)
-    kinds = frozenset(end for kind in claimed for end in ends_of(kind))
-    for kind in sorted(kinds):
+    for kind in sorted(target_kinds(rule)):
         yield from workload.permissions_for(kind)
     for name in dict.fromkeys((*ALWAYS, *rule.collectors)):
         if name != NAMED or any(isinstance(row.parameters, NamesWorkloads) for row in rule.respond):
             yield from COLLECTORS[name].permissions
     for row in rule.respond:
-        asked = _kinds(row)
-        needs = ACTIONS[row.do].needs(row.parameters, kinds if asked is None else kinds & asked)
+        needs = ACTIONS[row.do].needs(row.parameters, row_kinds(rule, row))
         yield from (one for one in needs if acts or proves or READ_VERBS.issuperset(one.verbs))
         if acts and any(one.resource.endswith("/scale") or one.group == "autoscaling" for one in needs):
             yield from CHECKS[HELD].permissions
     if acts and rule.acts and rule.verify is not None:
         for name in rule.verify.expect:
             yield from CHECKS[name].permissions
-
-
-def _claimed(rule: Rule) -> frozenset[str]:
-    """The kinds of objects that an alert of the rule can name."""
-    target = rule.target
-    if target.object is not None:
-        return frozenset({target.object.kind})
-    if target.labels is not None:
-        return frozenset(kind for kind in target.labels if kind != "namespace")
-    every = frozenset(KIND_OF_LABEL.values())
-    return frozenset({"Node"}) if target.node_scope else every - {"Node"}
-
-
-def _kinds(row: Row) -> frozenset[str] | None:
-    asked = getattr(row.when, "kind", None)
-    return None if asked is None else frozenset(asked)
 
 
 def _rights(permission: Permission, namespace: str) -> Iterator[Right]:

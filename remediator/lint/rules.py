@@ -10,12 +10,15 @@ from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from itertools import combinations
 
+from remediator.actions import ACTIONS
+from remediator.actions.preconditions import ROLLED_OUT_KINDS
+from remediator.lint.kinds import row_kinds
 from remediator.lint.noted import Noted
 from remediator.lint.rows import never_taken
 from remediator.model import Cause
 from remediator.rules.automaton import Pattern
 from remediator.rules.escalation import DEFAULT, INFRASTRUCTURE
-from remediator.rules.inclusion import is_contained, is_empty
+from remediator.rules.inclusion import is_contained, is_empty, labels_of
 from remediator.rules.matcher import Matcher, Op
 from remediator.rules.report import Problem, did_you_mean
 from remediator.rules.schema import Path, Place, Row, Rule, RuleSet, alertnames
@@ -70,6 +73,7 @@ class _Review:
             self.limits()
             self.proof()
             self.severity()
+            self.kinds()
 
     def warn(self, path: Path, text: str, hint: str, *, code: str) -> None:
         self.noted.warn(place_in(self.table, self.rule, path), text, hint, code=code)
@@ -181,6 +185,25 @@ class _Review:
                 hint = "raise severity, or allow it under severities:"
                 self.warn(("respond", position, "do"), text, hint, code="severity-forbids")
 
+    def kinds(self) -> None:
+        """Actions that are for other kinds of workloads than the row can be about."""
+        for position, row in enumerate(self.rule.respond):
+            found = row_kinds(self.rule, row)
+            needs = ACTIONS[row.do].needs(row.parameters, found)
+            if row.acts and all(set(one.verbs) <= READS for one in needs):
+                named = ", ".join(sorted(found)) or "any kind that it can be about"
+                text = f"{row.do} is never done here: it is not for {named}"
+                has_kinds = "kinds" in type(row.parameters).model_fields
+                hint = (
+                    f"name it: with: {{kinds: [{named}]}}"
+                    if has_kinds and found and found <= {*ROLLED_OUT_KINDS}
+                    else "ask for another kind"
+                )
+                self.warn(("respond", position, "do"), text, hint, code="action-never")
+
+
+READS = frozenset({"get", "list"})
+
 
 def _acting(rule: Rule) -> list[Row]:
     return [row for row in rule.respond if row.acts]
@@ -202,11 +225,13 @@ def _order(table: RuleSet, noted: Noted) -> None:
     """Rules that an earlier one takes every alert from, by what their expressions let through."""
     names = {rule.name: alertnames(rule) for rule in table.rules}
     for number, rule in enumerate(table.rules):
-        own = names[rule.name]
+        own, example = names[rule.name], labels_of(rule.matchers)
         for earlier in table.rules[:number]:
             theirs = names[earlier.name]
             if theirs is not None and (own is None or not own <= theirs):
                 continue
+            if example is not None and not all(matcher.matches(example) for matcher in earlier.matchers):
+                continue  # one alert that is left for it settles it, at a thousandth of the cost
             if is_contained(rule.matchers, earlier.matchers):
                 text = f"rule '{rule.name}' is never reached: '{earlier.name}' takes all its alerts"
                 hint = f"put it before {table.place(earlier.name)}, or narrow that one"

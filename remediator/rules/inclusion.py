@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -127,6 +127,20 @@ def _walk(matcher: Matcher) -> _Walk:
         return _OfTexts(matcher.pattern.literals)
     assert matcher.pattern.table is not None
     return _OfTable(matcher.pattern.table)
+
+
+def labels_of(matchers: Sequence[Matcher]) -> Mapping[str, str] | None:
+    """Labels that pass all of them; None: there are none, or it cannot be told."""
+    found = {}
+    for name in dict.fromkeys(matcher.name for matcher in matchers):
+        try:
+            value = value_of([(each, True) for each in matchers if each.name == name])
+        except TooComplex:
+            return None
+        if value is None:
+            return None
+        found[name] = value
+    return found
 
 
 def is_empty(matchers: Sequence[Matcher]) -> str | None:

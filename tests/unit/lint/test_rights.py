@@ -19,14 +19,13 @@ from remediator.kube.base import RESOURCES
 from remediator.lint.manifests import Granted, compare, granted, read
 from remediator.lint.rights import Around, Need, Right, Scope, needed
 from remediator.model import Mode
-from remediator.rules.load import load_rules
 from remediator.rules.schema import Rule, RuleSet, rule_set
-from remediator.rules.shipped import shipped_rules
 from remediator.simulate.apiserver import Call
 from remediator.simulate.replay import Stage
 from remediator.simulate.stories import Placed, read_stories
 from remediator.simulate.tables import table_of
 from remediator.simulate.trial import tried
+from tests.unit.lint.alertmanagers import TABLE
 
 ROOT = Path(__file__).parents[3]
 DEPLOY = ROOT / "deploy" / "kustomize"
@@ -95,7 +94,7 @@ def test_proving_takes_the_rights_of_the_dry_run_component() -> None:
 
 
 def test_silent_mode_writes_events_only() -> None:
-    table = load_rules(shipped_rules())
+    table = TABLE
     writes = [need.right for need in needed(table, Mode.SILENT, around=PLAIN) if need.right.is_write]
     assert [str(right) for right in writes] == ["create events.events.k8s.io"]
     assert not any(need.right.is_write for need in needed(table, Mode.SILENT, around=Around(has_events=False)))
@@ -232,12 +231,12 @@ def shipped(account: str, *also: str) -> list[Granted]:
 
 
 def test_the_silent_manifests_grant_exactly_what_the_shipped_rules_need() -> None:
-    found = compare(needed(load_rules(shipped_rules()), Mode.SILENT, around=PLAIN), shipped(SILENT))
+    found = compare(needed(TABLE, Mode.SILENT, around=PLAIN), shipped(SILENT))
     assert ([str(one.right) for one in found.missing], [str(one.right) for one in found.unused]) == ([], [])
 
 
 def test_the_active_manifests_lack_nothing_and_grant_what_no_shipped_rule_does() -> None:
-    needs = needed(load_rules(shipped_rules()), Mode.ACTIVE, around=PLAIN)
+    needs = needed(TABLE, Mode.ACTIVE, around=PLAIN)
     found = compare(needs, shipped(ACTIVE, "remediator-rollback"))
     assert list(found.missing) == []
     assert {str(one.right) for one in found.unused} == {
@@ -250,7 +249,7 @@ def test_the_active_manifests_lack_nothing_and_grant_what_no_shipped_rule_does()
 
 
 def test_without_the_consent_of_a_namespace_the_writes_are_missing() -> None:
-    needs = needed(load_rules(shipped_rules()), Mode.ACTIVE, around=PLAIN)
+    needs = needed(TABLE, Mode.ACTIVE, around=PLAIN)
     missing = {str(need.right) for need in compare(needs, shipped(ACTIVE)).missing}
     assert {"patch deployments.apps", "create pods/eviction", "delete pods", "patch deployments/scale.apps"} == missing
 
@@ -271,7 +270,7 @@ def lost_as_needed(needs: Sequence[Need], lost: Granted) -> Right:
 
 
 def test_a_wildcard_covers_and_is_more_than_what_is_needed() -> None:
-    needs = needed(load_rules(shipped_rules()), Mode.SILENT, around=PLAIN)
+    needs = needed(TABLE, Mode.SILENT, around=PLAIN)
     everything_granted = Granted(Right("*", "*", "*"), "", "ClusterRole admin")
     paths = Granted(Right("", "/readyz", "get"), "", "ClusterRole admin")
     found = compare(needs, [everything_granted, paths])
@@ -281,7 +280,7 @@ def test_a_wildcard_covers_and_is_more_than_what_is_needed() -> None:
 @pytest.mark.parametrize("mode", ["silent", "active"])
 def test_roles_as_printed_grant_what_is_needed_and_no_more(mode: str, tmp_path: Path) -> None:
     """Read back as manifests: nothing is missing, nothing is unused."""
-    needs = needed(load_rules(shipped_rules()), Mode(mode), around=replace(PLAIN, anchor="remediator/anchor"))
+    needs = needed(TABLE, Mode(mode), around=replace(PLAIN, anchor="remediator/anchor"))
     file = tmp_path / "roles.yaml"
     file.write_text(roles(needs, mode, "remediator/x"), encoding="utf-8")
     kinds = [one["kind"] for one in yaml.safe_load_all(file.read_text(encoding="utf-8"))]

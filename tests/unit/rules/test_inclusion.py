@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from remediator.rules.inclusion import TooComplex, is_contained, is_empty, value_of
+from remediator.rules.inclusion import TooComplex, is_contained, is_empty, labels_of, value_of
 from remediator.rules.matcher import Matcher, parse_matchers
 
 VALUES = ["".join(chars) for length in range(5) for chars in itertools.product("ab", repeat=length)]
@@ -54,6 +54,18 @@ def test_containment(inner: list[str], outer: list[str], holds: bool) -> None:
 )
 def test_emptiness(lines: list[str], label: str | None) -> None:
     assert is_empty(of(*lines)) == label
+
+
+@pytest.mark.parametrize(
+    ("lines", "labels"),
+    [
+        (['a="x"', 'b!=""', 'c=~"y.*"'], {"a": "x", "b": "a", "c": "y"}),
+        (['a="x"', 'a!="x"'], None),
+        ([], {}),
+    ],
+)
+def test_labels_that_pass(lines: list[str], labels: dict[str, str] | None) -> None:
+    assert labels_of(of(*lines)) == labels
 
 
 def test_what_takes_too_long_is_not_claimed() -> None:
