@@ -13,6 +13,7 @@ from enum import StrEnum
 
 from remediator.errors import RemediatorError, cut
 from remediator.kube.base import Cluster, NotFound
+from remediator.kube.permissions import Permission
 from remediator.model import Json, Request
 
 REVIEW_PATH = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
@@ -21,6 +22,9 @@ FENCE = "remediator-silent-writes-nothing"
 (`deploy/kustomize/components/dry-run`)."""
 
 FENCE_PATH = f"/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicybindings/{FENCE}"
+FENCE_PERMISSION = Permission(
+    "admissionregistration.k8s.io", "validatingadmissionpolicybindings", ("get",), names=(FENCE,)
+)
 VERBS = {"POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
 
 

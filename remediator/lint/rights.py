@@ -20,6 +20,7 @@ from remediator.checks import CHECKS
 from remediator.diagnose import ALWAYS, COLLECTORS
 from remediator.guards.stop import permissions_for_switch
 from remediator.kube import workload
+from remediator.kube.access_review import FENCE_PERMISSION
 from remediator.kube.base import RESOURCES
 from remediator.kube.permissions import Permission
 from remediator.lint.kinds import claimed_kinds, row_kinds, target_kinds
@@ -133,6 +134,8 @@ def _asked(table: RuleSet, mode: Mode, around: Around, proves: bool) -> _Asked:
             given = permissions_for_switch(name) if what == "kill switch" else config_map.permissions_for(name)
             for permission in given:
                 yield what, Scope.OWN, permission, namespace
+    if proves and mode is Mode.SILENT:
+        yield "proof", Scope.CLUSTER, FENCE_PERMISSION, ""
     if around.has_events:
         for permission in kubernetes_event.PERMISSIONS:
             yield "Events", Scope.MANAGED, permission, ""
