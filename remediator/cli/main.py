@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from remediator.cli.auditing import audit_app
+from remediator.cli.backtest import backtest
 from remediator.cli.export_commands import export, report_app
 from remediator.cli.options import DEFAULT_URL, ByOption, CommentOption, OutputOption, TokenOption, UrlOption
 from remediator.cli.output import Output
@@ -40,6 +41,7 @@ app.add_typer(incidents_app, name="incidents")
 app.add_typer(deployments_app, name="deployments")
 app.add_typer(report_app, name="report")
 app.command("export")(export)
+app.command("backtest")(backtest)
 
 
 @app.command()

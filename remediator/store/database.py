@@ -88,9 +88,13 @@ async def open_database(
 async def open_in_memory(*, clock: Clock) -> Database:
     """A database in memory, as a copy of one that the migrations were run on once, and without a thread of its own: for
     whoever opens many and plays them."""
+    return Database(await writer_in_memory(clock=clock), clock=clock)
+
+
+async def writer_in_memory(*, clock: Clock) -> Writer:
+    """The writer of such a database, for whoever makes the `Database` himself."""
     log = Log(_NO_KEYS)
-    writer = await Writer.open(partial(_copied, log, clock.now()), connect=None, log=log, thread=AtOnce())
-    return Database(writer, clock=clock)
+    return await Writer.open(partial(_copied, log, clock.now()), connect=None, log=log, thread=AtOnce())
 
 
 def _copied(log: Log, at: datetime) -> sa.Connection:

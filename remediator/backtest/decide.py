@@ -1,0 +1,305 @@
+"""Steps 2 to 7 for one claimed remediation of the past: which row, what the guards say, and whether it would act.
+
+The order is that of `pipeline.remediate`, and each step is the service's own call. What history does not tell ends the
+decision as untold, or stands among its needs. `run.py` calls it whenever the remediation is due.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+from remediator.authority import UNLIMITED
+from remediator.backtest.asked import Asked
+from remediator.backtest.cluster import PastCluster
+from remediator.backtest.decided import Decided, Would
+from remediator.backtest.episodes import Episode
+from remediator.backtest.facts import Facts, NotTold
+from remediator.backtest.past_store import PastStore
+from remediator.backtest.rows import Possible, possible_rows
+from remediator.backtest.scene import Picture, picture
+from remediator.diagnose.affected import affected_pods
+from remediator.errors import cut
+from remediator.guards.base import TargetView
+from remediator.guards.check import Ruling, check
+from remediator.guards.spending import reason_of, room_at
+from remediator.model import Decision, Gate, Mode, Plan, Proof, Reason, Remediation, State, Target
+from remediator.pipeline import NO_PROOF, Parts, severity_of, view_of
+from remediator.rules.match import NoMatch, match
+from remediator.rules.schema import Rule
+from remediator.store.base import Change, Record
+from remediator.store.budgets_base import BudgetUsed
+from remediator.target.labels import NoTarget
+from remediator.target.resolve import resolve
+
+NOTE = Record("backtest", {})
+"""Nobody reads the log of a backtest."""
+
+TICK = timedelta(seconds=15)
+"""How often the service asks again for a place among those under way (`store.budgets_base.LOOK_AGAIN`)."""
+
+BY_SPENDING = frozenset({"concurrency", "cooldown", "limits", "budgets"})
+"""Guards whose "no" is the doing of earlier actions."""
+
+
+@dataclass(frozen=True, slots=True)
+class UnderWay:
+    """An action that began: until when it is taken to go on."""
+
+    remediation: Remediation
+    until: datetime
+
+
+@dataclass(slots=True)
+class Decider:
+    """`parts` are the service's, on the past; `modes` is rule -> its mode as written. `said` is the word on each
+    remediation so far, `under_way` what began by the target's key, `doubtful` the remediations of which it is not told
+    whether they would have acted."""
+
+    parts: Parts
+    store: PastStore
+    cluster: PastCluster
+    facts: Facts
+    asked: Asked
+    modes: dict[str, Mode]
+    said: dict[int, Decided] = field(default_factory=dict)
+    under_way: dict[str, UnderWay] = field(default_factory=dict)
+    last_on: dict[str, int] = field(default_factory=dict)
+    doubtful: set[int] = field(default_factory=set)
+
+    async def decide(self, mine: Remediation, episode: Episode) -> datetime | None:
+        """Decide, or decide again. Returns when it is to be asked next, None: this was the last word."""
+        now, alert = self.parts.clock.now(), mine.alert
+        if episode.ends_at is not None and episode.ends_at <= now:
+            return await self._over(mine, episode, State.CANCELLED, "resolved before anything was done")
+        if now - mine.created_at > self.parts.decide_within:
+            return await self._over(mine, episode, State.EXPIRED, "no decision to act within its time")
+        word = _word(mine, episode, now)
+        table = self.parts.rules()
+        rule = match(alert, table)
+        if isinstance(rule, NoMatch):
+            nearest = f"; nearest rule {rule.nearest}: {rule.why}" if rule.nearest else ""
+            return await self._nothing(mine, word, Reason.NO_RULE, f"no rule matches{nearest}")
+        word = replace(word, rule=rule.name, mode=self.modes[rule.name].value)
+        try:
+            found = await resolve(
+                alert,
+                rule.target.spec(),
+                cluster=self.cluster,
+                protected_namespaces=self.parts.protected_namespaces,
+                authority=UNLIMITED,
+            )
+            if isinstance(found, NoTarget):
+                return await self._nothing(mine, word, found.reason, found.detail)
+            looked = await picture(rule, mine, found.target, self.cluster, self.facts, now)
+            word = replace(word, target=str(found.target), seen=looked.seen)
+            severity = severity_of(table, rule, alert, looked.scene.workload)
+            mine = await self._look(mine, rule, severity, looked)
+            return await self._answer(mine, rule, severity, looked, word)
+        except NotTold as error:
+            word = replace(word, would=Would.UNTOLD, needs=(cut(str(error)),), detail=f"needs {cut(str(error))}")
+            self.said[mine.id] = word
+            return await self._close(mine)
+
+    # --- steps
+
+    async def _look(self, mine: Remediation, rule: Rule, severity: int, looked: Picture) -> Remediation:
+        """The target is known to the others from here on: it counts in storms and shared causes."""
+        change = Change(
+            rule=rule.name,
+            severity=severity,
+            target=looked.scene.target,
+            affected=affected_pods(looked.scene, looked.findings),
+        )
+        return await self.store.advance(mine, to=State.DIAGNOSING, record=NOTE, at=looked.scene.now, change=change)
+
+    async def _answer(
+        self, mine: Remediation, rule: Rule, severity: int, looked: Picture, word: Decided
+    ) -> datetime | None:
+        possible = possible_rows(rule, looked.evidence, looked.unsure)
+        acting = next((one for one in possible if rule.respond[one.position].acts), None)
+        if not possible:
+            return await self._nothing(mine, word, Reason.NO_ROW, "no row of the rule holds")
+        if acting is None:
+            return await self._speak(mine, rule, looked, _spoken(word, possible))
+        before = possible[: possible.index(acting) + 1]
+        others = dict.fromkeys(one.do for one in possible if one.do != acting.do)
+        word = replace(
+            word,
+            action=acting.do,
+            others=tuple(others),
+            needs=tuple(dict.fromkeys(need for one in before for need in one.needs)),
+        )
+        return await self._act(mine, rule, severity, looked, word)
+
+    async def _speak(self, mine: Remediation, rule: Rule, looked: Picture, word: Decided) -> datetime | None:
+        """Rows that only speak; people are called once for what many share."""
+        if "escalate" not in word.action:
+            self.said[mine.id] = word
+            return await self._close(mine)
+        now, target = looked.scene.now, looked.scene.target
+        view = TargetView(target, now, self.cluster, self.store)
+        ruling = await check(view, self.asked.gates, rule.guard_parameters)
+        verdict = ruling.deciding
+        if verdict.decision is not Decision.ALLOW:
+            word = replace(word, reason=verdict.reason.value, guard=verdict.guard, detail=verdict.detail)
+        self.said[mine.id] = word
+        if verdict.decision is Decision.HOLD and verdict.until is not None:
+            return await self._hold(mine, verdict.until, ruling.gates)
+        return await self._close(mine, ruling.gates)
+
+    async def _act(
+        self, mine: Remediation, rule: Rule, severity: int, looked: Picture, word: Decided
+    ) -> datetime | None:
+        """Ask the guards for what the row would do, and take it for done where they allow it."""
+        plan = _plan(rule, word.action, mine, looked.scene.target)
+        view = view_of(plan, rule, severity, looked.scene, self.parts, None)
+        self.store.uses.clear()
+        ruling = await check(view, self.asked.guards, rule.guard_parameters)
+        verdict = ruling.deciding
+        if verdict.decision is Decision.ALLOW:
+            return await self._begin(mine, rule, plan, ruling, word)
+        is_held = verdict.decision is Decision.HOLD
+        blamed = self._blamed(verdict.guard, plan.target)
+        self.said[mine.id] = replace(
+            word,
+            would=Would.HELD if is_held else Would.REFUSED,
+            reason=verdict.reason.value,
+            guard=verdict.guard,
+            detail=verdict.detail,
+            needs=blamed,
+        )
+        if is_held:
+            until = verdict.until or view.now + timedelta(minutes=1)
+            return await self._hold(mine, self._worth_asking(verdict.reason, until), ruling.gates)
+        return await self._close(mine, ruling.gates)
+
+    async def _begin(
+        self, mine: Remediation, rule: Rule, plan: Plan, ruling: Ruling, word: Decided
+    ) -> datetime | None:
+        now, target = self.parts.clock.now(), plan.target
+        if (other := self.under_way.get(target.key)) is not None:  # the unique index: one at a time on a workload
+            detail = f"R-{other.remediation.id} is under way on it"
+            blamed = self._doubts([other.remediation.id])
+            self.said[mine.id] = replace(
+                word, would=Would.HELD, reason=Reason.TOO_MANY_AT_ONCE.value, detail=detail, needs=blamed
+            )
+            return await self._hold(mine, other.until, ())
+        mine = await self.store.advance(mine, to=State.PLANNED, record=NOTE, at=now, change=Change(plan=plan))
+        change = Change(mode=Mode.ACTIVE, acted_at=now, budgets=ruling.budgets, rule_digest=rule.digest)
+        try:
+            mine = await self.store.advance(mine, to=State.ACTING, record=NOTE, at=now, change=change)
+        except BudgetUsed as error:
+            reason, until = reason_of(error.use).value, room_at(error.use, now)
+            self.said[mine.id] = replace(word, would=Would.HELD, reason=reason, detail=str(error.use))
+            return await self._hold(mine, until, ())
+        mine = await self.store.advance(mine, to=State.VERIFYING, record=NOTE, at=now)
+        self.under_way[target.key] = UnderWay(mine, _until(rule, word, now))
+        self.last_on[target.key] = mine.id
+        if word.needs:
+            self.doubtful.add(mine.id)
+        self.said[mine.id] = replace(word, would=Would.COULD if word.needs else Would.ACT, detail=plan.summary)
+        return None
+
+    async def finish(self, one: UnderWay) -> None:
+        """What was under way is over; that it helped is taken for granted."""
+        assert one.remediation.target is not None
+        del self.under_way[one.remediation.target.key]
+        await self.store.advance(one.remediation, to=State.VERIFIED, record=NOTE, at=one.until)
+
+    # --- ends
+
+    async def _nothing(self, mine: Remediation, word: Decided, reason: Reason, detail: str) -> None:
+        self.said[mine.id] = replace(word, would=Would.NOTHING, reason=reason.value, detail=detail)
+        await self._close(mine)
+
+    async def _over(self, mine: Remediation, episode: Episode, to: State, why: str) -> None:
+        now = self.parts.clock.now()
+        reason = Reason.ALERT_RESOLVED if to is State.CANCELLED else Reason.DECISION_EXPIRED
+        said = self.said.get(mine.id)
+        if said is None:
+            self.said[mine.id] = replace(_word(mine, episode, now), reason=reason.value, detail=why)
+        else:
+            self.said[mine.id] = replace(said, at=now, detail=f"{said.detail}; {why}")
+        await self.store.advance(mine, to=to, record=NOTE, at=now, change=Change(reason=reason))
+
+    async def _hold(self, mine: Remediation, until: datetime, gates: Sequence[Gate]) -> datetime:
+        change = Change(due_at=until, gates=tuple(gates))
+        await self.store.advance(mine, to=State.HELD, record=NOTE, at=self.parts.clock.now(), change=change)
+        return until
+
+    async def _close(self, mine: Remediation, gates: Sequence[Gate] = ()) -> None:
+        """At its end. One that nobody looked at further is called off, which costs one step less."""
+        to = State.CANCELLED if mine.state in (State.QUEUED, State.HELD) else State.RECOMMENDED
+        change = Change(gates=tuple(gates))
+        await self.store.advance(mine, to=to, record=NOTE, at=self.parts.clock.now(), change=change)
+
+    # --- whose doing it is
+
+    def _blamed(self, guard: str, target: Target) -> tuple[str, ...]:
+        """Whether the "no" is the doing of actions of which it is not told whether they would have been done."""
+        if guard not in BY_SPENDING:
+            return ()
+        if guard == "cooldown":
+            return self._doubts([self.last_on[target.key]] if target.key in self.last_on else [])
+        return self._doubts([debit.remediation for use in self.store.uses if use.is_full for debit in use.debits])
+
+    def _doubts(self, others: Sequence[int]) -> tuple[str, ...]:
+        is_doubtful = any(number in self.doubtful for number in others)
+        return ("whether earlier actions would have been done",) if is_doubtful else ()
+
+    def _worth_asking(self, reason: Reason, until: datetime) -> datetime:
+        """The service asks again after a pause where nobody can tell; here it is known before when nothing can have
+        changed: until an action that is under way ends, or kube-state-metrics is sampled again."""
+        if reason is Reason.TOO_MANY_AT_ONCE and self.under_way:
+            first = min(one.until for one in self.under_way.values())
+            return until + TICK * max(0, -((until - first) // TICK))
+        if reason is Reason.CLUSTER_UNHEALTHY:
+            return max(until, self.facts.next_sample(self.parts.clock.now()))
+        return until
+
+
+def _word(mine: Remediation, episode: Episode, now: datetime) -> Decided:
+    return Decided(
+        fingerprint=mine.fingerprint,
+        labels=episode.labels,
+        began_at=episode.begins_at,
+        ended_at=episode.ends_at,
+        at=now,
+        would=Would.NOTHING,
+    )
+
+
+def _spoken(word: Decided, possible: Sequence[Possible]) -> Decided:
+    """Rows that only speak. What they need decides between words, and is said only where these differ."""
+    words = dict.fromkeys(one.do for one in possible)
+    needs = dict.fromkeys(need for one in possible for need in one.needs) if len(words) > 1 else {}
+    return replace(word, would=Would.SPEAK, action=" or ".join(words), needs=tuple(needs))
+
+
+def _plan(rule: Rule, action: str, mine: Remediation, target: Target) -> Plan:
+    """In place of the exact requests, which would need the objects: what guards count by."""
+    asked = rule.verify
+    proof = Proof(asked.expect, asked.within, asked.stable_for, asked.otherwise) if asked else NO_PROOF
+    return Plan(
+        action=action,
+        action_id=mine.action_id,
+        target=target,
+        steps=(),
+        proof=proof,
+        generation=1,
+        template_hash="",
+        summary=f"{action} {target}",
+        before=None,
+        after=None,
+    )
+
+
+def _until(rule: Rule, word: Decided, now: datetime) -> datetime:
+    """How long an action is taken to be under way: until the alert ended and was quiet for `stable_for`, `within` at
+    most."""
+    within = rule.verify.within if rule.verify else timedelta(minutes=10)
+    stable = rule.verify.stable_for if rule.verify else timedelta()
+    ended = word.ended_at or now + within
+    return min(max(ended, now) + stable, now + within)
