@@ -119,7 +119,9 @@ class PastCluster:
             metadata["ownerReferences"] = [_reference(kind, space, owner)]
         key = (space, name)
         images = {one.labels.get("container", ""): one.labels.get("image", "") for one in facts.all("images", key, now)}
-        waiting = {one.labels.get("container", ""): one.labels.get("reason", "") for one in facts.all("waiting", key, now)}
+        waiting = {
+            one.labels.get("container", ""): one.labels.get("reason", "") for one in facts.all("waiting", key, now)
+        }
         restarts = {one.labels.get("container", ""): int(one.value) for one in facts.all("restarts", key, now)}
         phase = facts.one("phases", key, now)
         is_ready = facts.one("unready", key, now) is None
@@ -158,7 +160,7 @@ class PastCluster:
         return seen
 
     def _replica_set(self, namespace: str, name: str) -> Json:
-        """Who owns a ReplicaSet never changes, so that any time tells; without replicas it may be there all the same."""
+        """Who owns a ReplicaSet never changes, so that any time tells; without replicas it may be there as well."""
         labels = self._facts.ever("replicasets", (namespace, name))
         if labels is None:
             raise NotTold(f"the owner of ReplicaSet {name}")

@@ -175,9 +175,7 @@ class Decider:
             return await self._hold(mine, self._worth_asking(verdict.reason, until), ruling.gates)
         return await self._close(mine, ruling.gates)
 
-    async def _begin(
-        self, mine: Remediation, rule: Rule, plan: Plan, ruling: Ruling, word: Decided
-    ) -> datetime | None:
+    async def _begin(self, mine: Remediation, rule: Rule, plan: Plan, ruling: Ruling, word: Decided) -> datetime | None:
         now, target = self.parts.clock.now(), plan.target
         if (other := self.under_way.get(target.key)) is not None:  # the unique index: one at a time on a workload
             detail = f"R-{other.remediation.id} is under way on it"

@@ -41,13 +41,10 @@ class Episode:
 
 
 def episodes(history: History) -> list[Episode]:
-    """All that fired within the history's time, the earliest first; those of one moment in the order of their labels.
-    """
+    """All that fired within the history's time, the earliest first; those of one moment in order of their labels."""
     firing = _by_labels((one for one in history.alerts if one.labels.get(STATE, "firing") == "firing"), history)
     states = _by_labels(history.states, history)
-    found = [
-        one for key, runs in firing.items() for one in _of(dict(key), _merged(runs), states.get(key, ()), history)
-    ]
+    found = [one for key, runs in firing.items() for one in _of(dict(key), _merged(runs), states.get(key, ()), history)]
     inside = [one for one in found if one.begins_at <= history.ends and not _is_over(one, history)]
     return sorted(inside, key=lambda one: (one.begins_at, sorted(one.labels.items())))
 

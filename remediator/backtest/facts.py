@@ -19,7 +19,7 @@ A_DAY = timedelta(days=1)
 
 
 class NotTold(PermanentError):
-    """History does not tell this; the text says what, in words that complete "needs ...". """
+    """History does not tell this; the text says what, in words that complete "needs ..."."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,11 @@ class Facts:
             by.setdefault(tuple(labels.get(label, "") for label in FACTS[name].key), []).append(one)
             spaces.setdefault(labels.get("namespace", ""), []).append(one)
             if name == "pods":
-                owner = (labels.get("namespace", ""), labels.get("created_by_kind", ""), labels.get("created_by_name", ""))
+                owner = (
+                    labels.get("namespace", ""),
+                    labels.get("created_by_kind", ""),
+                    labels.get("created_by_name", ""),
+                )
                 self._owned.setdefault(owner, []).append(one)
             elif name == "replicasets" and labels.get("owner_kind") == "Deployment":
                 self._sets.setdefault((labels.get("namespace", ""), labels.get("owner_name", "")), []).append(one)

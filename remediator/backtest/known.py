@@ -56,9 +56,7 @@ FACTS: Mapping[str, Fact] = {
     ),
     "restarts": Fact(
         "kube_pod_container_status_restarts_total",
-        "round("
-        + _max("$ns, $pod, $container", "increase(kube_pod_container_status_restarts_total[1h])")
-        + ") > 0",
+        "round(" + _max("$ns, $pod, $container", "increase(kube_pod_container_status_restarts_total[1h])") + ") > 0",
         ("namespace", "pod"),
         "restarts within the hour",
     ),
@@ -130,7 +128,10 @@ FACTS: Mapping[str, Fact] = {
         "replicas of StatefulSets",
     ),
     "daemonsets": Fact(
-        "kube_daemonset_created", _max("$ns, daemonset", "kube_daemonset_created"), ("namespace", "daemonset"), "DaemonSets"
+        "kube_daemonset_created",
+        _max("$ns, daemonset", "kube_daemonset_created"),
+        ("namespace", "daemonset"),
+        "DaemonSets",
     ),
     "jobs": Fact(
         "kube_job_owner",

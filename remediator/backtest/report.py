@@ -1,5 +1,4 @@
-"""A backtest for people and for machines: counts by rule and day, and what they rest on. Pure; `cli/backtest.py` prints.
-"""
+"""A backtest for people and for machines: counts by rule and day, and what they rest on. Pure."""
 
 from __future__ import annotations
 
@@ -40,7 +39,10 @@ def lines(result: Result) -> Iterator[str]:
     yield from _table(words)
     for title, some in (
         ("done", _tally(words, lambda one: f"{one.action} ({one.would})" if one.acts else "")),
-        ("kept back by", _tally(words, lambda one: f"{one.guard or one.reason}: {one.reason}" if _is_kept(one) else "")),
+        (
+            "kept back by",
+            _tally(words, lambda one: f"{one.guard or one.reason}: {one.reason}" if _is_kept(one) else ""),
+        ),
         ("nothing, because of", _tally(words, lambda one: one.reason if one.would is Would.NOTHING else "")),
     ):
         if some:
@@ -79,7 +81,9 @@ def against_lines(found: Sequence[Change], *, before: str, after: str) -> Iterat
         yield f"{rule or NO_RULE:<{width}}  {row}"
     order = list(Kind)
     for one in sorted(found, key=lambda change: order.index(change.kind))[:SHOWN]:
-        about = " ".join(part for part in (one.after.labels.get("alertname", ""), one.after.target or one.before.target) if part)
+        about = " ".join(
+            part for part in (one.after.labels.get("alertname", ""), one.after.target or one.before.target) if part
+        )
         yield f"  {one.kind:<9}  {rfc3339(one.after.began_at)}  {about}: {shown(one.before)} -> {shown(one.after)}"
     if len(found) > SHOWN:
         yield f"  and {len(found) - SHOWN} more: -o json has all"
@@ -114,9 +118,16 @@ def as_json(result: Result) -> dict[str, Json]:
 
 
 def changes_as_json(found: Sequence[Change]) -> dict[str, Json]:
-    rules = {rule or NO_RULE: {kind.value: count for kind, count in kinds.items()} for rule, kinds in by_rule(found).items()}
+    rules = {
+        rule or NO_RULE: {kind.value: count for kind, count in kinds.items()} for rule, kinds in by_rule(found).items()
+    }
     changed = [
-        {"change": one.kind.value, "rule": one.rule, "before": word_as_json(one.before), "after": word_as_json(one.after)}
+        {
+            "change": one.kind.value,
+            "rule": one.rule,
+            "before": word_as_json(one.before),
+            "after": word_as_json(one.after),
+        }
         for one in found
     ]
     return {"rules": rules, "changes": changed}

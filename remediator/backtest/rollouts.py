@@ -122,7 +122,8 @@ def _former(current: Series, every: Sequence[Series], first: float) -> Series | 
 
 def _differ(one: Series, other: Series, facts: Facts) -> bool:
     ours, theirs = (
-        facts.values("releases", (each.labels["namespace"], each.labels["replicaset"]), "image") for each in (one, other)
+        facts.values("releases", (each.labels["namespace"], each.labels["replicaset"]), "image")
+        for each in (one, other)
     )
     return bool(ours and theirs and ours != theirs)
 

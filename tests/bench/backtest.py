@@ -17,10 +17,10 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from remediator.backtest.history import History, instant
 from remediator.backtest.recording import FORMAT, read
 from remediator.backtest.run import backtest
 from remediator.clock import rfc3339
-from remediator.backtest.history import History, instant
 from remediator.rules.load import load_rules
 from remediator.rules.schema import RuleSet
 from remediator.rules.shipped import shipped_rules
@@ -50,7 +50,9 @@ def recorded(count: int) -> dict[str, Any]:
     pods: list[tuple[dict[str, str], int, int]] = []
     for number in range(WORKLOADS):
         space, name = f"team-{number % SPACES}", f"app-{number}"
-        facts["deployments"].append({"labels": {"namespace": space, "deployment": name}, "spans": [[begin, end, begin]]})
+        facts["deployments"].append(
+            {"labels": {"namespace": space, "deployment": name}, "spans": [[begin, end, begin]]}
+        )
         facts["replicas"].append({"labels": {"namespace": space, "deployment": name}, "spans": [[begin, end, PODS]]})
         at, release = begin, 0
         while at < end:
@@ -62,7 +64,11 @@ def recorded(count: int) -> dict[str, Any]:
             facts["releases"].append({"labels": image, "spans": [[at, until, 1]]})
             for one in range(PODS):
                 pod = {"namespace": space, "pod": f"{owner}-{one}", "uid": f"u-{owner}-{one}"}
-                pod |= {"node": f"node-{chance.randrange(12)}", "created_by_kind": "ReplicaSet", "created_by_name": owner}
+                pod |= {
+                    "node": f"node-{chance.randrange(12)}",
+                    "created_by_kind": "ReplicaSet",
+                    "created_by_name": owner,
+                }
                 facts["pods"].append({"labels": pod, "spans": [[at, until, 1]]})
                 pods.append((pod, at, until))
             at = until + FACT_STEP

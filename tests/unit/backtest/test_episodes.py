@@ -49,11 +49,27 @@ CASES: dict[str, tuple[History, Times]] = {
         [(10, 31)],
     ),
     "without `for` it began when it became active": (
-        history(firing("A", (10, 20)), states=(state("A", (10, 20, 9.25),),)),
+        history(
+            firing("A", (10, 20)),
+            states=(
+                state(
+                    "A",
+                    (10, 20, 9.25),
+                ),
+            ),
+        ),
         [(9.25, 21)],
     ),
     "with `for` it began when it was seen to fire": (
-        history(firing("A", (10, 20)), states=(state("A", (0, 20, -5),),)),
+        history(
+            firing("A", (10, 20)),
+            states=(
+                state(
+                    "A",
+                    (0, 20, -5),
+                ),
+            ),
+        ),
         [(10, 21)],
     ),
     "two replicas that overlap are one": (

@@ -66,7 +66,13 @@ class Town:
             self.add("nodes", {"node": f"node-{number}"}, value=1)
 
     def add(
-        self, fact: str, labels: Mapping[str, str], *, since: float = 2 * A_DAY, until: float | None = None, value: float = 1
+        self,
+        fact: str,
+        labels: Mapping[str, str],
+        *,
+        since: float = 2 * A_DAY,
+        until: float | None = None,
+        value: float = 1,
     ) -> None:
         span = (since, self._until if until is None else until, value)
         self.facts[fact].append(series(labels, span))
@@ -99,7 +105,9 @@ class Town:
             pod |= {"node": f"node-{number}", "created_by_kind": "ReplicaSet", "created_by_name": owner}
             self.add("pods", pod, since=since, until=until)
 
-    def unready(self, namespace: str, pod: str, *, since: float, until: float, reason: str = "CrashLoopBackOff") -> None:
+    def unready(
+        self, namespace: str, pod: str, *, since: float, until: float, reason: str = "CrashLoopBackOff"
+    ) -> None:
         self.add("unready", {"namespace": namespace, "pod": pod}, since=since, until=until, value=0)
         waiting = {"namespace": namespace, "pod": pod, "container": "app", "reason": reason}
         self.add("waiting", waiting, since=since, until=until)
