@@ -23,13 +23,11 @@ from remediator.diagnose.affected import affected_pods
 from remediator.errors import cut
 from remediator.guards.base import TargetView
 from remediator.guards.check import Ruling, check
-from remediator.guards.spending import reason_of, room_at
 from remediator.model import Decision, Gate, Mode, Plan, Proof, Reason, Remediation, State, Target
 from remediator.pipeline import NO_PROOF, Parts, severity_of, view_of
 from remediator.rules.match import NoMatch, match
 from remediator.rules.schema import Rule
 from remediator.store.base import Change, Record
-from remediator.store.budgets_base import BudgetUsed
 from remediator.target.labels import NoTarget
 from remediator.target.resolve import resolve
 
@@ -186,12 +184,7 @@ class Decider:
             return await self._hold(mine, other.until, ())
         mine = await self.store.advance(mine, to=State.PLANNED, record=NOTE, at=now, change=Change(plan=plan))
         change = Change(mode=Mode.ACTIVE, acted_at=now, budgets=ruling.budgets, rule_digest=rule.digest)
-        try:
-            mine = await self.store.advance(mine, to=State.ACTING, record=NOTE, at=now, change=change)
-        except BudgetUsed as error:
-            reason, until = reason_of(error.use).value, room_at(error.use, now)
-            self.said[mine.id] = replace(word, would=Would.HELD, reason=reason, detail=str(error.use))
-            return await self._hold(mine, until, ())
+        mine = await self.store.advance(mine, to=State.ACTING, record=NOTE, at=now, change=change)
         mine = await self.store.advance(mine, to=State.VERIFYING, record=NOTE, at=now)
         self.under_way[target.key] = UnderWay(mine, _until(rule, word, now))
         self.last_on[target.key] = mine.id

@@ -24,7 +24,7 @@ from remediator.model import Alert, AlertStatus, Mode
 from remediator.pipeline import Parts, admit
 from remediator.receive.payload import fingerprint
 from remediator.rules.schema import Rule, RuleSet
-from remediator.store.database import writer_in_memory
+from remediator.store.database import direct_in_memory
 from remediator.target.spec import PROTECTED_BY_DEFAULT
 
 CLUSTER = "past"
@@ -55,7 +55,7 @@ async def backtest(
     """What the table would have made of that time. `name` is what people call the table; `told` hears how many episodes
     of how many are done. Raises the errors of the store, which here are faults of ours."""
     facts, clock = Facts(history), PastClock(history.begins)
-    store = PastStore(await writer_in_memory(clock=clock), clock=clock, facts=facts)
+    store = PastStore(direct_in_memory(clock=clock), clock=clock, facts=facts)
     every = episodes(history)
     asked = asked_of(facts)
     try:
@@ -136,6 +136,7 @@ class _Run:
         modes = {rule.name: rule.mode for rule in table.rules}
         self._decider = Decider(parts, store, cluster, facts, asked, modes)
         self._due: list[datetime] = []
+        self._held: set[tuple[str, datetime]] = set()
 
     async def play(self, until: datetime, told: Callable[[int, int], None]) -> list[Decided]:
         """Every episode's last word, in their order."""
@@ -146,9 +147,13 @@ class _Run:
             batch = [alert for when, alert in _from(happenings, done) if when <= at]
             done += len(batch)
             await admit(batch, store=self._store, clock=self._clock, authority=UNLIMITED)
+            is_new = any(one.status is AlertStatus.FIRING for one in batch)
+            is_over = any((one.fingerprint, one.starts_at) in self._held for one in batch)
             while self._due and self._due[0] <= at:
                 heapq.heappop(self._due)
-            await self._decide()
+                is_new = True
+            if is_new or is_over:
+                await self._decide()
             told(done, len(happenings))
         by_key = {word.key: word for word in self._decider.said.values()}
         return [by_key[key] for key in self._order if key in by_key]
@@ -169,8 +174,12 @@ class _Run:
         now = self._clock.now()
         while claimed := await self._store.claim(owner="backtest", at=now, lease=LEASE, limit=AT_ONCE):
             for mine in claimed:
-                due = await self._decider.decide(mine, self._episodes[mine.fingerprint, mine.alert.starts_at])
-                if due is not None:
+                key = mine.fingerprint, mine.alert.starts_at
+                due = await self._decider.decide(mine, self._episodes[key])
+                if due is None:
+                    self._held.discard(key)
+                else:
+                    self._held.add(key)
                     heapq.heappush(self._due, due)
 
 

@@ -46,6 +46,7 @@ from remediator.store.approvals_base import Approval, Awaiting
 from remediator.store.base import Accepted, Change, CommittedRecord, KillSwitch, Record, TemplateEvent
 from remediator.store.budgets_base import Forgiven, PastAction, Reset, Spender, Use
 from remediator.store.episodes import prepare
+from remediator.store.direct import Direct
 from remediator.store.escalations_base import Acknowledgement, Escalation, Following
 from remediator.store.exporting import ExportTable
 from remediator.store.gates_base import SeenGate
@@ -88,13 +89,15 @@ async def open_database(
 async def open_in_memory(*, clock: Clock) -> Database:
     """A database in memory, as a copy of one that the migrations were run on once, and without a thread of its own: for
     whoever opens many and plays them."""
-    return Database(await writer_in_memory(clock=clock), clock=clock)
-
-
-async def writer_in_memory(*, clock: Clock) -> Writer:
-    """The writer of such a database, for whoever makes the `Database` himself."""
     log = Log(_NO_KEYS)
-    return await Writer.open(partial(_copied, log, clock.now()), connect=None, log=log, thread=AtOnce())
+    writer = await Writer.open(partial(_copied, log, clock.now()), connect=None, log=log, thread=AtOnce())
+    return Database(writer, clock=clock)
+
+
+def direct_in_memory(*, clock: Clock) -> Direct:
+    """The writer of a database in memory that keeps no record, for whoever makes the `Database` himself."""
+    log = Log(_NO_KEYS)
+    return Direct(_copied(log, clock.now()), log)
 
 
 def _copied(log: Log, at: datetime) -> sa.Connection:
