@@ -23,7 +23,7 @@ from remediator.diagnose.affected import affected_pods
 from remediator.errors import cut
 from remediator.guards.base import TargetView
 from remediator.guards.check import Ruling, check
-from remediator.model import Decision, Gate, Mode, Plan, Proof, Reason, Remediation, State, Target
+from remediator.model import Alert, Decision, Gate, Mode, Plan, Proof, Reason, Remediation, State, Target
 from remediator.pipeline import NO_PROOF, Parts, severity_of, view_of
 from remediator.rules.match import NoMatch, match
 from remediator.rules.schema import Rule
@@ -49,6 +49,15 @@ class UnderWay:
     until: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The rule and the target of an alert, and what is to be said of it so far."""
+
+    rule: Rule
+    target: Target
+    word: Decided
+
+
 @dataclass(slots=True)
 class Decider:
     """`parts` are the service's, on the past; `modes` is rule -> its mode as written. `said` is the word on each
@@ -66,19 +75,13 @@ class Decider:
     last_on: dict[str, int] = field(default_factory=dict)
     doubtful: set[int] = field(default_factory=set)
 
-    async def decide(self, mine: Remediation, episode: Episode) -> datetime | None:
-        """Decide, or decide again. Returns when it is to be asked next, None: this was the last word."""
-        now, alert = self.parts.clock.now(), mine.alert
-        if episode.ends_at is not None and episode.ends_at <= now:
-            return await self._over(mine, episode, State.CANCELLED, "resolved before anything was done")
-        if now - mine.created_at > self.parts.decide_within:
-            return await self._over(mine, episode, State.EXPIRED, "no decision to act within its time")
-        word = _word(mine, episode, now)
-        table = self.parts.rules()
-        rule = match(alert, table)
+    async def find(self, alert: Alert, episode: Episode) -> Found | Decided:
+        """Steps 2 and 3: its rule and target, or why that is the last word on it: then nothing else counts it."""
+        word = _word(alert, episode, self.parts.clock.now())
+        rule = match(alert, self.parts.rules())
         if isinstance(rule, NoMatch):
             nearest = f"; nearest rule {rule.nearest}: {rule.why}" if rule.nearest else ""
-            return await self._nothing(mine, word, Reason.NO_RULE, f"no rule matches{nearest}")
+            return replace(word, reason=Reason.NO_RULE.value, detail=f"no rule matches{nearest}")
         word = replace(word, rule=rule.name, mode=self.modes[rule.name].value)
         try:
             found = await resolve(
@@ -88,17 +91,34 @@ class Decider:
                 protected_namespaces=self.parts.protected_namespaces,
                 authority=UNLIMITED,
             )
-            if isinstance(found, NoTarget):
-                return await self._nothing(mine, word, found.reason, found.detail)
+        except NotTold as error:
+            return _untold(word, error)
+        if isinstance(found, NoTarget):
+            return replace(word, reason=found.reason.value, detail=found.detail)
+        return Found(rule, found.target, replace(word, target=str(found.target)))
+
+    async def decide(self, mine: Remediation, episode: Episode) -> datetime | None:
+        """Decide, or decide again. Returns when it is to be asked next, None: this was the last word."""
+        now = self.parts.clock.now()
+        if episode.ends_at is not None and episode.ends_at <= now:
+            return self._over(mine, "resolved before anything was done")
+        if now - mine.created_at > self.parts.decide_within:
+            return self._over(mine, "no decision to act within its time")
+        found = await self.find(mine.alert, episode)
+        if isinstance(found, Decided):
+            self.said[mine.id] = found
+            return None
+        rule, word = found.rule, found.word
+        try:
             looked = await picture(rule, mine, found.target, self.cluster, self.facts, now)
-            word = replace(word, target=str(found.target), seen=looked.seen)
-            severity = severity_of(table, rule, alert, looked.scene.workload)
+            word = replace(word, seen=looked.seen)
+            severity = severity_of(self.parts.rules(), rule, mine.alert, looked.scene.workload)
+            self.store.unseen -= mine.state is State.QUEUED
             mine = await self._look(mine, rule, severity, looked)
             return await self._answer(mine, rule, severity, looked, word)
         except NotTold as error:
-            word = replace(word, would=Would.UNTOLD, needs=(cut(str(error)),), detail=f"needs {cut(str(error))}")
-            self.said[mine.id] = word
-            return await self._close(mine)
+            self.said[mine.id] = _untold(word, error)
+            return None
 
     # --- steps
 
@@ -118,7 +138,8 @@ class Decider:
         possible = possible_rows(rule, looked.evidence, looked.unsure)
         acting = next((one for one in possible if rule.respond[one.position].acts), None)
         if not possible:
-            return await self._nothing(mine, word, Reason.NO_ROW, "no row of the rule holds")
+            self.said[mine.id] = replace(word, reason=Reason.NO_ROW.value, detail="no row of the rule holds")
+            return None
         if acting is None:
             return await self._speak(mine, rule, looked, _spoken(word, possible))
         before = possible[: possible.index(acting) + 1]
@@ -135,7 +156,7 @@ class Decider:
         """Rows that only speak; people are called once for what many share."""
         if "escalate" not in word.action:
             self.said[mine.id] = word
-            return await self._close(mine)
+            return None
         now, target = looked.scene.now, looked.scene.target
         view = TargetView(target, now, self.cluster, self.store)
         ruling = await check(view, self.asked.gates, rule.guard_parameters)
@@ -201,30 +222,22 @@ class Decider:
 
     # --- ends
 
-    async def _nothing(self, mine: Remediation, word: Decided, reason: Reason, detail: str) -> None:
-        self.said[mine.id] = replace(word, would=Would.NOTHING, reason=reason.value, detail=detail)
-        await self._close(mine)
-
-    async def _over(self, mine: Remediation, episode: Episode, to: State, why: str) -> None:
-        now = self.parts.clock.now()
-        reason = Reason.ALERT_RESOLVED if to is State.CANCELLED else Reason.DECISION_EXPIRED
-        said = self.said.get(mine.id)
-        if said is None:
-            self.said[mine.id] = replace(_word(mine, episode, now), reason=reason.value, detail=why)
-        else:
-            self.said[mine.id] = replace(said, at=now, detail=f"{said.detail}; {why}")
-        await self.store.advance(mine, to=to, record=NOTE, at=now, change=Change(reason=reason))
+    def _over(self, mine: Remediation, why: str) -> None:
+        """It was held, and will not be asked again."""
+        said = self.said[mine.id]
+        self.said[mine.id] = replace(said, at=self.parts.clock.now(), detail=f"{said.detail}; {why}")
 
     async def _hold(self, mine: Remediation, until: datetime, gates: Sequence[Gate]) -> datetime:
         change = Change(due_at=until, gates=tuple(gates))
         await self.store.advance(mine, to=State.HELD, record=NOTE, at=self.parts.clock.now(), change=change)
         return until
 
-    async def _close(self, mine: Remediation, gates: Sequence[Gate] = ()) -> None:
-        """At its end. One that nobody looked at further is called off, which costs one step less."""
-        to = State.CANCELLED if mine.state in (State.QUEUED, State.HELD) else State.RECOMMENDED
-        change = Change(gates=tuple(gates))
-        await self.store.advance(mine, to=to, record=NOTE, at=self.parts.clock.now(), change=change)
+    async def _close(self, mine: Remediation, gates: Sequence[Gate]) -> None:
+        """At its end. Where a gate was seen it is remembered; else the store is spared the step: what is claimed for
+        the whole of history is asked no more, and nothing that is asked depends on the state it stands in."""
+        if gates:
+            change = Change(gates=tuple(gates))
+            await self.store.advance(mine, to=State.RECOMMENDED, record=NOTE, at=self.parts.clock.now(), change=change)
 
     # --- whose doing it is
 
@@ -251,9 +264,14 @@ class Decider:
         return until
 
 
-def _word(mine: Remediation, episode: Episode, now: datetime) -> Decided:
+def _untold(word: Decided, error: NotTold) -> Decided:
+    need = cut(str(error))
+    return replace(word, would=Would.UNTOLD, needs=(need,), detail=f"needs {need}")
+
+
+def _word(alert: Alert, episode: Episode, now: datetime) -> Decided:
     return Decided(
-        fingerprint=mine.fingerprint,
+        fingerprint=alert.fingerprint,
         labels=episode.labels,
         began_at=episode.begins_at,
         ended_at=episode.ends_at,

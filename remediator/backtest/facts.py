@@ -7,6 +7,7 @@ kube-state-metrics told nothing: then nothing is "gone".
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -43,8 +44,7 @@ class Facts:
         self._spaces: dict[str, dict[str, list[Series]]] = {}
         self._owned: dict[tuple[str, str, str], list[Series]] = {}
         self._sets: dict[tuple[str, str], list[Series]] = {}
-        self._alive: dict[tuple[str, int], bool] = {}
-        self._counts: dict[tuple[str | None, int], int] = {}
+        self._edges: dict[tuple[str, str | None], tuple[list[float], list[float]]] = {}
         for name, series in history.facts.items():
             self._index(name, series)
 
@@ -79,10 +79,7 @@ class Facts:
 
     def is_alive(self, name: str, at: datetime) -> bool:
         """Whether any object has that fact then."""
-        bucket = (name, int(at.timestamp() // self._step))
-        if bucket not in self._alive:
-            self._alive[bucket] = any(True for _ in self.everything(name, at))
-        return self._alive[bucket]
+        return self._count(name, None, at) > 0
 
     def all(self, name: str, key: tuple[str, ...], at: datetime) -> list[Seen]:
         """Every series of one object that is there then."""
@@ -129,11 +126,33 @@ class Facts:
 
     def workloads(self, namespace: str | None, at: datetime) -> int:
         """How many Deployments there were, as the deployment watch counts them; 0: not told."""
-        bucket = (namespace, int(at.timestamp() // self._step))
-        if bucket not in self._counts:
-            some = self.everything("deployments", at) if namespace is None else self.here("deployments", namespace, at)
-            self._counts[bucket] = sum(1 for _ in some)
-        return self._counts[bucket]
+        return self._count("deployments", namespace, at)
+
+    def _count(self, name: str, namespace: str | None, at: datetime) -> int:
+        """How many series there are then: those that have begun, less those that have ended."""
+        if (name, namespace) not in self._edges:
+            spaces = self._spaces.get(name, {})
+            some = (
+                spaces.get(namespace, ())
+                if namespace is not None
+                else (one for each in spaces.values() for one in each)
+            )
+            runs = [run for one in some for run in self._present(one)]
+            self._edges[name, namespace] = sorted(first for first, _ in runs), sorted(last for _, last in runs)
+        begun, ended = self._edges[name, namespace]
+        now = at.timestamp()
+        return bisect_left(begun, now) - bisect_right(ended, now)
+
+    def _present(self, one: Series) -> list[tuple[float, float]]:
+        """When `_at` finds it, each time once."""
+        runs: list[tuple[float, float]] = []
+        for span in one.spans:
+            first, last = span.first - self._step, span.last + self._step
+            if runs and first < runs[-1][1]:
+                runs[-1] = runs[-1][0], last
+            else:
+                runs.append((first, last))
+        return runs
 
     def next_sample(self, at: datetime) -> datetime:
         """When facts can next be other than now."""

@@ -1,6 +1,6 @@
 """Reads a history from Prometheus: range queries in pieces that it can answer, facts in the day before as well.
 
-Called by `cli/backtest.py`. Each piece is bounded in time and in samples for each series (Prometheus allows 11,000); one
+Called by `cli/backtest.py`. Each piece is bounded in time and in samples of a series (Prometheus allows 11,000); one
 that is too large all the same is halved. A fact whose expression Prometheus does not take is one that is not told.
 """
 

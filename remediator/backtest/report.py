@@ -23,7 +23,7 @@ ASSUMED = (
     "every rule that is not off is active",
     "each alert reaches the service when it is first seen to fire, whatever routes, silences and inhibitions say",
     "history goes on as it did, whatever would have been done",
-    "an action is under way until the alert ended and was quiet for the rule's stable_for, its `within` at most, and helped",
+    "an action helps, and is under way until the alert was over for the rule's stable_for, its `within` at most",
     "what could have been done is counted in budgets as done, so they are those of the most that was possible",
     "the preconditions of actions (owners, strategies, disruption budgets, former releases) are not looked at",
 )

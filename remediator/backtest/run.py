@@ -6,6 +6,7 @@ Called by `cli/backtest.py`. The clock goes from one moment at which something h
 from __future__ import annotations
 
 import heapq
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -20,7 +21,7 @@ from remediator.backtest.facts import Facts
 from remediator.backtest.history import History
 from remediator.backtest.known import FACTS
 from remediator.backtest.past_store import PastStore
-from remediator.model import Alert, AlertStatus, Mode
+from remediator.model import Alert, AlertStatus, Mode, Remediation
 from remediator.pipeline import Parts, admit
 from remediator.receive.payload import fingerprint
 from remediator.rules.schema import Rule, RuleSet
@@ -137,6 +138,8 @@ class _Run:
         self._decider = Decider(parts, store, cluster, facts, asked, modes)
         self._due: list[datetime] = []
         self._held: set[tuple[str, datetime]] = set()
+        self._said: dict[tuple[str, datetime], Decided] = {}
+        self._often = Counter(fingerprint for fingerprint, _ in self._order)
 
     async def play(self, until: datetime, told: Callable[[int, int], None]) -> list[Decided]:
         """Every episode's last word, in their order."""
@@ -146,17 +149,28 @@ class _Run:
             await self._finish()
             batch = [alert for when, alert in _from(happenings, done) if when <= at]
             done += len(batch)
-            await admit(batch, store=self._store, clock=self._clock, authority=UNLIMITED)
-            is_new = any(one.status is AlertStatus.FIRING for one in batch)
-            is_over = any((one.fingerprint, one.starts_at) in self._held for one in batch)
+            wanted = [alert for alert in batch if await self._counts(alert)]
+            await admit(wanted, store=self._store, clock=self._clock, authority=UNLIMITED)
+            self._store.unseen = sum(one.status is AlertStatus.FIRING for one in wanted)
+            is_due = bool(self._due) and self._due[0] <= at
             while self._due and self._due[0] <= at:
                 heapq.heappop(self._due)
-                is_new = True
-            if is_new or is_over:
+            if wanted or is_due:
                 await self._decide()
             told(done, len(happenings))
-        by_key = {word.key: word for word in self._decider.said.values()}
-        return [by_key[key] for key in self._order if key in by_key]
+        said = self._said | {word.key: word for word in self._decider.said.values()}
+        return [said[key] for key in self._order if key in said]
+
+    async def _counts(self, alert: Alert) -> bool:
+        """Whether the store has to hear of it. Not of what has no rule or no target: it waits for nothing, and no guard
+        asks for it. Nor of an end that nobody waits for, of what never comes again."""
+        key = alert.fingerprint, alert.starts_at
+        if alert.status is AlertStatus.RESOLVED:
+            return key not in self._said and (key in self._held or self._often[alert.fingerprint] > 1)
+        found = await self._decider.find(alert, self._episodes[key])
+        if isinstance(found, Decided):
+            self._said[key] = found
+        return not isinstance(found, Decided)
 
     def _next(self, done: int) -> datetime | None:
         stops = [one.until for one in self._decider.under_way.values()]
@@ -172,7 +186,11 @@ class _Run:
 
     async def _decide(self) -> None:
         now = self._clock.now()
-        while claimed := await self._store.claim(owner="backtest", at=now, lease=LEASE, limit=AT_ONCE):
+        claimed: Sequence[Remediation] = ()
+        while len(claimed) in (0, AT_ONCE):
+            claimed = await self._store.claim(owner="backtest", at=now, lease=LEASE, limit=AT_ONCE)
+            if not claimed:
+                return
             for mine in claimed:
                 key = mine.fingerprint, mine.alert.starts_at
                 due = await self._decider.decide(mine, self._episodes[key])

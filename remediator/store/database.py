@@ -45,8 +45,8 @@ from remediator.store import budgets as ledger
 from remediator.store.approvals_base import Approval, Awaiting
 from remediator.store.base import Accepted, Change, CommittedRecord, KillSwitch, Record, TemplateEvent
 from remediator.store.budgets_base import Forgiven, PastAction, Reset, Spender, Use
-from remediator.store.episodes import prepare
 from remediator.store.direct import Direct
+from remediator.store.episodes import prepare
 from remediator.store.escalations_base import Acknowledgement, Escalation, Following
 from remediator.store.exporting import ExportTable
 from remediator.store.gates_base import SeenGate
