@@ -35,16 +35,22 @@ _LINES = (
     .order_by(incidents.c.id.desc())
 )
 
+_OPEN_OF = sa.select(incidents.c.id).where(
+    incidents.c.target_key == sa.bindparam("of"), incidents.c.closed_at.is_(None)
+)
+_PUT = (
+    remediations.update()
+    .where(remediations.c.id == sa.bindparam("one"))
+    .values(incident_id=sa.bindparam("into"))
+)
+
 
 def join(transaction: Transaction, remediation: Remediation, target: Target | None) -> int:
     """Put the remediation into its target's open incident, or into a new one; without a target, one of its own."""
     connection = transaction.connection
     found = None
     if target is not None:
-        same_target = sa.select(incidents.c.id).where(
-            incidents.c.target_key == target.key, incidents.c.closed_at.is_(None)
-        )
-        found = connection.execute(same_target).scalar_one_or_none()
+        found = connection.execute(_OPEN_OF, {"of": target.key}).scalar_one_or_none()
     incident_id: int = transaction.next_id(incidents) if found is None else found
     if found is None:
         connection.execute(
@@ -58,7 +64,7 @@ def join(transaction: Transaction, remediation: Remediation, target: Target | No
                 "closed_at": None,
             },
         )
-    connection.execute(remediations.update().where(remediations.c.id == remediation.id).values(incident_id=incident_id))
+    connection.execute(_PUT, {"one": remediation.id, "into": incident_id})
     return incident_id
 
 
