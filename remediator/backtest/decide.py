@@ -101,12 +101,15 @@ class Decider:
         """Decide, or decide again. Returns when it is to be asked next, None: this was the last word."""
         now = self.parts.clock.now()
         if episode.ends_at is not None and episode.ends_at <= now:
-            return self._over(mine, "resolved before anything was done")
+            await self._over(mine, State.CANCELLED, "resolved before anything was done")
+            return None
         if now - mine.created_at > self.parts.decide_within:
-            return self._over(mine, "no decision to act within its time")
+            await self._over(mine, State.EXPIRED, "no decision to act within its time")
+            return None
         found = await self.find(mine.alert, episode)
         if isinstance(found, Decided):
             self.said[mine.id] = found
+            await self._close(mine, to=State.CANCELLED)
             return None
         rule, word = found.rule, found.word
         try:
@@ -118,6 +121,7 @@ class Decider:
             return await self._answer(mine, rule, severity, looked, word)
         except NotTold as error:
             self.said[mine.id] = _untold(word, error)
+            await self._close(mine, to=State.CANCELLED if mine.state is not State.DIAGNOSING else State.RECOMMENDED)
             return None
 
     # --- steps
@@ -139,6 +143,7 @@ class Decider:
         acting = next((one for one in possible if rule.respond[one.position].acts), None)
         if not possible:
             self.said[mine.id] = replace(word, reason=Reason.NO_ROW.value, detail="no row of the rule holds")
+            await self._close(mine)
             return None
         if acting is None:
             return await self._speak(mine, rule, looked, _spoken(word, possible))
@@ -156,6 +161,7 @@ class Decider:
         """Rows that only speak; people are called once for what many share."""
         if "escalate" not in word.action:
             self.said[mine.id] = word
+            await self._close(mine)
             return None
         now, target = looked.scene.now, looked.scene.target
         view = TargetView(target, now, self.cluster, self.store)
@@ -166,7 +172,8 @@ class Decider:
         self.said[mine.id] = word
         if verdict.decision is Decision.HOLD and verdict.until is not None:
             return await self._hold(mine, verdict.until, ruling.gates)
-        return await self._close(mine, ruling.gates)
+        await self._close(mine, ruling.gates)
+        return None
 
     async def _act(
         self, mine: Remediation, rule: Rule, severity: int, looked: Picture, word: Decided
@@ -192,7 +199,8 @@ class Decider:
         if is_held:
             until = verdict.until or view.now + timedelta(minutes=1)
             return await self._hold(mine, self._worth_asking(verdict.reason, until), ruling.gates)
-        return await self._close(mine, ruling.gates)
+        await self._close(mine, ruling.gates)
+        return None
 
     async def _begin(self, mine: Remediation, rule: Rule, plan: Plan, ruling: Ruling, word: Decided) -> datetime | None:
         now, target = self.parts.clock.now(), plan.target
@@ -222,22 +230,21 @@ class Decider:
 
     # --- ends
 
-    def _over(self, mine: Remediation, why: str) -> None:
+    async def _over(self, mine: Remediation, to: State, why: str) -> None:
         """It was held, and will not be asked again."""
         said = self.said[mine.id]
         self.said[mine.id] = replace(said, at=self.parts.clock.now(), detail=f"{said.detail}; {why}")
+        await self._close(mine, to=to)
 
     async def _hold(self, mine: Remediation, until: datetime, gates: Sequence[Gate]) -> datetime:
         change = Change(due_at=until, gates=tuple(gates))
         await self.store.advance(mine, to=State.HELD, record=NOTE, at=self.parts.clock.now(), change=change)
         return until
 
-    async def _close(self, mine: Remediation, gates: Sequence[Gate]) -> None:
-        """At its end. Where a gate was seen it is remembered; else the store is spared the step: what is claimed for
-        the whole of history is asked no more, and nothing that is asked depends on the state it stands in."""
-        if gates:
-            change = Change(gates=tuple(gates))
-            await self.store.advance(mine, to=State.RECOMMENDED, record=NOTE, at=self.parts.clock.now(), change=change)
+    async def _close(self, mine: Remediation, gates: Sequence[Gate] = (), *, to: State = State.RECOMMENDED) -> None:
+        """At its end, which the store has to know: what is open is looked through at every claim."""
+        now = self.parts.clock.now()
+        await self.store.advance(mine, to=to, record=NOTE, at=now, change=Change(gates=tuple(gates)))
 
     # --- whose doing it is
 

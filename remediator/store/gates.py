@@ -74,7 +74,7 @@ def alerting_targets(connection: sa.Connection, *, cluster: str, since: datetime
 
 
 @lru_cache(maxsize=64)
-def _alerting(cluster: str) -> sa.Select[tuple[int]]:
+def _alerting(cluster: str) -> sa.Select[int]:
     return sa.select(sa.func.count(remediations.c.target_key.distinct())).where(
         remediations.c.target_key.is_not(None),
         remediations.c.created_at > sa.bindparam("since"),

@@ -44,6 +44,17 @@ _PUT = (
     .values(incident_id=sa.bindparam("into"))
 )
 
+_CLOSE = (
+    incidents.update()
+    .where(
+        incidents.c.id == sa.bindparam("one"),
+        incidents.c.closed_at.is_(None),
+        sa.not_(sa.exists().where(remediations.c.incident_id == sa.bindparam("one"), OPEN)),
+        sa.not_(sa.exists().where(escalations.c.incident_id == sa.bindparam("one"), escalations.c.ended_at.is_(None))),
+    )
+    .values(closed_at=sa.bindparam("at"))
+)
+
 
 def join(transaction: Transaction, remediation: Remediation, target: Target | None) -> int:
     """Put the remediation into its target's open incident, or into a new one; without a target, one of its own."""
@@ -70,15 +81,7 @@ def join(transaction: Transaction, remediation: Remediation, target: Target | No
 
 def close_if_done(connection: sa.Connection, incident_id: int, at: datetime) -> None:
     """Close it unless a remediation of it is under way, or people are still to see to it."""
-    still_open = sa.exists().where(remediations.c.incident_id == incident_id, OPEN)
-    escalated = sa.exists().where(escalations.c.incident_id == incident_id, escalations.c.ended_at.is_(None))
-    connection.execute(
-        incidents.update()
-        .where(
-            incidents.c.id == incident_id, incidents.c.closed_at.is_(None), sa.not_(still_open), sa.not_(escalated)
-        )
-        .values(closed_at=to_micros(at))
-    )
+    connection.execute(_CLOSE, {"one": incident_id, "at": to_micros(at)})
 
 
 def newest(connection: sa.Connection, *, limit: int, open_only: bool) -> Sequence[IncidentRow]:
