@@ -62,7 +62,8 @@ class Found:
 class Decider:
     """`parts` are the service's, on the past; `modes` is rule -> its mode as written. `said` is the word on each
     remediation so far, `under_way` what began by the target's key, `doubtful` the remediations of which it is not told
-    whether they would have acted."""
+    whether they would have acted; `newest` is the last answer of `find`, `had_affected` the targets with pods that were
+    not ready."""
 
     parts: Parts
     store: PastStore
@@ -74,10 +75,20 @@ class Decider:
     under_way: dict[str, UnderWay] = field(default_factory=dict)
     last_on: dict[str, int] = field(default_factory=dict)
     doubtful: set[int] = field(default_factory=set)
+    newest: tuple[tuple[str, datetime, datetime], Found | Decided] | None = None
+    had_affected: set[str] = field(default_factory=set)
 
     async def find(self, alert: Alert, episode: Episode) -> Found | Decided:
-        """Steps 2 and 3: its rule and target, or why that is the last word on it: then nothing else counts it."""
-        word = _word(alert, episode, self.parts.clock.now())
+        """Steps 2 and 3: its rule and target, or why that is the last word on it: then nothing else counts it. Asked
+        twice at one moment, before the store hears of the alert and after; the answer is the same.
+        """
+        now = self.parts.clock.now()
+        if self.newest is None or self.newest[0] != (alert.fingerprint, alert.starts_at, now):
+            self.newest = (alert.fingerprint, alert.starts_at, now), await self._find(alert, episode, now)
+        return self.newest[1]
+
+    async def _find(self, alert: Alert, episode: Episode, now: datetime) -> Found | Decided:
+        word = _word(alert, episode, now)
         rule = match(alert, self.parts.rules())
         if isinstance(rule, NoMatch):
             nearest = f"; nearest rule {rule.nearest}: {rule.why}" if rule.nearest else ""
@@ -128,12 +139,12 @@ class Decider:
 
     async def _look(self, mine: Remediation, rule: Rule, severity: int, looked: Picture) -> Remediation:
         """The target is known to the others from here on: it counts in storms and shared causes."""
-        change = Change(
-            rule=rule.name,
-            severity=severity,
-            target=looked.scene.target,
-            affected=affected_pods(looked.scene, looked.findings),
-        )
+        target = looked.scene.target
+        affected = affected_pods(looked.scene, looked.findings)
+        is_news = bool(affected) or target.key in self.had_affected
+        if affected:
+            self.had_affected.add(target.key)
+        change = Change(rule=rule.name, severity=severity, target=target, affected=affected if is_news else None)
         return await self.store.advance(mine, to=State.DIAGNOSING, record=NOTE, at=looked.scene.now, change=change)
 
     async def _answer(

@@ -7,6 +7,7 @@ answer or has nothing, 2 rules, files or flags cannot be used.
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import re
 import sys
@@ -71,6 +72,7 @@ def backtest(paths: Sequence[Path], output: Output, *, asked: Asked, against: Se
     except (PermanentError, TransientError) as error:
         print(f"remediator: {error}", file=sys.stderr)
         return FAILED
+    gc.freeze()  # what was read stays: looking through it again and again would take longer than the rest
     result = _played(history, table, _named(paths))
     told, text = as_json(result), list(lines(result))
     if other is not None:
