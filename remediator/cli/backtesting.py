@@ -61,7 +61,7 @@ class Asked:
 
 def backtest(paths: Sequence[Path], output: Output, *, asked: Asked, against: Sequence[Path]) -> int:
     """No paths: the shipped rules."""
-    configure_logging("critical", log_format="console")
+    configure_logging("critical", log_format="console", stream=sys.stderr)
     try:
         table = load_rules(*(paths or [shipped_rules()]))
         other = load_rules(*against) if against else None
