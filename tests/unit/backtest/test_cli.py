@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import subprocess
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -87,6 +89,14 @@ def test_what_cannot_be_used_is_said_in_words(arguments: list[str], code: int, s
     assert "Traceback" not in err
 
 
+def test_in_a_pipe_there_is_nothing_but_the_answer() -> None:
+    """A process of its own: no bar, no colour, no word of a log."""
+    command = [sys.executable, "-m", "remediator", "backtest", f"{DATA}/rules.yaml", *SHOP]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ, "FORCE_COLOR": "1"})
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == (ROOT / DATA / "rules.txt").read_text(encoding="utf-8")
+
+
 # --- against a Prometheus
 
 
@@ -99,13 +109,8 @@ async def server() -> AsyncIterator[ScriptedServer]:
 
 
 async def ask(server: ScriptedServer, *arguments: str) -> tuple[int, str, str]:
-    """The command on its own, as in a pipe; the server answers meanwhile."""
-    command = [sys.executable, "-m", "remediator", "backtest", f"{DATA}/rules.yaml", "--prometheus.url", server.url]
-    child = await asyncio.create_subprocess_exec(
-        *command, *arguments, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, cwd=ROOT
-    )
-    out, err = await child.communicate()
-    return child.returncode or 0, out.decode(), err.decode()
+    """The command in a thread, since the server answers in this one."""
+    return await asyncio.to_thread(run, f"{DATA}/rules.yaml", "--prometheus.url", server.url, *arguments)
 
 
 def matrix(*series: tuple[dict[str, str], list[tuple[float, str]]]) -> Answer:
@@ -133,7 +138,7 @@ async def test_prometheus_is_asked_played_and_recorded(server: ScriptedServer, t
     assert (code, err) == (0, "")
     assert "1 alert, exact to 1m" in out
     assert "no-target-label 1" in out
-    again, same, _ = run(f"{DATA}/rules.yaml", "--from", str(file))
+    again, same, _ = await asyncio.to_thread(run, f"{DATA}/rules.yaml", "--from", str(file))
     assert (again, same) == (0, out)
 
 
