@@ -1,4 +1,4 @@
-"""A real Prometheus: an alert that fired is found with its begin and end, and every fact is asked in PromQL that it takes.
+"""A real Prometheus: an alert that fired is found with its begin and end, and every fact is asked in PromQL it takes.
 
 The exporter plays kube-state-metrics for one Deployment with one pod.
 """
@@ -62,8 +62,8 @@ SECOND = timedelta(seconds=1)
 
 
 def test_an_alert_that_fired_is_played(exporter: Exporter, start_prometheus: StartPrometheus, tmp_path: Path) -> None:
-    """Its begin is that of Prometheus itself; its pod leads to its Deployment; all facts but the restarts, which need an
-    hour, have what the exporter said."""
+    """Its begin is that of Prometheus itself, its pod leads to its Deployment, and every fact has what the exporter
+    said."""
     file = tmp_path / "rules.yaml"
     rule = {"alert": "CrashLooping", "expr": f"{WAITING} > 0"}
     file.write_text(yaml.safe_dump({"groups": [{"name": "rig", "rules": [rule]}]}))
@@ -90,7 +90,7 @@ def test_an_alert_that_fired_is_played(exporter: Exporter, start_prometheus: Sta
     assert abs(episode.begins_at - active) < SECOND
     assert episode.ends_at is not None
     assert active + 3 * SECOND < episode.ends_at < ended_by + 2 * SECOND
-    assert episode.labels == {"alertname": "CrashLooping", **labels}
+    assert episode.labels == {"alertname": "CrashLooping", "instance": exporter.target, "job": "rig", **labels}
     assert set(history.facts) == set(FACTS)
     assert [name for name, series in history.facts.items() if not series] == []
     [word] = result.decided
