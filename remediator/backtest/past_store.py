@@ -29,7 +29,7 @@ class PastStore(Database):
 
     def __init__(self, writer: Writer, *, clock: Clock, facts: Facts) -> None:
         super().__init__(writer, clock=clock)
-        self._facts = facts
+        self.facts = facts
         self._has_gates = False
         self._has_acted: set[str] = set()
         self.unseen = 0
@@ -53,7 +53,7 @@ class PastStore(Database):
         return await super().last_action_at(target, is_shadow=is_shadow) if target.key in self._has_acted else None
 
     async def workload_count(self, *, cluster: str, namespace: str | None = None) -> int:
-        return self._facts.workloads(namespace, self._clock.now())
+        return self.facts.workloads(namespace, self._clock.now())
 
     async def budget_uses(self, spender: Spender, budgets: Sequence[Bound], *, at: datetime) -> tuple[Use, ...]:
         found = await super().budget_uses(spender, budgets, at=at)

@@ -12,7 +12,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from remediator.authority import UNLIMITED
-from remediator.backtest.asked import Asked, asked_of
+from remediator.backtest.asked import asked_of
 from remediator.backtest.cluster import PastCluster
 from remediator.backtest.decide import Decider
 from remediator.backtest.decided import Decided, Result
@@ -57,11 +57,11 @@ async def backtest(
     of how many are done. Raises the errors of the store, which here are faults of ours."""
     facts, clock = Facts(history), PastClock(history.begins)
     store = PastStore(direct_in_memory(clock=clock), clock=clock, facts=facts)
-    every = episodes(history)
-    asked = asked_of(facts)
+    every, asked = episodes(history), asked_of(facts)
     try:
-        run = _Run([one for one in every if not one.is_cut], table, store, clock, facts, asked)
-        decided = await run.play(history.ends, told)
+        decided = await play(
+            [one for one in every if not one.is_cut], table, store, clock, until=history.ends, told=told
+        )
     finally:
         await store.close()
     return Result(
@@ -78,6 +78,19 @@ async def backtest(
         not_asked=asked.not_asked,
         not_told=[name for name in FACTS if not facts.is_told(name)],
     )
+
+
+async def play(
+    every: Sequence[Episode],
+    table: RuleSet,
+    store: PastStore,
+    clock: PastClock,
+    *,
+    until: datetime,
+    told: Callable[[int, int], None] = lambda done, of: None,
+) -> list[Decided]:
+    """The last word on each episode, in their order. The store has not heard of anything yet."""
+    return await _Run(every, table, store, clock).play(until, told)
 
 
 def as_active(table: RuleSet) -> RuleSet:
@@ -99,15 +112,7 @@ def as_active(table: RuleSet) -> RuleSet:
 
 
 class _Run:
-    def __init__(
-        self,
-        every: Sequence[Episode],
-        table: RuleSet,
-        store: PastStore,
-        clock: PastClock,
-        facts: Facts,
-        asked: Asked,
-    ) -> None:
+    def __init__(self, every: Sequence[Episode], table: RuleSet, store: PastStore, clock: PastClock) -> None:
         self._clock = clock
         self._store = store
         self._episodes: dict[tuple[str, datetime], Episode] = {}
@@ -123,6 +128,7 @@ class _Run:
         happenings.sort(key=lambda one: one[:3])
         self._happenings = [(at, alert) for at, _, _, alert in happenings]
         active = as_active(table)
+        facts = store.facts
         cluster = PastCluster(CLUSTER, facts, clock)
         parts = Parts(
             store=store,
@@ -135,7 +141,7 @@ class _Run:
             authority_of=lambda _: UNLIMITED,
         )
         modes = {rule.name: rule.mode for rule in table.rules}
-        self._decider = Decider(parts, store, cluster, facts, asked, modes)
+        self._decider = Decider(parts, store, cluster, facts, asked_of(facts), modes)
         self._due: list[datetime] = []
         self._held: set[tuple[str, datetime]] = set()
         self._said: dict[tuple[str, datetime], Decided] = {}

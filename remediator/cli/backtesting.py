@@ -72,14 +72,11 @@ def backtest(paths: Sequence[Path], output: Output, *, asked: Asked, against: Se
     except (PermanentError, TransientError) as error:
         print(f"remediator: {error}", file=sys.stderr)
         return FAILED
-    # What was read stays, and what is made while it is played is soon gone by itself: to look for more takes a sixth of
-    # the time.
-    gc.freeze()
-    gc.set_threshold(200_000, 50, 50)
-    result = _played(history, table, _named(paths))
+    with _seldom_collected():
+        result = _played(history, table, _named(paths))
+        before = None if other is None else _played(history, other, _named(against))
     told, text = as_json(result), list(lines(result))
-    if other is not None:
-        before = _played(history, other, _named(against))
+    if before is not None:
         found = changes(before, result)
         told = {"result": told, "against": as_json(before), **changes_as_json(found)}
         text += ["", *against_lines(found, before=before.table, after=result.table)]
@@ -165,6 +162,20 @@ def _label(text: str) -> tuple[str, str]:
     if not found or not re.fullmatch(r"[a-zA-Z_][a-zA-Z0-9_]*", name) or not value:
         raise ConfigError(f"--external-label {cut(text, max_length=60)!r}: write NAME=VALUE")
     return name, value
+
+
+@contextmanager
+def _seldom_collected() -> Iterator[None]:
+    """What was read stays, and what is made while it is played is soon gone by itself: to look for more takes a sixth
+    of the time."""
+    before = gc.get_threshold()
+    gc.freeze()
+    gc.set_threshold(200_000, 50, 50)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+        gc.unfreeze()
 
 
 @contextmanager

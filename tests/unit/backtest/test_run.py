@@ -7,10 +7,14 @@ from typing import Any
 import pytest
 
 from remediator.backtest.decided import Decided, Result, Would
+from remediator.backtest.episodes import episodes
+from remediator.backtest.facts import Facts
 from remediator.backtest.history import History, Series
-from remediator.backtest.run import backtest
+from remediator.backtest.past_store import PastStore
+from remediator.backtest.run import PastClock, backtest, play
 from remediator.guards.freeze import Freeze
 from remediator.rules.schema import Rule, RuleSet, rule_set
+from remediator.store.database import Database, open_in_memory
 from tests.unit.backtest.written import Town, firing, history, when
 
 VERIFY = {"expect": ["rollout-complete"], "within": "10m", "stable_for": "2m"}
@@ -314,3 +318,32 @@ async def test_the_same_history_is_the_same_answer(count: int) -> None:
     first = await words(given, table())
     for _ in range(count):
         assert await words(given, table()) == first
+
+
+class Asks(PastStore):
+    """Asks the database whatever it is asked."""
+
+    gate_seen_at = Database.gate_seen_at
+    alerts_unseen = Database.alerts_unseen
+    last_action_at = Database.last_action_at
+
+
+async def test_the_quick_store_says_what_the_services_own_says() -> None:
+    """A busy hour, by the store with its queue, its thread and its log, and without the answers that are known before.
+
+    Storms, a flapping alert, limits, cooldowns, one at a time; with rules that act on all of it.
+    """
+    made, alerts = many(9)
+    alerts += [not_ready("app1-v1-2", (150, 152), (155, 158), (161, 190)), not_ready("app2-v1-1", (300, 340))]
+    alerts += [not_ready(f"app{number}-v1-2", (300 + 7 * number, 330 + 7 * number)) for number in range(3, 9)]
+    given, rules = history(*alerts, facts=made.facts), table(limits=["3 per 1h"], severity=3)
+    quick = await words(given, rules)
+    assert {one.would for one in quick} == {Would.ACT, Would.HELD, Would.REFUSED}
+    clock, facts = PastClock(given.begins), Facts(given)
+    whole = await open_in_memory(clock=clock)
+    store = Asks(whole._writer, clock=clock, facts=facts)
+    try:
+        slow = await play(episodes(given), rules, store, clock, until=given.ends)
+    finally:
+        await store.close()
+    assert slow == quick

@@ -317,7 +317,7 @@ BEGIN = datetime(2026, 11, 23, 12, tzinfo=UTC)
 HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
 
 
-async def test_a_range_query_gives_the_course_of_each_series(server: ScriptedServer, metrics: PrometheusMetrics) -> None:
+async def test_a_range_query_gives_each_series_its_course(server: ScriptedServer, metrics: PrometheusMetrics) -> None:
     """Samples that are NaN are no samples, and a series of nothing else is none."""
     result = [
         {"metric": {"pod": "a"}, "values": [[1.7e9, "1"], [1.7e9 + 60, "NaN"], [1.7e9 + 120, "2.5"]]},
