@@ -25,6 +25,8 @@ ASSUMED = (
     "history goes on as it did, whatever would have been done",
     "an action helps, and is under way until the alert was over for the rule's stable_for, its `within` at most",
     "what could have been done is counted in budgets as done, so they are those of the most that was possible",
+    "an alert without a target that is told counts in no storm and no shared cause",
+    "protected are the namespaces that are so by default, and critical pods; labels of workloads are not told",
     "the preconditions of actions (owners, strategies, disruption budgets, former releases) are not looked at",
 )
 
