@@ -26,6 +26,7 @@ NO_SETS = Unsure("when it was last deployed (ReplicaSets with replicas)")
 NO_REVISIONS = Unsure("when it was last deployed (ControllerRevisions)")
 RESTART_OR_RELEASE = "whether a rollout changed more than a restart does (pod templates)"
 STILL_RUNNING = "whether the rollout was still running"
+HAD_BEGUN = "whether a rollout of that minute had begun"
 BEFORE_HISTORY = "when it was last deployed (history begins too late)"
 
 
@@ -65,8 +66,11 @@ def sets_of(target: Target, facts: Facts, now: datetime) -> Sets:
     template = template_of(current.labels["replicaset"])
     objects = [_object(series, one, target) for series, one in present]
     first, is_observed = _first(current, seen, facts)
-    rollout = _rollout(current, seen, every, first, is_observed, facts.step_seconds, meaningful_hash(template))
     is_running = len(present) > 1
+    started = _started(seen.value, first, is_observed, facts.step_seconds)
+    completed = None if is_running else _completed(current, every, first, now.timestamp())
+    rollout = PastRollout(meaningful_hash(template), instant(started), instant(first), completed)
+    is_coming = now.timestamp() < seen.since  # it begins within this step: before the alert or after it
     former = _former(current, every, first)
     is_restart_like = former is not None and not _differ(current, former, facts)
     is_open = not is_observed and now.timestamp() - first < LONGEST_WINDOW.total_seconds()
@@ -76,10 +80,12 @@ def sets_of(target: Target, facts: Facts, now: datetime) -> Sets:
             (RESTART_OR_RELEASE, is_restart_like),
             (STILL_RUNNING, is_running),
             (BEFORE_HISTORY, is_open),
+            (HAD_BEGUN, is_coming),
         )
         if applies
     ]
-    doubt = Unsure("; ".join(needs), is_restart_like, is_running or is_open) if needs else None
+    if_holds, if_fails = is_restart_like or is_coming, is_running or is_open or is_coming
+    doubt = Unsure("; ".join(needs), if_holds, if_fails) if needs else None
     return Sets(objects, template, rollout, doubt)
 
 
@@ -93,25 +99,17 @@ def _first(series: Series, seen: Seen, facts: Facts) -> tuple[float, bool]:
     return firsts[0], False
 
 
-def _rollout(
-    current: Series,
-    seen: Seen,
-    every: Sequence[Series],
-    first: float,
-    is_observed: bool,
-    step: float,
-    template_hash: str,
-) -> PastRollout:
-    """It began when the ReplicaSet was created, if that lies before its first sample, else (it was used again) within
-    the step before. It was complete when no other one had replicas any more."""
-    created = seen.value
+def _started(created: float, first: float, is_observed: bool, step: float) -> float:
+    """No later than this: when the ReplicaSet was created, if that lies right before its first sample or nothing was
+    told before, else (it was used again) a step before."""
     is_new = first - step < created <= first
-    started = created if is_new or not is_observed else first - step
-    others = [
-        span.last for one in every if one is not current for span in one.spans if first <= span.last <= seen.until
-    ]
-    completed = instant(max(others)) if others else None
-    return PastRollout(template_hash, instant(min(started, first)), instant(first), completed)
+    return min(created if is_new or not is_observed else first - step, first)
+
+
+def _completed(current: Series, every: Sequence[Series], first: float, now: float) -> datetime | None:
+    """When another ReplicaSet had replicas last since then; None: none had."""
+    others = [span.last for one in every if one is not current for span in one.spans if first <= span.last <= now]
+    return instant(max(others)) if others else None
 
 
 def _former(current: Series, every: Sequence[Series], first: float) -> Series | None:

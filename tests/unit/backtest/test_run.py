@@ -9,13 +9,13 @@ import pytest
 from remediator.backtest.decided import Decided, Result, Would
 from remediator.backtest.episodes import episodes
 from remediator.backtest.facts import Facts
-from remediator.backtest.history import History, Series
+from remediator.backtest.history import History, Series, Span
 from remediator.backtest.past_store import PastStore
 from remediator.backtest.run import PastClock, backtest, play
 from remediator.guards.freeze import Freeze
 from remediator.rules.schema import Rule, RuleSet, rule_set
 from remediator.store.database import Database, open_in_memory
-from tests.unit.backtest.written import Town, firing, history, when
+from tests.unit.backtest.written import Town, at, firing, history, when
 
 VERIFY = {"expect": ["rollout-complete"], "within": "10m", "stable_for": "2m"}
 EASY = {"budgets": {"action": ["50 per 1h"], "namespace": ["50 per 1h"], "cluster": ["50 per 1h"]}}
@@ -125,6 +125,7 @@ def deployed(*, image: str | None = None) -> Town:
 
 
 RECENT = {"when": {"deployed_within": "2h"}, "do": "rollback"}
+LAST = {"do": "escalate"}
 
 
 async def test_a_release_that_was_told_is_recent_for_two_hours() -> None:
@@ -140,6 +141,56 @@ async def test_a_rollout_of_the_same_image_may_be_a_restart() -> None:
     [word] = await words(history(not_ready("web-v2-1", (100, 120)), facts=facts), table(RECENT, {"do": "escalate"}))
     assert word.would is Would.COULD
     assert word.needs == ("whether a rollout changed more than a restart does (pod templates)",)
+
+
+async def test_a_rollout_that_begins_with_the_alert_may_have_begun_before_it() -> None:
+    """Between two samples nobody knows which was first."""
+    [word] = await words(history(not_ready("web-v1-1", (58, 90)), facts=deployed().facts), table(RECENT, LAST))
+    assert word.would is Would.COULD
+    assert "whether a rollout of that minute had begun" in word.needs[0]
+
+
+async def test_a_rollout_that_does_not_end_is_recent_for_as_long_as_it_runs() -> None:
+    """Two ReplicaSets with replicas after three hours: nobody told whether it still counted as running."""
+    made = Town()
+    made.add("deployments", {"namespace": "shop", "deployment": "web"}, value=0)
+    made.release("shop", "web", "v1")
+    made.release("shop", "web", "v2", since=60)
+    early, late = not_ready("web-v2-1", (100, 120)), not_ready("web-v2-2", (250, 260))
+    first, second = await words(history(early, late, facts=made.facts), table(RECENT, LAST))
+    assert (first.would, first.needs) == (Would.ACT, ())
+    assert (second.would, second.needs) == (Would.COULD, ("whether the rollout was still running",))
+
+
+async def test_a_gap_of_kube_state_metrics_is_no_rollout() -> None:
+    """For half an hour nothing was told; what had replicas before has them after."""
+    made = town("web")
+    for name, series in made.facts.items():
+        made.facts[name] = [
+            Series(one.labels, tuple(part for span in one.spans for part in around(span, at(40), at(70))))
+            for one in series
+        ]
+    alert = history(not_ready("web-v1-1", (100, 120)), facts=made.facts)
+    [word] = await words(alert, table(RECENT, LAST))
+    assert (word.would, word.action, word.needs) == (Would.SPEAK, "escalate", ())
+
+
+async def test_without_a_day_of_history_an_old_deployment_may_have_been_rolled_back_to() -> None:
+    """A ReplicaSet is created once and can be used again; what was before the first sample nobody told."""
+    made = Town()
+    made.add("deployments", {"namespace": "shop", "deployment": "web"}, since=-60, value=0)
+    made.release("shop", "web", "v1", since=-60)
+    made.facts["replicasets"] = [
+        Series(one.labels, tuple(span._replace(value=at(-5000)) for span in one.spans))
+        for one in made.facts["replicasets"]
+    ]
+    [word] = await words(history(not_ready("web-v1-1", (100, 120)), facts=made.facts), table(RECENT, LAST))
+    assert (word.would, word.needs) == (Would.COULD, ("when it was last deployed (history begins too late)",))
+
+
+def around(span: Span, begin: float, end: float) -> list[Span]:
+    """The run without its middle."""
+    return [span._replace(last=begin), span._replace(first=end)]
 
 
 async def test_a_share_of_pods_is_told_by_their_readiness() -> None:
