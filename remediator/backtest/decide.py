@@ -164,7 +164,7 @@ class Decider:
             word,
             action=acting.do,
             others=tuple(others),
-            needs=tuple(dict.fromkeys(need for one in before for need in one.needs)),
+            needs=(*dict.fromkeys(need for one in before for need in one.needs), *looked.doubts),
         )
         return await self._act(mine, rule, severity, looked, word)
 

@@ -100,8 +100,8 @@ def _first(series: Series, seen: Seen, facts: Facts) -> tuple[float, bool]:
 
 
 def _started(created: float, first: float, is_observed: bool, step: float) -> float:
-    """No later than this: when the ReplicaSet was created, if that lies right before its first sample or nothing was
-    told before, else (it was used again) a step before."""
+    """It began no earlier than this: when the ReplicaSet was created, if that lies right before its first sample or
+    nothing was told before, else (it was used again) a step before."""
     is_new = first - step < created <= first
     return min(created if is_new or not is_observed else first - step, first)
 

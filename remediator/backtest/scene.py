@@ -37,16 +37,19 @@ NEVER_TOLD: Mapping[str, Unsure] = {
 PODS = Unsure("which of its pods were ready")
 REVISION = Unsure("which of its pods were of the present revision")
 REPLICAS = Unsure("its replicas")
+NOT_OBSERVED = "whether its spec was observed in time (the controller lagged behind)"
 
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """`unsure` is the name of a condition -> what it would need; `seen` is what was told of its pods, for people."""
+    """`unsure` is the name of a condition -> what it would need; `doubts` are what any action on it would need beside;
+    `seen` is what was told of its pods, for people."""
 
     scene: Scene
     findings: Sequence[Finding]
     evidence: Evidence
     unsure: Mapping[str, Unsure]
+    doubts: tuple[str, ...]
     seen: str
 
 
@@ -79,7 +82,15 @@ async def picture(
     if _asks(rule, "began_with_rollout"):
         findings += await Rollout().collect(scene)
     _deployed(target, sets, findings, unsure)
-    return Picture(scene, findings, _evidence(rule, mine, scene, findings), unsure, _seen(mine.alert, workload.pods))
+    is_unobserved = facts.one("unobserved", (target.namespace, target.name), now) is not None
+    return Picture(
+        scene=scene,
+        findings=findings,
+        evidence=_evidence(rule, mine, scene, findings),
+        unsure=unsure,
+        doubts=(NOT_OBSERVED,) if target.kind == "Deployment" and is_unobserved else (),
+        seen=_seen(mine.alert, workload.pods),
+    )
 
 
 def _evidence(rule: Rule, mine: Remediation, scene: Scene, findings: Sequence[Finding]) -> Evidence:

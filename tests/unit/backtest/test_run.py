@@ -193,6 +193,28 @@ def around(span: Span, begin: float, end: float) -> list[Span]:
     return [span._replace(last=begin), span._replace(first=end)]
 
 
+async def test_a_spec_that_was_not_observed_puts_every_action_in_doubt() -> None:
+    """The service waits for the controller, a few times, and then only recommends."""
+    made = town("web")
+    made.add("unobserved", {"namespace": "shop", "deployment": "web"}, since=95, until=130)
+    [word] = await words(history(not_ready("web-v1-1", (100, 120)), facts=made.facts), table())
+    assert word.would is Would.COULD
+    assert word.needs == ("whether its spec was observed in time (the controller lagged behind)",)
+
+
+async def test_an_autoscaler_leads_to_what_it_scales() -> None:
+    """And a Service to nothing: what it selects nobody told."""
+    made = town("web")
+    scaled = {"scaletargetref_kind": "Deployment", "scaletargetref_name": "web"}
+    made.add("autoscalers", {"namespace": "shop", "horizontalpodautoscaler": "web-hpa", **scaled})
+    rules = table(match=['alertname=~"KubeHpaMaxedOut|ServiceDown"'])
+    maxed = firing("KubeHpaMaxedOut", (100, 120), namespace="shop", horizontalpodautoscaler="web-hpa")
+    down = firing("ServiceDown", (200, 220), namespace="shop", service="web")
+    one, other = await words(history(maxed, down, facts=made.facts), rules)
+    assert (one.would, one.target) == (Would.ACT, "shop/deployment/web")
+    assert (other.would, other.needs) == (Would.UNTOLD, ("the Service web: its selector, or itself",))
+
+
 async def test_a_share_of_pods_is_told_by_their_readiness() -> None:
     made = town("web", pods=4)
     made.unready("shop", "web-v1-1", since=80, until=130)
