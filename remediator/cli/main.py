@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from remediator.cli.auditing import audit_app
+from remediator.cli.backtest import backtest
 from remediator.cli.check_commands import check_app
 from remediator.cli.diagnosing import doctor
 from remediator.cli.export_commands import export, report_app
@@ -47,6 +48,7 @@ app.command("export")(export)
 app.command("simulate")(simulate)
 app.command("completion")(completion)
 app.command("doctor")(doctor)
+app.command("backtest")(backtest)
 
 
 @app.command()

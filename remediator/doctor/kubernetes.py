@@ -140,12 +140,12 @@ def _few(needs: Sequence[Need]) -> str:
 
 
 def _lines(needs: Sequence[Need]) -> tuple[str, ...]:
-    return tuple(f"{need.right}: needed by {_first(need.why)}" for need in needs)
+    return tuple(f"{need.right}: needed by {_first(need.why, 2)}" for need in needs)
 
 
-def _first(words: Sequence[str]) -> str:
-    shown = ", ".join(words[:3])
-    return shown if len(words) <= 3 else f"{shown} and {len(words) - 3} more"
+def _first(words: Sequence[str], most: int = 3) -> str:
+    shown = ", ".join(words[:most])
+    return shown if len(words) <= most else f"{shown} and {len(words) - most} more"
 
 
 KUBERNETES = Examination((CLUSTER, CLOCK, READS, EVENT, ACTS), run)

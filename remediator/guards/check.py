@@ -16,6 +16,7 @@ from remediator.model import Bound, Decision, Gate, Reason, Verdict
 GUARD_TIMEOUT_SECONDS = 15.0
 
 V = TypeVar("V")
+NOBODY_ASKED = Verdict("none", Decision.ALLOW, Reason.NONE, "no guard was asked")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,7 @@ async def check(view: V, guards: Sequence[Question[V]], parameters: Callable[[st
     for cautious in (Decision.RECOMMEND, Decision.ASK):
         if (found := next((verdict for verdict in verdicts if verdict.decision is cautious), None)) is not None:
             return Ruling(found, verdicts)
-    return Ruling(verdicts[0], verdicts)
+    return Ruling(verdicts[0] if verdicts else NOBODY_ASKED, verdicts)
 
 
 async def _ask(guard: Question[V], view: V, parameters: BaseModel) -> Verdict:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from remediator.errors import PermanentError, TransientError
@@ -19,6 +19,14 @@ class Sample:
 
     labels: Mapping[str, str]
     value: float
+
+
+@dataclass(frozen=True, slots=True)
+class Course:
+    """One series of a range query: its samples as (Unix seconds, value), oldest first, none of them NaN."""
+
+    labels: Mapping[str, str]
+    points: Sequence[tuple[float, float]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +49,10 @@ class BadQuery(PermanentError):
     """Prometheus understood the request and refused the expression."""
 
 
+class TooManySamples(BadQuery):
+    """The answer would be larger than Prometheus allows: ask for less at once."""
+
+
 class PrometheusUnavailable(TransientError):
     """No usable answer: unreachable, timeout, overloaded, 5xx."""
 
@@ -55,6 +67,17 @@ class Metrics(Protocol):
     async def is_ready(self) -> bool: ...
 
     async def close(self) -> None: ...
+
+
+class Ranges(Protocol):
+    """What was, over a time: for the backtest, which looks at a month."""
+
+    async def query(self, expression: str, *, at: datetime | None = None) -> Sequence[Sample]: ...
+
+    async def query_range(
+        self, expression: str, *, begin: datetime, end: datetime, step: timedelta
+    ) -> Sequence[Course]:
+        """A range query, both ends inclusive. Raises BadQuery, TooManySamples, PrometheusUnavailable."""
 
 
 def label_value(text: str) -> str:

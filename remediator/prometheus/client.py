@@ -25,10 +25,17 @@ from urllib3.util.retry import Retry
 
 from remediator.clock import Clock
 from remediator.errors import ConfigError, RemediatorError, cut
-from remediator.prometheus.base import AlertingRule, PrometheusUnavailable, Sample
+from remediator.prometheus.base import AlertingRule, Course, PrometheusUnavailable, Sample
 from remediator.prometheus.breaker import Breaker
-from remediator.prometheus.replies import Refused, TimedOut, alerting_rules, check, check_result_type, samples
-from remediator.units import format_duration
+from remediator.prometheus.replies import (
+    Refused,
+    TimedOut,
+    alerting_rules,
+    check,
+    check_result_type,
+    courses,
+    samples,
+)
 
 READY_PATH = "/-/ready"
 CONNECT_SECONDS = 3.0
@@ -104,9 +111,7 @@ class PrometheusMetrics:
 
     async def query(self, expression: str, *, at: datetime | None = None) -> Sequence[Sample]:
         """An instant query, at `at` or now. Raises BadQuery, PrometheusUnavailable (also for a partial answer)."""
-        # Prometheus gives up a second before we do, and then says why.
-        # Its durations know no fractions.
-        params = {"timeout": format_duration(timedelta(seconds=max(self._timeout[1] - 1, 0.1)))}
+        params = self._limit()
         if at is not None:
             params["time"] = f"{at.timestamp():.3f}"
 
@@ -116,6 +121,18 @@ class PrometheusMetrics:
         kept, left_out = await self._retried(ask)
         self.nan_series += left_out
         return kept
+
+    async def query_range(
+        self, expression: str, *, begin: datetime, end: datetime, step: timedelta
+    ) -> Sequence[Course]:
+        """A range query; `begin` and `end` in whole seconds, both inclusive. Series of native histograms raise
+        PrometheusUnavailable, as what is not understood."""
+
+        def ask() -> Sequence[Course]:
+            seconds = f"{step.total_seconds():g}"
+            return courses(self._library.custom_query_range(expression, begin, end, seconds, params=self._limit()))
+
+        return await self._retried(ask)
 
     async def alerting_rules(self, alertname: str) -> Sequence[AlertingRule]:
         """The loaded alerting rules of that name; several may exist. Raises PrometheusUnavailable."""
@@ -141,6 +158,10 @@ class PrometheusMetrics:
         """Does not wait for a thread that a hung server holds."""
         self._threads.shutdown(wait=False, cancel_futures=True)
         self._library.close()
+
+    def _limit(self) -> dict[str, str]:
+        """Prometheus gives up a second before we do, and then says why. Its durations know no fractions."""
+        return {"timeout": format_duration(timedelta(seconds=max(self._timeout[1] - 1, 0.1)))}
 
     def _get(self, path: str, params: dict[str, str]) -> requests.Response:
         return self._session.get(self._url + path, params=params, timeout=self._timeout)

@@ -12,11 +12,22 @@ from datetime import datetime
 from remediator.clock import parse_rfc3339
 from remediator.errors import cut
 from remediator.model import Json
-from remediator.prometheus.base import AlertingRule, BadQuery, PrometheusUnavailable, Sample
+from remediator.prometheus.base import (
+    AlertingRule,
+    BadQuery,
+    Course,
+    PrometheusUnavailable,
+    Sample,
+    TooManySamples,
+)
 from remediator.redact import redact
 
 ABOUT_THE_EXPRESSION = "PromQL "
 """How annotations begin that Prometheus' own rule evaluation tolerates too; other warnings mean missing data."""
+
+
+TOO_MUCH = ("too many samples", "maximum resolution", "too many points")
+"""What Prometheus, Thanos and Mimir say of a query whose answer would be larger than they allow."""
 
 
 class TimedOut(PrometheusUnavailable):
@@ -41,7 +52,7 @@ def check(operation: str, code: int, reply: Json, text: str) -> None:
     if kind in ("timeout", "canceled") or code in (408, 504):
         raise TimedOut(said)
     if code == 422 or (code == 400 and kind == "bad_data"):
-        raise BadQuery(said)
+        raise TooManySamples(said) if any(words in error for words in TOO_MUCH) else BadQuery(said)
     if code != 200 or not isinstance(reply, dict) or reply.get("status") != "success":
         raise PrometheusUnavailable(said)
     for warning in reply.get("warnings") or ():
@@ -65,6 +76,15 @@ def samples(result: Json) -> tuple[Sequence[Sample], int]:
     read = [Sample(labels=dict(series["metric"]), value=float(series["value"][1])) for series in result]
     kept = [sample for sample in read if not math.isnan(sample.value)]
     return kept, len(read) - len(kept)
+
+
+def courses(result: Json) -> Sequence[Course]:
+    """The series of a range query, without samples that are NaN. Raises as `samples`."""
+    read = [
+        Course(dict(one["metric"]), [(float(at), float(text)) for at, text in one["values"] if text != "NaN"])
+        for one in result
+    ]
+    return [one for one in read if one.points]
 
 
 def alerting_rules(reply: Json, alertname: str) -> Sequence[AlertingRule]:

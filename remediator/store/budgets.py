@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from functools import cache
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -151,28 +153,47 @@ def _own(remediation: RemediationId) -> sa.Update:
 
 
 def _use(connection: sa.Connection, spender: Spender, budget: Bound, at: datetime) -> Use:
-    wanted = [_of(spender, budget.scope), _COUNTS]
+    asked: dict[str, Any] = {"cluster": spender.cluster, **_of(spender, budget.scope)}
     if isinstance(budget, AtOnce):
-        wanted += [_IS_REAL, _BUSY]
-        if budget.of_same_text:
-            wanted.append(debits.c.rule_digest == spender.rule_digest)
+        lines = _under_way(budget.scope, budget.of_same_text)
+        asked |= {"rule_digest": spender.rule_digest} if budget.of_same_text else {}
     else:
-        wanted.append(debits.c.at > to_micros(at - budget.limit.per))
-        if not spender.is_shadow:
-            wanted.append(_IS_REAL)
-    lines = sa.select(debits.c.remediation_id, debits.c.at).where(*wanted).order_by(debits.c.at, debits.c.id)
-    found = [Debit(RemediationId(row.remediation_id), from_micros(row.at)) for row in connection.execute(lines)]
+        lines = _within(budget.scope, spender.is_shadow)
+        asked["since"] = to_micros(at - budget.limit.per)
+    found = [Debit(RemediationId(row.remediation_id), from_micros(row.at)) for row in connection.execute(lines, asked)]
     return Use(budget, tuple(found))
 
 
-def _of(spender: Spender, scope: Scope) -> sa.ColumnElement[bool]:
-    here = debits.c.cluster == spender.cluster
+# Each statement is built once: to build one takes as long as SQLite takes to answer it.
+
+
+@cache
+def _under_way(scope: Scope, of_same_text: bool) -> sa.Select[tuple[int, int]]:
+    lines = _lines(scope).where(_IS_REAL, _BUSY)
+    return lines.where(debits.c.rule_digest == sa.bindparam("rule_digest")) if of_same_text else lines
+
+
+@cache
+def _within(scope: Scope, is_shadow: bool) -> sa.Select[tuple[int, int]]:
+    lines = _lines(scope).where(debits.c.at > sa.bindparam("since"))
+    return lines if is_shadow else lines.where(_IS_REAL)
+
+
+def _lines(scope: Scope) -> sa.Select[tuple[int, int]]:
+    wanted = [_COUNTS, debits.c.cluster == sa.bindparam("cluster")]
+    if scope is not Scope.CLUSTER:
+        wanted.append(debits.c[scope.value] == sa.bindparam(scope.value))
+    return sa.select(debits.c.remediation_id, debits.c.at).where(*wanted).order_by(debits.c.at, debits.c.id)
+
+
+def _of(spender: Spender, scope: Scope) -> dict[str, str]:
+    """The column that a scope counts by beside the cluster, and the spender's own value of it."""
     match scope:
         case Scope.RULE:
-            return sa.and_(here, debits.c.rule == spender.rule)
+            return {"rule": spender.rule}
         case Scope.ACTION:
-            return sa.and_(here, debits.c.action == spender.action)
+            return {"action": spender.action}
         case Scope.NAMESPACE:
-            return sa.and_(here, debits.c.namespace == spender.namespace)
+            return {"namespace": spender.namespace}
         case Scope.CLUSTER:
-            return here
+            return {}

@@ -45,6 +45,7 @@ from remediator.store import budgets as ledger
 from remediator.store.approvals_base import Approval, Awaiting
 from remediator.store.base import Accepted, Change, CommittedRecord, KillSwitch, Record, TemplateEvent
 from remediator.store.budgets_base import Forgiven, PastAction, Reset, Spender, Use
+from remediator.store.direct import Direct
 from remediator.store.episodes import prepare
 from remediator.store.escalations_base import Acknowledgement, Escalation, Following
 from remediator.store.exporting import ExportTable
@@ -92,6 +93,12 @@ async def open_in_memory(*, clock: Clock) -> Database:
     log = Log(_NO_KEYS)
     writer = await Writer.open(partial(_copied, log, clock.now()), connect=None, log=log, thread=AtOnce())
     return Database(writer, clock=clock)
+
+
+def direct_in_memory(*, clock: Clock) -> Direct:
+    """The writer of a database in memory that keeps no record, for whoever makes the `Database` himself."""
+    log = Log(_NO_KEYS)
+    return Direct(_copied(log, clock.now()), log)
 
 
 def _copied(log: Log, at: datetime) -> sa.Connection:

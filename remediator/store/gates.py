@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from datetime import datetime
+from functools import lru_cache
 
 import sqlalchemy as sa
 
@@ -19,6 +20,18 @@ from remediator.store.log import Entry
 from remediator.store.rows import from_micros, to_micros
 from remediator.store.tables import OPEN, affected, alerts, gates, remediations
 from remediator.store.transaction import Transaction
+
+# Built once: to build a statement takes as long as SQLite takes to answer it.
+_CHANGES = sa.select(alerts.c.first_received_at, alerts.c.resolved_at).where(
+    alerts.c.fingerprint == sa.bindparam("of")
+)
+_FORGET_AFFECTED = affected.delete().where(affected.c.target_key == sa.bindparam("of"))
+_AFFECTED = (
+    sa.select(affected)
+    .where(affected.c.cluster == sa.bindparam("here"), affected.c.at > sa.bindparam("since"))
+    .order_by(affected.c.at.desc(), affected.c.target_key, affected.c.name)
+    .limit(sa.bindparam("at_most"))
+)
 
 
 def enter(transaction: Transaction, gate: Gate, call: Call | None, *, cluster: str, at: datetime) -> None:
@@ -39,7 +52,7 @@ def enter(transaction: Transaction, gate: Gate, call: Call | None, *, cluster: s
 
 def set_affected(connection: sa.Connection, target: Target, pods: Sequence[AffectedPod], *, at: datetime) -> None:
     """In place of what the target's last look found."""
-    connection.execute(affected.delete().where(affected.c.target_key == target.key))
+    connection.execute(_FORGET_AFFECTED, {"of": target.key})
     lines = [
         {
             "target_key": target.key,
@@ -57,12 +70,16 @@ def set_affected(connection: sa.Connection, target: Target, pods: Sequence[Affec
 
 
 def alerting_targets(connection: sa.Connection, *, cluster: str, since: datetime) -> int:
-    came = sa.select(sa.func.count(remediations.c.target_key.distinct())).where(
+    return int(connection.execute(_alerting(cluster), {"since": to_micros(since)}).scalar_one())
+
+
+@lru_cache(maxsize=64)
+def _alerting(cluster: str) -> sa.Select[int]:
+    return sa.select(sa.func.count(remediations.c.target_key.distinct())).where(
         remediations.c.target_key.is_not(None),
-        remediations.c.created_at > to_micros(since),
+        remediations.c.created_at > sa.bindparam("since"),
         remediations.c.target_key.startswith(f"{cluster}/", autoescape=True),
     )
-    return int(connection.execute(came).scalar_one())
 
 
 def alerts_unseen(connection: sa.Connection, *, since: datetime, at_most: int) -> int:
@@ -98,9 +115,7 @@ def alerts_since(
 
 
 def alert_changes(connection: sa.Connection, fingerprint: str, *, since: datetime) -> Sequence[datetime]:
-    rows = connection.execute(
-        sa.select(alerts.c.first_received_at, alerts.c.resolved_at).where(alerts.c.fingerprint == fingerprint)
-    )
+    rows = connection.execute(_CHANGES, {"of": fingerprint})
     times = sorted(at for row in rows for at in row if at is not None and at > to_micros(since))
     return [from_micros(at) for at in times]
 
@@ -108,15 +123,10 @@ def alert_changes(connection: sa.Connection, fingerprint: str, *, since: datetim
 def affected_pods(
     connection: sa.Connection, *, cluster: str, since: datetime, limit: int
 ) -> Sequence[AffectedPod]:
-    lines = (
-        sa.select(affected)
-        .where(affected.c.cluster == cluster, affected.c.at > to_micros(since))
-        .order_by(affected.c.at.desc(), affected.c.target_key, affected.c.name)
-        .limit(limit)
-    )
+    asked = {"here": cluster, "since": to_micros(since), "at_most": limit}
     return [
         AffectedPod(row.target_key, row.name, row.node, row.image, row.dependency)
-        for row in connection.execute(lines)
+        for row in connection.execute(_AFFECTED, asked)
     ]
 
 

@@ -35,16 +35,33 @@ _LINES = (
     .order_by(incidents.c.id.desc())
 )
 
+_OPEN_OF = sa.select(incidents.c.id).where(
+    incidents.c.target_key == sa.bindparam("of"), incidents.c.closed_at.is_(None)
+)
+_PUT = (
+    remediations.update()
+    .where(remediations.c.id == sa.bindparam("one"))
+    .values(incident_id=sa.bindparam("into"))
+)
+
+_CLOSE = (
+    incidents.update()
+    .where(
+        incidents.c.id == sa.bindparam("one"),
+        incidents.c.closed_at.is_(None),
+        sa.not_(sa.exists().where(remediations.c.incident_id == sa.bindparam("one"), OPEN)),
+        sa.not_(sa.exists().where(escalations.c.incident_id == sa.bindparam("one"), escalations.c.ended_at.is_(None))),
+    )
+    .values(closed_at=sa.bindparam("at"))
+)
+
 
 def join(transaction: Transaction, remediation: Remediation, target: Target | None) -> int:
     """Put the remediation into its target's open incident, or into a new one; without a target, one of its own."""
     connection = transaction.connection
     found = None
     if target is not None:
-        same_target = sa.select(incidents.c.id).where(
-            incidents.c.target_key == target.key, incidents.c.closed_at.is_(None)
-        )
-        found = connection.execute(same_target).scalar_one_or_none()
+        found = connection.execute(_OPEN_OF, {"of": target.key}).scalar_one_or_none()
     incident_id: int = transaction.next_id(incidents) if found is None else found
     if found is None:
         connection.execute(
@@ -58,21 +75,13 @@ def join(transaction: Transaction, remediation: Remediation, target: Target | No
                 "closed_at": None,
             },
         )
-    connection.execute(remediations.update().where(remediations.c.id == remediation.id).values(incident_id=incident_id))
+    connection.execute(_PUT, {"one": remediation.id, "into": incident_id})
     return incident_id
 
 
 def close_if_done(connection: sa.Connection, incident_id: int, at: datetime) -> None:
     """Close it unless a remediation of it is under way, or people are still to see to it."""
-    still_open = sa.exists().where(remediations.c.incident_id == incident_id, OPEN)
-    escalated = sa.exists().where(escalations.c.incident_id == incident_id, escalations.c.ended_at.is_(None))
-    connection.execute(
-        incidents.update()
-        .where(
-            incidents.c.id == incident_id, incidents.c.closed_at.is_(None), sa.not_(still_open), sa.not_(escalated)
-        )
-        .values(closed_at=to_micros(at))
-    )
+    connection.execute(_CLOSE, {"one": incident_id, "at": to_micros(at)})
 
 
 def newest(connection: sa.Connection, *, limit: int, open_only: bool) -> Sequence[IncidentRow]:

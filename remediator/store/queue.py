@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -163,12 +164,12 @@ def release(transaction: Transaction, remediation: Remediation, values: Mapping[
 
 def _move(connection: sa.Connection, step: Step, values: Mapping[str, Any]) -> None:
     remediation = step.remediation
-    update = remediations.update().where(_SAME)
+    asked = {f"new_{name}": value for name, value in values.items()} | _same(remediation)
     if _begins_to_act(step):
-        resolved = is_resolved_clause(remediation.fingerprint, to_micros(remediation.alert.starts_at))
-        update = update.where(sa.not_(resolved))
+        began = to_micros(remediation.alert.starts_at)
+        asked |= {"same_fingerprint": remediation.fingerprint, "began_at": began}
     try:
-        result = connection.execute(update.values(values), _same(remediation))
+        result = connection.execute(_moving(tuple(values), _begins_to_act(step)), asked)
     except sa.exc.IntegrityError as error:
         # The unique index on the targets that are being acted on: the last word between two actors.
         raise LostClaim(f"remediation {remediation.id}: another one is already acting on its target") from error
@@ -177,6 +178,16 @@ def _move(connection: sa.Connection, step: Step, values: Mapping[str, Any]) -> N
             f"remediation {remediation.id} is no longer {remediation.state} in epoch {remediation.epoch}"
             + (", or its alert has been resolved" if _begins_to_act(step) else "")
         )
+
+
+@lru_cache(maxsize=256)
+def _moving(columns: tuple[str, ...], is_unresolved: bool) -> sa.Update:
+    """The update of these columns, where the alert has not been resolved if that is asked. Built once: to build one
+    takes as long as SQLite takes to do it."""
+    update = remediations.update().where(_SAME).values({name: sa.bindparam(f"new_{name}") for name in columns})
+    if not is_unresolved:
+        return update
+    return update.where(sa.not_(is_resolved_clause(sa.bindparam("same_fingerprint"), sa.bindparam("began_at"))))
 
 
 def _debit(transaction: Transaction, step: Step) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from remediator.errors import ConfigError
-from remediator.prometheus.base import AlertingRule, BadQuery, PrometheusUnavailable, Sample
+from remediator.prometheus.base import AlertingRule, BadQuery, PrometheusUnavailable, Sample, TooManySamples
 from remediator.prometheus.client import PrometheusMetrics
 from tests.unit.prometheus.conftest import Make, failure, vector
 from tests.unit.scripted_server import CUT, DROP, HANG, Answer, JumpingClock, ScriptedServer
@@ -321,3 +321,40 @@ def test_the_heavy_extras_of_the_library_are_not_imported() -> None:
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
 
     assert done.stdout.strip() == "[]"
+
+
+BEGIN = datetime(2026, 11, 23, 12, tzinfo=UTC)
+HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
+
+
+async def test_a_range_query_gives_each_series_its_course(server: ScriptedServer, metrics: PrometheusMetrics) -> None:
+    """Samples that are NaN are no samples, and a series of nothing else is none."""
+    result = [
+        {"metric": {"pod": "a"}, "values": [[1.7e9, "1"], [1.7e9 + 60, "NaN"], [1.7e9 + 120, "2.5"]]},
+        {"metric": {"pod": "b"}, "values": [[1.7e9, "NaN"]]},
+    ]
+    server.answers(Answer(body={"status": "success", "data": {"resultType": "matrix", "result": result}}))
+    [course] = await metrics.query_range("up", begin=BEGIN, end=BEGIN + HOUR, step=MINUTE)
+    assert (course.labels, list(course.points)) == ({"pod": "a"}, [(1.7e9, 1.0), (1.7e9 + 120, 2.5)])
+    asked = server.asked[0].query
+    assert (asked["start"], asked["end"], asked["step"]) == ("1795435200", "1795438800", "60")
+
+
+@pytest.mark.parametrize(
+    ("code", "kind", "text"),
+    [
+        (422, "execution", "query processing would load too many samples into memory in query execution"),
+        (400, "bad_data", "exceeded maximum resolution of 11,000 points per timeseries. Try decreasing the step"),
+    ],
+)
+async def test_an_answer_that_would_be_too_large_has_an_error_of_its_own(
+    server: ScriptedServer, metrics: PrometheusMetrics, code: int, kind: str, text: str
+) -> None:
+    """Whoever asks can ask for less; any other refusal stays what it is."""
+    server.answers(failure(code, kind, text))
+    with pytest.raises(TooManySamples, match=text[:40]):
+        await metrics.query_range("up", begin=BEGIN, end=BEGIN + HOUR, step=MINUTE)
+    server.answers(failure(code, kind, "parse error"))
+    with pytest.raises(BadQuery) as raised:
+        await metrics.query_range("up", begin=BEGIN, end=BEGIN + HOUR, step=MINUTE)
+    assert not isinstance(raised.value, TooManySamples)
