@@ -36,6 +36,7 @@ from remediator.prometheus.replies import (
     courses,
     samples,
 )
+from remediator.units import format_duration
 
 READY_PATH = "/-/ready"
 CONNECT_SECONDS = 3.0
