@@ -30,7 +30,7 @@ class PastStore(Database):
     def __init__(self, writer: Writer, *, clock: Clock, facts: Facts) -> None:
         super().__init__(writer, clock=clock)
         self.facts = facts
-        self._has_gates = False
+        self._gates: set[str] = set()
         self._has_acted: set[str] = set()
         self.unseen = 0
         self.uses: list[Use] = []
@@ -38,13 +38,13 @@ class PastStore(Database):
     async def advance(
         self, remediation: Remediation, *, to: State, record: Record, at: datetime, change: Change = _NO_CHANGE
     ) -> Remediation:
-        self._has_gates = self._has_gates or bool(change.gates)
+        self._gates.update(gate.key for gate in change.gates)
         if to is State.ACTING and remediation.target is not None:
             self._has_acted.add(remediation.target.key)
         return await super().advance(remediation, to=to, record=record, at=at, change=change)
 
     async def gate_seen_at(self, key: str, *, cluster: str) -> datetime | None:
-        return await super().gate_seen_at(key, cluster=cluster) if self._has_gates else None
+        return await super().gate_seen_at(key, cluster=cluster) if key in self._gates else None
 
     async def alerts_unseen(self, *, since: datetime, at_most: int) -> int:
         return await super().alerts_unseen(since=since, at_most=at_most) if self.unseen else 0

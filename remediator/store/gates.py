@@ -25,6 +25,7 @@ from remediator.store.transaction import Transaction
 _CHANGES = sa.select(alerts.c.first_received_at, alerts.c.resolved_at).where(
     alerts.c.fingerprint == sa.bindparam("of")
 )
+_SEEN_AT = sa.select(gates.c.seen_at).where(gates.c.cluster == sa.bindparam("here"), gates.c.key == sa.bindparam("of"))
 _FORGET_AFFECTED = affected.delete().where(affected.c.target_key == sa.bindparam("of"))
 _AFFECTED = (
     sa.select(affected)
@@ -131,7 +132,7 @@ def affected_pods(
 
 
 def seen_at(connection: sa.Connection, key: str, *, cluster: str) -> datetime | None:
-    found = connection.execute(sa.select(gates.c.seen_at).where(gates.c.cluster == cluster, gates.c.key == key))
+    found = connection.execute(_SEEN_AT, {"here": cluster, "of": key})
     micros = found.scalar_one_or_none()
     return None if micros is None else from_micros(micros)
 
