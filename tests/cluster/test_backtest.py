@@ -18,6 +18,7 @@ from remediator.backtest.fetch import Wanted, fetch
 from remediator.backtest.history import History
 from remediator.backtest.known import FACTS
 from remediator.backtest.run import backtest
+from remediator.backtest.scene import NOT_OBSERVED
 from remediator.clock import SystemClock, parse_rfc3339
 from remediator.prometheus.client import PrometheusMetrics
 from remediator.rules.schema import Rule, rule_set
@@ -94,7 +95,8 @@ def test_an_alert_that_fired_is_played(exporter: Exporter, start_prometheus: Sta
     assert set(history.facts) == set(FACTS)
     assert [name for name, series in history.facts.items() if not series] == []
     [word] = result.decided
-    assert (word.would, word.action, word.target) == (Would.ACT, "restart", "shop/deployment/web")
+    assert (word.would, word.action, word.target) == (Would.COULD, "restart", "shop/deployment/web")
+    assert NOT_OBSERVED in word.needs, "the controller has seen generation 3 of 4"
     assert "CrashLoopBackOff" in word.seen
 
 
