@@ -6,12 +6,15 @@ import copy
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any
 
 import pytest
 
 from remediator.anchor.base import Doubt
 from remediator.authority import Authority
+from remediator.cli.explain import _last_lines, _recorded_answer, _table
+from remediator.cli.recorded import Entry, _recorded
 from remediator.clock import rfc3339
 from remediator.errors import PermanentError
 from remediator.guards.freeze import Freeze
@@ -531,6 +534,18 @@ async def is_told(record: CommittedRecord, reason: Reason) -> None:
         assert reason in request.body["note"]
 
 
+@cache
+def shipped() -> Any:
+    return _table(None)
+
+
+def is_explained(records: Sequence[CommittedRecord], reason: Reason) -> None:
+    """By `explain --incident`, of what was recorded until then."""
+    entries = [Entry(one.seq, rfc3339(one.at), one.kind, one.remediation_id, one.body) for one in records]
+    [answer] = _recorded("inc-1", entries)
+    assert f"[{reason}]: " in "\n".join(_last_lines(_recorded_answer(answer, shipped())))
+
+
 def test_there_is_a_way_to_every_reason() -> None:
     assert WAYS.keys() == set(Reason) - {Reason.NONE}
 
@@ -552,6 +567,8 @@ async def test_the_reason_stands_in_a_record_and_on_the_remediation(reason: Reas
 
         assert found[0].body["detail"], "people are told more than the word"
         await is_told(found[0], reason)
+        its = [r for r in await one.records() if r.remediation_id == found[0].remediation_id and r.seq <= found[0].seq]
+        is_explained(its, reason)
         if found[-1] == await one.last() and found[-1].incident_id is not None:
             view = await one.database.incident(found[-1].incident_id)
             assert view is not None
