@@ -11,6 +11,7 @@ from typing import Any
 
 from remediator.clock import Clock
 from remediator.kube.base import Logs, NotFound
+from remediator.kube.permissions import REVIEW_PATH
 from remediator.model import Json, Request
 from remediator.prometheus.base import AlertingRule, PrometheusUnavailable, Sample
 from tests.fakes import FakeCluster, matches_labels
@@ -109,6 +110,9 @@ class Town:
         raise NotFound("no log")
 
     async def send(self, request: Request, *, dry_run: bool) -> Json:
+        if request.path == REVIEW_PATH:
+            assert dry_run, "a question about permissions is no write"
+            return {"status": {"allowed": True}}
         lot = self.lot_of(request.path)
         assert lot is not None, request.path
         if not dry_run:
