@@ -29,12 +29,14 @@ class Watched:
     database: Database
 
     async def look(self) -> Rollout:
+        """The other tests' namespaces are left out: a look takes in fifty new ones at most."""
+        names = {one["metadata"]["name"] for one in self.app.control_plane.get("/api/v1/namespaces")["items"]}
         watcher = Watcher(
             self.database.rollouts,
             cluster=self.cluster,
             metrics=None,
             clock=SystemClock(),
-            protected_namespaces=frozenset({"kube-system"}),
+            protected_namespaces=frozenset(names - {self.app.namespace}),
             pace=Pace(60),
             count=lambda _: None,
         )

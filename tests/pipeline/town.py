@@ -10,8 +10,8 @@ from datetime import datetime
 from typing import Any
 
 from remediator.clock import Clock
+from remediator.kube.access_review import REVIEW_PATH
 from remediator.kube.base import Logs, NotFound
-from remediator.kube.permissions import REVIEW_PATH
 from remediator.model import Json, Request
 from remediator.prometheus.base import AlertingRule, PrometheusUnavailable, Sample
 from tests.fakes import FakeCluster, matches_labels

@@ -23,7 +23,7 @@ from typer.testing import CliRunner
 
 from remediator.access.loading import Access
 from remediator.cli.main import app
-from remediator.cli.output import Output
+from remediator.cli.output import Output, Report, Rights
 from remediator.errors import RemediatorError
 from remediator.telemetry import configure_logging
 from tests.stories.written import crash
@@ -43,6 +43,7 @@ BAD_INPUT: Mapping[str, Sequence[str]] = {
 
 MEANT: Mapping[str, Sequence[str]] = {
     "deployments show": ["shop/web"],
+    "explain": ["--incident", "inc-1"],
     "reset": ["--rule", "crash-loop", "--comment", "why"],
 }
 """Where words without a meaning are refused before a service is asked."""
@@ -172,7 +173,7 @@ def made_up(command: Any) -> list[str]:
 
 def has_json(command: Any) -> bool:
     output = option(command, "-o")
-    return output is not None and kind_of(command, output) is Output
+    return output is not None and kind_of(command, output) in (Output, Report, Rights)
 
 
 @pytest.fixture(autouse=True)
