@@ -316,8 +316,14 @@ class Service:
         if self._settings.webhook_url:
             token_file = self._settings.webhook_token_file
             cluster = self._settings.cluster_name
-            sinks.append(WebhookSink(self._settings.webhook_url, cluster=cluster, token_file=token_file))
+            count = self._count_webhook
+            sinks.append(WebhookSink(self._settings.webhook_url, cluster=cluster, token_file=token_file, count=count))
         return sinks
+
+    def _count_webhook(self, error: Exception | None) -> None:
+        self._telemetry.notified("webhook")
+        if error is not None:
+            self._telemetry.notification_failed("webhook", error=type(error))
 
     def _application(self) -> web.Application:
         receiver = Receiver(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import aiohttp
@@ -19,23 +20,36 @@ from remediator.sinks.cloud_event import QUIET, cloud_event
 from remediator.store.base import CommittedRecord
 
 TIMEOUT_SECONDS = 10.0
+Count = Callable[[Exception | None], None]
 AGAIN = frozenset({408, 425, 429})
 """Client errors that are not for good."""
 
 class WebhookSink:
-    """`token_file` holds a bearer token, read again for each call. `cluster` is part of the source."""
+    """`token_file` holds a bearer token, read again for each call. `cluster` is part of the source. `count` hears of
+    each attempt: None, or the error that it ended with."""
 
     name = "webhook"
     silent_on = LEADS_UP
 
-    def __init__(self, url: str, *, cluster: str, token_file: Path | None = None) -> None:
+    def __init__(
+        self, url: str, *, cluster: str, token_file: Path | None = None, count: Count = lambda _: None
+    ) -> None:
         self._url = url
+        self._count = count
         self._source = f"/remediator/{cluster}"
         self._token_file = token_file
 
     async def tell(self, record: CommittedRecord) -> None:
         if record.kind.startswith(QUIET):
             return
+        try:
+            await self._post(record)
+        except (TransientError, PermanentError) as error:
+            self._count(error)
+            raise
+        self._count(None)
+
+    async def _post(self, record: CommittedRecord) -> None:
         body = json.dumps(cloud_event(record, source=self._source)).encode()
         headers = {"Content-Type": "application/cloudevents+json", "Idempotency-Key": f"{self._source}/{record.seq}"}
         try:

@@ -101,7 +101,8 @@ async def test_nothing_is_left_out_and_the_order_is_kept_while_the_receiver_come
     database = await open_database("sqlite:///:memory:", clock=SystemClock())
     await database.note([Record("pause.set", {"n": n}) for n in range(4)], at=AT)
     server.answers(Answer(), Answer(503), Answer(), DROP, Answer())
-    sink = WebhookSink(server.url, cluster="prod")
+    attempts: list[Exception | None] = []
+    sink = WebhookSink(server.url, cluster="prod", count=attempts.append)
     failures = 0
     for _ in range(8):
         try:
@@ -112,3 +113,4 @@ async def test_nothing_is_left_out_and_the_order_is_kept_while_the_receiver_come
     await database.close()
     told = [json.loads(asked.body)["data"]["n"] for asked in server.asked]
     assert (told, failures) == ([0, 1, 1, 2, 2, 3], 2)
+    assert [error is None for error in attempts] == [True, False, True, False, True, True], "each attempt is counted"
