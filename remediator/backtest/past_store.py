@@ -7,17 +7,20 @@ the memory of alerts) is the database that the service runs on.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from remediator.backtest.facts import Facts
 from remediator.clock import Clock
-from remediator.model import Bound, Remediation, State, Target
+from remediator.model import Bound, IncidentId, Remediation, State, Target
 from remediator.store.base import Change, Record
 from remediator.store.budgets_base import Spender, Use
 from remediator.store.database import Database
 from remediator.store.writer import Writer
 
 _NO_CHANGE = Change()
+_NO_INCIDENT = IncidentId(0)
+"""In place of the one that the store would open for each: no guard asks for incidents, and nobody reads them here."""
 
 
 class PastStore(Database):
@@ -41,6 +44,8 @@ class PastStore(Database):
         self._gates.update(gate.key for gate in change.gates)
         if to is State.ACTING and remediation.target is not None:
             self._has_acted.add(remediation.target.key)
+        if remediation.incident_id is None:
+            remediation = replace(remediation, incident_id=_NO_INCIDENT)
         return await super().advance(remediation, to=to, record=record, at=at, change=change)
 
     async def gate_seen_at(self, key: str, *, cluster: str) -> datetime | None:

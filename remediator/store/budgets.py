@@ -32,6 +32,8 @@ _COUNTS = debits.c.returned_at.is_(None)
 _IS_REAL = debits.c.is_shadow.is_(sa.false())
 _BUSY = debits.c.remediation_id.in_(sa.select(remediations.c.id).where(BUSY))
 
+_ADD = debits.insert()
+
 
 def uses(connection: sa.Connection, spender: Spender, budgets: Sequence[Bound], *, at: datetime) -> tuple[Use, ...]:
     return tuple(_use(connection, spender, budget, at) for budget in budgets)
@@ -62,7 +64,7 @@ def debit(
         "is_shadow": spender.is_shadow,
         "at": to_micros(at),
     }
-    transaction.connection.execute(debits.insert(), line)
+    transaction.connection.execute(_ADD, line)
 
 
 def give_back(connection: sa.Connection, *, remediation: RemediationId, at: datetime) -> None:

@@ -12,6 +12,7 @@ from typing import TypeVar
 import sqlalchemy as sa
 
 from remediator.store.log import Entry, Log
+from remediator.store.quick import QuickConnection
 from remediator.store.transaction import Transaction
 from remediator.store.writer import Writer
 
@@ -29,9 +30,10 @@ class Direct(Writer):
     """Runs each call at once, in the caller's task. Made by `database.direct_in_memory`."""
 
     def __init__(self, connection: sa.Connection, log: Log) -> None:
-        self._begun = connection.begin()
         self._only = connection
-        self._transaction = _Unrecorded(connection, log)
+        quick = QuickConnection(connection)
+        self._begun = quick.begin()
+        self._transaction = _Unrecorded(quick, log)
 
     @property
     def is_merging(self) -> bool:

@@ -27,6 +27,7 @@ _CHANGES = sa.select(alerts.c.first_received_at, alerts.c.resolved_at).where(
 )
 _SEEN_AT = sa.select(gates.c.seen_at).where(gates.c.cluster == sa.bindparam("here"), gates.c.key == sa.bindparam("of"))
 _FORGET_AFFECTED = affected.delete().where(affected.c.target_key == sa.bindparam("of"))
+_ADD_AFFECTED = affected.insert()
 _AFFECTED = (
     sa.select(affected)
     .where(affected.c.cluster == sa.bindparam("here"), affected.c.at > sa.bindparam("since"))
@@ -67,7 +68,7 @@ def set_affected(connection: sa.Connection, target: Target, pods: Sequence[Affec
         for pod in pods
     ]
     if lines:
-        connection.execute(affected.insert(), lines)
+        connection.execute(_ADD_AFFECTED, lines)
 
 
 def alerting_targets(connection: sa.Connection, *, cluster: str, since: datetime) -> int:

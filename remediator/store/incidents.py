@@ -38,6 +38,7 @@ _LINES = (
 _OPEN_OF = sa.select(incidents.c.id).where(
     incidents.c.target_key == sa.bindparam("of"), incidents.c.closed_at.is_(None)
 )
+_BEGIN = incidents.insert()
 _PUT = (
     remediations.update()
     .where(remediations.c.id == sa.bindparam("one"))
@@ -65,7 +66,7 @@ def join(transaction: Transaction, remediation: Remediation, target: Target | No
     incident_id: int = transaction.next_id(incidents) if found is None else found
     if found is None:
         connection.execute(
-            incidents.insert(),
+            _BEGIN,
             {
                 "id": incident_id,
                 "target_key": None if target is None else target.key,
