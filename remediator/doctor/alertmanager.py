@@ -5,15 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 
-import yaml
-
 from remediator.alertmanager.base import AlertmanagerUnavailable
 from remediator.alertmanager.status import Replica, status_of
 from remediator.doctor.base import Asked, Examination, Result, failed, ok, skipped, warning
-from remediator.doctor.routes import Route, ours, receivers_of, tree_of
-from remediator.model import Json
-from remediator.receive.paths import PATHS
+from remediator.lint.noted import Noted
+from remediator.lint.routing.config import Config, Receiver, read_config
+from remediator.lint.routing.reach import receivers_told
+from remediator.lint.routing.webhooks import review_webhooks
 from remediator.rules.matcher import Matcher
+from remediator.rules.report import FileError, Level
 from remediator.rules.schema import Rule, RuleSet, alertnames
 
 SERVER, ROUTE = "alertmanager", "alertmanager-route"
@@ -68,34 +68,34 @@ def _reached(text: str, asked: Asked) -> Result:
     if asked.rules is None:
         return skipped(ROUTE, "the rules cannot be loaded")
     try:
-        configuration = yaml.safe_load(text)
-        tree, known = tree_of(configuration), ours(configuration, paths=PATHS, named=asked.receiver)
-    except (yaml.YAMLError, ValueError, LookupError, TypeError, AttributeError) as error:
-        return warning(ROUTE, f"its configuration is not understood: {type(error).__name__}", "amtool check-config")
+        config = read_config("Alertmanager", text.encode())
+    except FileError as error:
+        return warning(ROUTE, f"its configuration is not understood: {error.problems[0].text}", "amtool check-config")
+    known = {name: one for name, one in config.ours(asked.receiver).items() if one.webhooks}
     if not known:
         looked = (
             f"no receiver {asked.receiver}" if asked.receiver else "no webhook receiver with remediator in its name"
         )
         told = f"{looked}: nothing is sent here (Alertmanager hides the addresses of webhooks)"
         return failed(ROUTE, told, f"name yours with --receiver; {REMEDY}")
-    return judged(asked.rules, tree, known)
+    return judged(asked.rules, config, known)
 
 
-def judged(table: RuleSet, tree: Route, known: Mapping[str, Sequence[Json]]) -> Result:
+def judged(table: RuleSet, config: Config, known: Mapping[str, Receiver]) -> Result:
     """Whether each rule's alerts are sent to one of our receivers. Pure."""
     lost, partly = [], []
     for rule in table.rules:
         for name in sorted(alertnames(rule) or ()):
-            reached = [
-                severity for severity, alert in _examples(rule, name) if set(receivers_of(tree, alert)) & set(known)
-            ]
-            tried = [severity for severity, _ in _examples(rule, name)]
+            tried = _examples(rule, name)
+            reached = [severity for severity, alert in tried if set(receivers_told(config.root, alert)) & set(known)]
             if tried and not reached:
                 lost.append(f"rule {rule.name}: no route sends {name} to {', '.join(known)}")
             elif len(reached) < len(tried):
                 partly.append(f"rule {rule.name}: {name} is sent here only with severity {', '.join(reached)}")
-    hooks = [hook for some in known.values() for hook in some]
-    traps = [f"{name}: {fault}" for name, some in known.items() for hook in some for fault in _faults(hook)]
+    noted = Noted()
+    for receiver in known.values():
+        review_webhooks(receiver, config, noted)
+    traps = [f"{problem.text}; {problem.hint}" for problem in noted.in_order() if problem.level is Level.ERROR]
     lines = (*lost, *partly, *traps)
     count = sum(len(alertnames(rule) or ()) for rule in table.rules)
     if lost:
@@ -104,16 +104,8 @@ def judged(table: RuleSet, tree: Route, known: Mapping[str, Sequence[Json]]) -> 
         return (failed if len(lost) == count else warning)(ROUTE, told, remedy, lines=lines)
     if partly or traps:
         return warning(ROUTE, lines[0], REMEDY, lines=lines)
-    return ok(ROUTE, f"all {count} alerts of the rules are sent to {', '.join(known)} ({len(hooks)} webhooks)")
-
-
-def _faults(hook: Json) -> Sequence[str]:
-    faults = []
-    if hook.get("send_resolved") is False:
-        faults.append("`send_resolved: false`: an incident stays open after its alert is gone")
-    if hook.get("max_alerts"):
-        faults.append(f"`max_alerts: {hook['max_alerts']}` cuts bodies off; what is cut is only recommended for")
-    return faults
+    hooks = sum(len(receiver.webhooks) for receiver in known.values())
+    return ok(ROUTE, f"all {count} alerts of the rules are sent to {', '.join(known)} ({hooks} webhooks)")
 
 
 def _examples(rule: Rule, alertname: str) -> Sequence[tuple[str, Mapping[str, str]]]:

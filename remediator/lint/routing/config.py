@@ -22,6 +22,7 @@ SECRET = "<secret>"
 """What Alertmanager's API shows in the place of an address or a credential."""
 
 EVERYTHING = ("...",)
+OURS = "remediator"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +77,21 @@ class Config:
     inhibitions: Sequence[Inhibition] = ()
     http_defaults: Mapping[str, Json] = field(default_factory=dict)
 
+    def ours(self, name: str | None = None) -> Mapping[str, Receiver]:
+        """The receivers that post to us: the one of that name; else those that are named after us or whose webhook's
+        address is, which Alertmanager's API hides. The operator puts `namespace/object/` before a name."""
+        if name is not None:
+            return {name: self.receivers[name]} if name in self.receivers else {}
+        return {one.name: one for one in self.receivers.values() if _is_ours(one)}
+
     def place(self, path: Path, *, of_key: bool = False) -> Place:
         line, column = self.source.spot((0, *path), of_key=of_key)
         return Place(self.source.file, line + 1, column + 1)
+
+
+def _is_ours(receiver: Receiver) -> bool:
+    is_named = OURS in receiver.name.rpartition("/")[2].lower()
+    return is_named or any(OURS in str(hook.get("url", "")) for hook, _ in receiver.webhooks)
 
 
 def read_config(file: str, raw: bytes) -> Config:

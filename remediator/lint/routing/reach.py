@@ -25,13 +25,15 @@ class Truth(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """An alert: what is known of its labels, and what a rule of ours demands of the others."""
+    """An alert: what is known of its labels, and what a rule of ours demands of the others. `is_whole`: it has no
+    others."""
 
     labels: Mapping[str, str]
     demands: Sequence[Matcher] = ()
+    is_whole: bool = False
 
     def passes(self, matcher: Matcher) -> Truth:
-        if matcher.name in self.labels:
+        if matcher.name in self.labels or self.is_whole:
             return Truth.YES if matcher.matches(self.labels) else Truth.NO
         same = [(each, True) for each in self.demands if each.name == matcher.name]
         try:
@@ -71,6 +73,11 @@ class Missed:
 def reached(root: Route, asked: Asked) -> list[Reached]:
     """Every route that is told, in Alertmanager's order."""
     return _walk(root, asked, ())[1]
+
+
+def receivers_told(root: Route, labels: Mapping[str, str]) -> Sequence[str]:
+    """The receivers that are told of an alert with these labels and no others, in Alertmanager's order."""
+    return [one.route.receiver for one in reached(root, Asked(labels, is_whole=True))]
 
 
 def _walk(route: Route, asked: Asked, way: tuple[Route, ...]) -> tuple[Truth, list[Reached]]:

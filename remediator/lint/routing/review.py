@@ -14,7 +14,7 @@ from datetime import timedelta
 
 from remediator.lint.noted import Noted
 from remediator.lint.routing.alerts import Raised, upstream
-from remediator.lint.routing.config import EVERYTHING, Config, Receiver, Route
+from remediator.lint.routing.config import EVERYTHING, OURS, Config, Receiver, Route
 from remediator.lint.routing.reach import Asked, Missed, Reached, Truth, nearest_miss, reached
 from remediator.lint.routing.webhooks import review_webhooks
 from remediator.lint.rules import place_in
@@ -24,7 +24,6 @@ from remediator.rules.schema import Place, Rule, RuleSet, alertnames
 from remediator.target.spec import PROTECTED_BY_DEFAULT
 from remediator.units import format_duration
 
-OURS = "remediator"
 GROUPED_BY = frozenset({"alertname", "namespace"})
 SOON, WHILE, AGAIN = timedelta(minutes=1), timedelta(minutes=5), timedelta(days=1)
 """Longest group_wait, group_interval and repeat_interval that nobody is told of."""
@@ -44,10 +43,7 @@ def review_routing(
 
 
 def _ours(config: Config, name: str | None, noted: Noted) -> Mapping[str, Receiver]:
-    if name is not None:
-        found = {name: config.receivers[name]} if name in config.receivers else {}
-    else:
-        found = {one.name: one for one in config.receivers.values() if OURS in one.name or _posts_to_us(one)}
+    found = config.ours(name)
     if not found:
         wanted = f"'{name}'" if name is not None else "that posts to remediator"
         hint = did_you_mean(name or OURS, config.receivers) if name is not None else "name it: --receiver NAME"
@@ -59,10 +55,6 @@ def _ours(config: Config, name: str | None, noted: Noted) -> Mapping[str, Receiv
         text = f"receiver '{one.name}' has no webhook: nothing is posted to us"
         noted.refuse(config.place(one.path), text, hint, code="receiver-no-webhook")
     return with_webhooks
-
-
-def _posts_to_us(receiver: Receiver) -> bool:
-    return any(OURS in str(hook.get("url", "")) for hook, _ in receiver.webhooks)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,11 +13,10 @@ from remediator.doctor.alertmanager import ALERTMANAGER, ROUTE, judged
 from remediator.doctor.alertmanager import SERVER as REPLICAS
 from remediator.doctor.base import Answer, Running
 from remediator.doctor.prometheus import ALERTS, NEEDED_SERIES, PRESENT, PROMETHEUS, SERIES, SERVER, faults_of
-from remediator.doctor.routes import Route, ours, tree_of
 from remediator.doctor.service import SERVICE
 from remediator.generate.route import Wanted, beside
+from remediator.lint.routing.config import Config, read_config
 from remediator.prometheus.base import AlertingRule
-from remediator.receive.server import PATHS
 from remediator.rules.schema import alertnames, rule_set
 from tests.unit.doctor.asking import SHIPPED, answers, asked, only
 from tests.unit.rules.make import a_rule
@@ -163,7 +162,7 @@ def changed(**webhook: Any) -> dict[str, Any]:
         ({**GOOD, "receivers": [{"name": "people"}]}, FAILED, "--receiver"),
         ({**GOOD, "route": {"receiver": "people"}}, FAILED, "14 of 14 alerts of the rules never reach us"),
         (changed(max_alerts=5), WARNING, "max_alerts: 5"),
-        (changed(send_resolved=False), WARNING, "send_resolved: false"),
+        (changed(send_resolved=False), WARNING, "resolved alerts are not sent"),
         ("- a list", WARNING, "not understood"),
         (
             "route: {receiver: remediator}\nreceivers: [{name: remediator, webhook_configs: [{url: <secret>}]}]",
@@ -202,11 +201,12 @@ async def test_a_receiver_of_another_name_is_found_when_it_is_named(server: Scri
     assert named[ROUTE].answer is OK
 
 
-def tree(*routes: Mapping[str, Any], receiver: str = "people") -> Route:
-    return tree_of({"route": {"receiver": receiver, "routes": list(routes)}})
+def configured(*routes: Mapping[str, Any], name: str = "remediator") -> Config:
+    receiver = {"name": name, "webhook_configs": [{"url": "<secret>"}]}
+    tree = {"receiver": "people", "routes": list(routes)}
+    return read_config("am.yml", yaml.safe_dump({"route": tree, "receivers": [receiver]}).encode())
 
 
-OURS = {"remediator": [{"url": "<secret>"}]}
 TO_US = {"receiver": "remediator"}
 HEARS_A = rule_set([a_rule("a", match=['alertname="A"'])])
 
@@ -225,16 +225,17 @@ HEARS_A = rule_set([a_rule("a", match=['alertname="A"'])])
     ],
 )
 def test_where_the_tree_leads(routes: list[Mapping[str, Any]], answer: Answer, text: str) -> None:
-    result = judged(HEARS_A, tree(*routes), OURS)
+    config = configured(*routes)
+    result = judged(HEARS_A, config, config.ours())
     assert result.answer is answer, result
     assert text in result.detail
 
 
 def test_the_trap_of_the_operator_is_named() -> None:
     """What it makes of an AlertmanagerConfig: a receiver with slashes, and a matcher of its own namespace."""
-    known = {"monitoring/remediator/remediator": OURS["remediator"]}
-    route = {"receiver": "monitoring/remediator/remediator", "matchers": ['namespace="monitoring"'], "continue": True}
-    result = judged(SHIPPED, tree(route), known)
+    name = "monitoring/remediator/remediator"
+    config = configured({"receiver": name, "matchers": ['namespace="monitoring"'], "continue": True}, name=name)
+    result = judged(SHIPPED, config, config.ours())
     assert result.answer is FAILED
     assert "alertmanagerConfigMatcherStrategy" in result.remedy
 
@@ -247,12 +248,12 @@ def test_the_trap_of_the_operator_is_named() -> None:
         ("pager", "<secret>", False),
         ("pager", "http://remediator.ns.svc:9095/api/v1/alerts", True),
         ("pager", "http://other.ns.svc/api/v1/alerts", False),
-        ("remediator", "http://chat.ns.svc/hook", False),
+        ("remediator/x/pager", "<secret>", False),
     ],
 )
 def test_which_receiver_is_ours(name: str, url: str, found: bool) -> None:
-    configuration = {"receivers": [{"name": name, "webhook_configs": [{"url": url}]}]}
-    assert bool(ours(configuration, paths=PATHS)) is found
+    configuration = {"route": {"receiver": name}, "receivers": [{"name": name, "webhook_configs": [{"url": url}]}]}
+    assert bool(read_config("am.yml", yaml.safe_dump(configuration).encode()).ours()) is found
 
 
 # --- a service that runs

@@ -11,10 +11,12 @@ from typing import Any
 import pytest
 import yaml
 
-from remediator.doctor.routes import Route, receivers_of, tree_of
 from remediator.errors import ConfigError
 from remediator.generate.route import Shape, Wanted, as_text, beside, child, into, operator
 from remediator.generate.routing import covered
+from remediator.lint.routing.config import Route, read_config
+from remediator.lint.routing.reach import receivers_told
+from remediator.model import Json
 from remediator.rules.load import load_rules
 from remediator.rules.match import match_labels
 from remediator.rules.schema import Rule, RuleSet, alertnames
@@ -72,8 +74,12 @@ def labels_to_try(table: RuleSet) -> list[dict[str, str]]:
     ]
 
 
+def tree_of(configuration: Json) -> Route:
+    return read_config("alertmanager.yml", yaml.safe_dump(configuration).encode()).root
+
+
 def told(tree: Route, labels: Mapping[str, str]) -> list[str]:
-    return list(receivers_of(tree, labels))
+    return list(receivers_told(tree, labels))
 
 
 def test_every_alert_that_a_rule_takes_is_sent_and_people_hear_everything(odd: RuleSet) -> None:
