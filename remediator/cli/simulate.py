@@ -56,7 +56,10 @@ class Wanted:
     dumps: Sequence[Path] = ()
     is_complete: bool = False
     alertmanagers: Sequence[str] = ()
+    alertmanager_token: Path | None = None
     prometheus: str | None = None
+    prometheus_token: Path | None = None
+    prometheus_ca: Path | None = None
     assumes_firing: bool = False
     mode: str | None = None
     at: str | None = None
@@ -121,8 +124,12 @@ def _instant(text: str) -> datetime:
 
 
 async def _simulated(wanted: Wanted, setting: Setting, deliveries: list[Delivery]) -> Told:
-    alertmanager = AlertmanagerApi(wanted.alertmanagers) if wanted.alertmanagers else None
-    metrics = PrometheusMetrics(wanted.prometheus, SystemClock()) if wanted.prometheus else None
+    alertmanager = metrics = None
+    if wanted.alertmanagers:
+        alertmanager = AlertmanagerApi(wanted.alertmanagers, token_file=wanted.alertmanager_token)
+    if wanted.prometheus:
+        token, ca = wanted.prometheus_token, wanted.prometheus_ca
+        metrics = PrometheusMetrics(wanted.prometheus, SystemClock(), token_file=token, ca_file=ca)
     try:
         if alertmanager is not None:
             listed = await alertmanager.alerts()

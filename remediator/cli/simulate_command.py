@@ -28,6 +28,15 @@ def simulate(
         list[str] | None, typer.Option("--from-alertmanager", help="URL of an Alertmanager: what fires now; repeat.")
     ] = None,
     prometheus: Annotated[str | None, typer.Option("--prometheus", help="Base URL of a Prometheus to ask.")] = None,
+    alertmanager_token: Annotated[
+        Path | None, typer.Option("--alertmanager.token-file", help="File with a bearer token for Alertmanager.")
+    ] = None,
+    prometheus_token: Annotated[
+        Path | None, typer.Option("--prometheus.token-file", help="File with a bearer token for Prometheus.")
+    ] = None,
+    prometheus_ca: Annotated[
+        Path | None, typer.Option("--prometheus.ca-file", help="CA bundle (PEM) for Prometheus.")
+    ] = None,
     assume_firing: Annotated[
         bool, typer.Option("--assume-firing", help="Without a Prometheus: take the alerts for firing as they say.")
     ] = False,
@@ -61,7 +70,10 @@ def simulate(
         dumps=tuple(cluster or ()),
         is_complete=complete,
         alertmanagers=tuple(from_alertmanager or ()),
+        alertmanager_token=alertmanager_token,
         prometheus=prometheus,
+        prometheus_token=prometheus_token,
+        prometheus_ca=prometheus_ca,
         assumes_firing=assume_firing,
         mode=mode,
         at=at,

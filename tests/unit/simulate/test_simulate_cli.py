@@ -117,15 +117,19 @@ def test_the_time_is_the_newest_in_the_files(dump: Path, capsys: pytest.CaptureF
 
 
 @contextmanager
-def alertmanager(alerts: Any, *, status: int = 200) -> Iterator[tuple[str, list[str]]]:
+def alertmanager(alerts: Any, *, status: int = 200, token: str = "") -> Iterator[tuple[str, list[str]]]:
+    """Any server; with a `token` it lets nobody in who has another one."""
     asked: list[str] = []
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             asked.append(self.path)
-            self.send_response(status)
+            is_known = not token or self.headers["Authorization"] == f"Bearer {token}"
+            self.send_response(status if is_known else 401)
             self.end_headers()
             self.wfile.write(json.dumps(alerts).encode())
+
+        do_POST = do_GET
 
         def log_message(self, *args: Any) -> None: ...
 
@@ -150,6 +154,28 @@ def test_what_alertmanager_lists_is_decided_on(dump: Path, capsys: pytest.Captur
     fires = [one["fingerprint"] for one in listed if one["status"]["state"] != "suppressed"]
     assert sorted(alert["fingerprint"] for alert in delivery["alerts"]) == sorted(fires)
     assert asked[0] == "/api/v2/alerts?active=true&silenced=false&inhibited=false"
+
+
+def test_servers_that_want_a_token_are_asked_with_theirs(
+    dump: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Without its token a Prometheus is one that does not answer: nothing is decided on what is not known."""
+    listed = json.loads((PAYLOADS / "api-v2-alerts.json").read_text(encoding="utf-8"))
+    nothing = {"status": "success", "data": {"resultType": "vector", "result": [], "groups": []}}
+    files = {name: tmp_path / name for name in ("one", "two")}
+    for name, file in files.items():
+        file.write_text(f"{name}\n", encoding="ascii")
+    with alertmanager(listed, token="one") as (url, _), alertmanager(nothing, token="two") as (other, asked):
+        told = replace(wanted(dump), alertmanagers=(url,), prometheus=other, assumes_firing=False)
+        assert run(told, Output.JSON) == 1
+        assert "answered 401" in capsys.readouterr().err
+        told = replace(told, alertmanager_token=files["one"], prometheus_token=files["two"])
+        assert run(told, Output.JSON) == 0
+    assert any(path.startswith("/api/v1/") for path in asked)
+    text = capsys.readouterr().out
+    assert "Unauthorized" not in text
+    assert "answered 401" not in text
+    assert json.loads(text)["deliveries"][0]["alerts"]
 
 
 def test_a_server_that_does_not_answer_is_said(capsys: pytest.CaptureFixture[str]) -> None:
