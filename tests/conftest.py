@@ -21,6 +21,12 @@ NAMESPACE_LABELS = {"app.kubernetes.io/part-of": "remediator-tests"}
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--long", action="store_true", help="Run the long profiles: the state machine 2,000 times.")
+    parser.addoption(
+        "--silent",
+        action="store_true",
+        help="Every service of the cluster tests runs in silent mode, whatever its test asks for. What waits for an "
+        "action waits in vain and counts as expected; the API server's audit log is what is asked at the end.",
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:

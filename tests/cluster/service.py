@@ -9,11 +9,12 @@ import subprocess
 import sys
 import urllib.request
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import yaml
 
 from tests.cluster.controlplane import ControlPlane
+from tests.cluster.credentials import SILENT
 from tests.cluster.waiting import wait_for
 from tests.logkeys import signing
 
@@ -24,11 +25,15 @@ class RunningService:
     """`remediator serve` in a folder of its own. Use as a context manager."""
 
     name = "remediator"
+    silently: ClassVar[bool] = False
+    """All of them with the silent account and in silent mode, whatever is asked: the option --silent."""
 
     def __init__(
         self, control_plane: ControlPlane, folder: Path, *, user: str, flags: tuple[str, ...], rules: Path | None = None
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
+        if self.silently:
+            user, flags = SILENT, (*(flag for flag in flags if not flag.startswith("--mode")), "--mode=silent")
         self._folder = folder
         self._log = folder / "remediator.log"
         self._command = [

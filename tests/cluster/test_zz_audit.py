@@ -20,6 +20,8 @@ from remediator.audit.commitments import put_together
 from remediator.audit.verify import Answer, anchors, verify
 from tests.cluster import audit
 from tests.cluster.controlplane import ControlPlane
+from tests.cluster.credentials import SILENT
+from tests.cluster.service import RunningService
 from tests.logkeys import KEYS
 
 SERVICE_AGENT = "remediator/"
@@ -95,7 +97,19 @@ def test_every_write_has_one_record_and_every_record_one_line(
     done = [one for one in intents.values() if one.is_done]
     assert all(200 <= by_id[one.audit_id][0] < 300 for one in done)
     others = [item for item in request.session.items if item.path.name == "test_table.py"]
-    assert done or not others, "services ran, and nothing was compared"
+    assert done or not others or RunningService.silently, "services ran, and nothing was compared"
+
+
+def test_what_was_silent_asked_for_no_write_but_events(
+    control_plane: ControlPlane, left_behind: list[Path], request: pytest.FixtureRequest
+) -> None:
+    """With the option --silent this is every service of the suite."""
+    asked = [one for one in control_plane.audit_events(user=SILENT) if one["userAgent"].startswith(SERVICE_AGENT)]
+    wrote = [one for one in asked if audit.is_write(one) and one["objectRef"]["resource"] != "events"]
+    print(f"{len(asked)} requests of silent services, {sum(map(audit.is_dry_run, asked))} of them dry runs")
+    assert [f"{one['verb']} {one['requestURI']}" for one in wrote] == []
+    others = [item for item in request.session.items if item.path.name == "test_table.py"]
+    assert any(map(audit.is_dry_run, asked)) or not others, "silent services ran, and proved nothing"
 
 
 def test_every_log_that_a_service_left_verifies_with_its_anchor(left_behind: list[Path]) -> None:
