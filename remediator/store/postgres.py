@@ -101,8 +101,9 @@ out_of_memory, serialization_failure, deadlock_detected."""
 
 
 class _Text(StrDumper):
-    """PostgreSQL keeps every character but NUL. What is free of it is left alone; the rare text that holds one, say from
-    an annotation or a log, must not fail the batch it is in. The audit log has it as it was: its records are bytes."""
+    """PostgreSQL keeps every character but NUL. The receiver and the API let none in; one that comes from elsewhere,
+    say an annotation or a log, must not fail the batch it is in. The audit log has it as it was: its records are
+    bytes."""
 
     def dump(self, obj: str) -> bytes | bytearray | memoryview | None:
         return super().dump(obj.replace("\0", "\N{REPLACEMENT CHARACTER}") if "\0" in obj else obj)
