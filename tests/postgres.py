@@ -164,6 +164,9 @@ class Server:
                     connection.execute(f"INSERT INTO {table.name} VALUES ({places})".encode(), row)
         self._free.append(url)
 
+    def drop(self, url: str) -> None:
+        self.execute(f"DROP DATABASE {url.rpartition('/')[2]} WITH (FORCE)")
+
     def _run(self, program: str, *arguments: str) -> None:
         command = [str(self._bin / program), *arguments]
         done = subprocess.run(command, capture_output=True, cwd=self._folder, check=False, **self._user())
