@@ -1,4 +1,4 @@
-"""What the README shows of the table is what is shipped."""
+"""What the page beside the rules shows of the table is what is shipped."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from remediator.rules.schema import rule_set
 from remediator.rules.shipped import shipped_rules
 from tests.unit.rules.make import a_rule
 
-README = Path(__file__).parents[3] / "README.md"
+README = Path(__file__).parents[3] / "rules" / "README.md"
 BEGIN, END = "<!-- rules table -->\n", "<!-- /rules table -->"
 
 
