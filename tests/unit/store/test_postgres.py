@@ -117,7 +117,13 @@ def test_each_of_its_names_is_known(scheme: str) -> None:
     assert parsed(f"{scheme}://h/d").drivername == "postgresql+psycopg"
 
 
-@pytest.mark.parametrize("url", ["postgresql//me:s3cret@host/x", "postgresql://me:s3cret@host:port/x"])
+def test_a_password_may_have_any_character() -> None:
+    assert parsed("postgresql://me:%2F%40%3A%3F@h/d").password == "/@:?"
+
+
+@pytest.mark.parametrize(
+    "url", ["postgresql//me:s3cret@host/x", "postgresql://me:s3cret@host:port/x", "postgresql://me:s3cret/@host/x"]
+)
 def test_a_url_that_cannot_be_read_is_not_shown(url: str) -> None:
     with pytest.raises(ConfigError, match="cannot be read") as caught:
         parsed(url)
@@ -128,7 +134,7 @@ async def test_a_password_is_in_no_error_and_in_no_log(
     postgres: Server, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    url = postgres.url("postgres").replace("@", ":s3cret-w0rd@").replace("/postgres", "/missing?password=s3cret-w0rd")
+    url = postgres.url("missing").replace("@", ":s3cret-w0rd@")
     with pytest.raises(ConfigError, match=r'postgresql://127.*missing.*"missing" does not exist') as caught:
         await open_database(url, clock=SystemClock())
     assert "s3cret" not in str(caught.value)
