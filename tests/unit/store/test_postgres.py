@@ -12,6 +12,7 @@ import time
 import traceback
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import replace
+from datetime import timedelta
 from itertools import count
 from typing import Any
 
@@ -23,8 +24,9 @@ from alembic.migration import MigrationContext
 
 from remediator.clock import SystemClock
 from remediator.errors import ConfigError
-from remediator.store.base import KillSwitch, StoreUnavailable
+from remediator.store.base import KillSwitch, Record, StoreUnavailable
 from remediator.store.database import Database, open_database
+from remediator.store.log import TILE
 from remediator.store.pauses_base import Pause, PauseOf
 from remediator.store.postgres import connect, not_durable
 from remediator.store.tables import metadata
@@ -209,6 +211,20 @@ def test_every_index_is_made_with_its_condition(postgres: Server, url: str) -> N
     found, wanted = (postgres.execute(query, one.rpartition("/")[2]) for one in (url, reference))
     assert found == wanted
     postgres.drop(reference)
+
+
+async def test_what_is_old_or_free_may_go_and_the_tree_stays(store: Database, url: str) -> None:
+    """The triggers let go of what retention has given up, and of what stands beside a record."""
+    await store.note([Record("test.noted", {"n": n, "comment": "x"}) for n in range(2 * TILE + 9)], at=NOW)
+    root = await store.log_root_at(2 * TILE + 9)
+    assert await store.prune(before=NOW + timedelta(days=1)) == 2 * TILE
+    said = {"by": "ada", "comment": "asked for", "at": NOW}
+    assert await store.redact(2 * TILE + 1, ["comment"], **said) == ["comment"]
+    assert await store.log_root_at(2 * TILE + 9) == root
+    await store.close()
+    again = await open_database(url, clock=SystemClock())
+    assert (await again.log_standing()).problem == ""
+    await again.close()
 
 
 @pytest.mark.parametrize(
