@@ -48,7 +48,8 @@ async def accept(store: Database, *, first: int, seconds: float) -> int:
         nonlocal stored
         while time.monotonic() < until:
             body = [firing(next(numbers)) for _ in range(ALERTS)]
-            stored += (await store.accept(body, at=datetime.now(UTC))).queued
+            accepted = await store.accept(body, at=datetime.now(UTC))
+            stored += accepted.queued  # not in one line: what it was before is read before the wait
 
     async with asyncio.TaskGroup() as group:
         for _ in range(CALLERS):
