@@ -12,6 +12,7 @@ import time
 import traceback
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import replace
+from datetime import timedelta
 from itertools import count
 from typing import Any
 
@@ -23,8 +24,9 @@ from alembic.migration import MigrationContext
 
 from remediator.clock import SystemClock
 from remediator.errors import ConfigError
-from remediator.store.base import KillSwitch, StoreUnavailable
+from remediator.store.base import KillSwitch, Record, StoreUnavailable
 from remediator.store.database import Database, open_database
+from remediator.store.log import TILE
 from remediator.store.pauses_base import Pause, PauseOf
 from remediator.store.postgres import connect, not_durable
 from remediator.store.tables import metadata
@@ -117,7 +119,13 @@ def test_each_of_its_names_is_known(scheme: str) -> None:
     assert parsed(f"{scheme}://h/d").drivername == "postgresql+psycopg"
 
 
-@pytest.mark.parametrize("url", ["postgresql//me:s3cret@host/x", "postgresql://me:s3cret@host:port/x"])
+def test_a_password_may_have_any_character() -> None:
+    assert parsed("postgresql://me:%2F%40%3A%3F@h/d").password == "/@:?"
+
+
+@pytest.mark.parametrize(
+    "url", ["postgresql//me:s3cret@host/x", "postgresql://me:s3cret@host:port/x", "postgresql://me:s3cret/@host/x"]
+)
 def test_a_url_that_cannot_be_read_is_not_shown(url: str) -> None:
     with pytest.raises(ConfigError, match="cannot be read") as caught:
         parsed(url)
@@ -128,7 +136,7 @@ async def test_a_password_is_in_no_error_and_in_no_log(
     postgres: Server, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    url = postgres.url("postgres").replace("@", ":s3cret-w0rd@").replace("/postgres", "/missing?password=s3cret-w0rd")
+    url = postgres.url("missing").replace("@", ":s3cret-w0rd@")
     with pytest.raises(ConfigError, match=r'postgresql://127.*missing.*"missing" does not exist') as caught:
         await open_database(url, clock=SystemClock())
     assert "s3cret" not in str(caught.value)
@@ -203,6 +211,20 @@ def test_every_index_is_made_with_its_condition(postgres: Server, url: str) -> N
     found, wanted = (postgres.execute(query, one.rpartition("/")[2]) for one in (url, reference))
     assert found == wanted
     postgres.drop(reference)
+
+
+async def test_what_is_old_or_free_may_go_and_the_tree_stays(store: Database, url: str) -> None:
+    """The triggers let go of what retention has given up, and of what stands beside a record."""
+    await store.note([Record("test.noted", {"n": n, "comment": "x"}) for n in range(2 * TILE + 9)], at=NOW)
+    root = await store.log_root_at(2 * TILE + 9)
+    assert await store.prune(before=NOW + timedelta(days=1)) == 2 * TILE
+    said = {"by": "ada", "comment": "asked for", "at": NOW}
+    assert await store.redact(2 * TILE + 1, ["comment"], **said) == ["comment"]
+    assert await store.log_root_at(2 * TILE + 9) == root
+    await store.close()
+    again = await open_database(url, clock=SystemClock())
+    assert (await again.log_standing()).problem == ""
+    await again.close()
 
 
 @pytest.mark.parametrize(
