@@ -72,6 +72,9 @@ from remediator.worker import Escalator, Pace, Publisher, Worker
 PASS_SHARE = 0.75
 """Share of the lease that one pass over a remediation may take; the rest is for the last commit and for clocks."""
 
+REQUEST_SECONDS = 10.0
+"""How long a request to the API server may take, unless a short lease leaves less of it after a pass."""
+
 PRUNE_EVERY_SECONDS = 24 * 3600.0
 PRUNE_PAUSE_SECONDS = 0.5
 FOR_ANYONE = "no credential is asked for: whoever reaches the port can cause an action, approve it and pause"
@@ -135,6 +138,7 @@ class Service:
             rollouts=database.rollouts,
             protected_namespaces=settings.never_touched(),
             authority_of=lambda name: access.current.credentials.authority_of(name),
+            lease=timedelta(seconds=settings.lease_seconds),
         )
         pace = Pace(
             owner=f"{socket.gethostname()}:{os.getpid()}",
@@ -481,6 +485,8 @@ async def open_service(
             kubeconfig=settings.kubeconfig,
             context=settings.kube_context,
             server=settings.kube_server,
+            # What is left of a lease at the end of the longest pass: a write that fits in no more is not sent.
+            request_timeout_seconds=min(REQUEST_SECONDS, settings.lease_seconds * (1 - PASS_SHARE)),
             user_agent=f"remediator/{VERSION}",
         )
         stack.push_async_callback(cluster.close)

@@ -16,7 +16,7 @@ from remediator.actions.base import NoPlan
 from remediator.actions.rollback.preconditions import INSTALLED, ROLLED_BACK_FROM, SEEN_GOOD
 from remediator.actions.write import Written
 from remediator.checks.verify import Verification
-from remediator.clock import Clock, rfc3339
+from remediator.clock import Clock, rfc3339, steady_seconds
 from remediator.diagnose.diagnose import Diagnosis
 from remediator.disclosed import NEEDS_REQUESTS, commitment, disclosed_plan, disclosed_request, hash_of
 from remediator.guards.base import View
@@ -123,6 +123,13 @@ class Journal:
     @property
     def _rule_digest(self) -> str:
         return str(self._known.get("rule_digest", ""))
+
+    async def hold(self, lease: timedelta) -> float:
+        """Find in the store that the claim is ours and lives, and let it hold for `lease` from now: the steady second at
+        which that ends. Raises LostClaim: also for a claim that ran out and that nobody has taken yet."""
+        asked = steady_seconds()  # before the store, whose answer may take its time
+        await self._store.renew(self.remediation, at=self._clock.now(), lease=lease)
+        return asked + lease.total_seconds()
 
     async def begin(self) -> None:
         """Decide, or decide again: what was read before may no longer hold."""

@@ -151,6 +151,12 @@ class Store(Ledger, Gates, Pauses, Approvals, Escalations, Protocol):
     async def claim(self, *, owner: str, at: datetime, lease: timedelta, limit: int) -> Sequence[Remediation]:
         """Take up to `limit` remediations that are due and not leased, most severe, then oldest first. Epoch + 1."""
 
+    async def renew(self, remediation: Remediation, *, at: datetime, lease: timedelta) -> None:
+        """Let the claim hold until `lease` from `at`, if state and epoch are still as given and it has not run out.
+
+        Asked before every write to the cluster. Raises LostClaim.
+        """
+
     async def advance(
         self, remediation: Remediation, *, to: State, record: Record, at: datetime, change: Change = Change()
     ) -> Remediation:

@@ -173,6 +173,9 @@ class Database:
     async def claim(self, *, owner: str, at: datetime, lease: timedelta, limit: int) -> Sequence[Remediation]:
         return await self._writer.write(partial(queue.claim, owner=owner, at=at, lease=lease, limit=limit))
 
+    async def renew(self, remediation: Remediation, *, at: datetime, lease: timedelta) -> None:
+        await self._writer.write(lambda t: queue.renew(t.connection, remediation, at=at, lease=lease))
+
     async def advance(
         self,
         remediation: Remediation,

@@ -21,7 +21,7 @@ from remediator.prometheus.base import PrometheusUnavailable
 from remediator.store.base import KillSwitch
 from remediator.store.pauses_base import Pause, PauseOf
 from tests.pipeline.history import Lists
-from tests.pipeline.world import DEPLOYMENT, World, world
+from tests.pipeline.world import DEPLOYMENT, LEASE, World, world
 from tests.workloads import alert
 
 Event = Callable[[World], Awaitable[None]]
@@ -133,6 +133,17 @@ async def healed(one: World) -> None:
     one.shop.live["status"] |= {"replicas": 2, "updatedReplicas": 2, "availableReplicas": 2}
 
 
+async def slept(one: World) -> None:
+    """The process was stopped for twice its lease, and nobody took what it had."""
+    one.clock.at += 2 * LEASE
+
+
+async def taken_over(one: World) -> None:
+    """The same, and another replica took it."""
+    one.clock.at += 2 * LEASE
+    await one.database.claim(owner="another", at=one.clock.now(), lease=LEASE, limit=10)
+
+
 WORKLOAD, NAMESPACE = f"get {DEPLOYMENT}", "get /api/v1/namespaces/shop"
 EVENTS: dict[str, tuple[Event, str]] = {
     "resolved": (resolved, "is_resolved"),
@@ -148,6 +159,8 @@ EVENTS: dict[str, tuple[Event, str]] = {
     "opted out": (opts_out("Deployment", "shop", "checkout"), WORKLOAD),
     "healed": (healed, WORKLOAD),
     "namespace opted out": (opts_out("Namespace", None, "shop"), NAMESPACE),
+    "slept": (slept, "renew"),
+    "taken over": (taken_over, "renew"),
 }
 """Each with the call that sees it last."""
 
@@ -174,7 +187,19 @@ async def test_no_write_is_done_after_it(name: str) -> None:
             assert one.shop.image == "shop/checkout:1.5", f"{name} before call {at} of {last}"
 
 
-@pytest.mark.parametrize("name", ["resolved", "silenced", "kill switch", "opted out", "namespace opted out", "healed"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "resolved",
+        "silenced",
+        "kill switch",
+        "opted out",
+        "namespace opted out",
+        "healed",
+        "slept",
+        "taken over",
+    ],
+)
 async def test_what_comes_after_the_last_look_comes_too_late(name: str) -> None:
     """The negative control: it is the look that keeps it from being done."""
     write = (await baseline()).index(WRITE) + 1
@@ -188,4 +213,5 @@ async def test_the_race_is_run_more_than_500_times_and_the_last_looks_are_right_
     lasts = {name: last_look(calls, seen_by) for name, (_, seen_by) in EVENTS.items()}
     assert sum(lasts.values()) > 500
     assert max(write - last for last in lasts.values()) < 12
-    assert write - lasts["kill switch"] == 2, "the kill switch and the pauses are read last"
+    assert write - lasts["kill switch"] == 3, "the kill switch and the pauses are read last, but for the gate"
+    assert write - lasts["taken over"] == 1, "the gate is asked in the last moment"
