@@ -200,11 +200,8 @@ class Log:
         connection.execute(
             log_head.insert(), {"id": _THE_ONE, "origin": head.origin, "size": 0, "nodes": b"", "note": b"", "at": 0}
         )
-        if before:
-            leaves = _leaves(connection, 0, before)
-            self._grow(connection, head, leaves, at=to_micros(at), keep=False)
-        else:
-            self._remembered = head
+        # Also over none: a head without a note would be taken for a broken one by whoever opens it next.
+        self._grow(connection, head, _leaves(connection, 0, before), at=to_micros(at), keep=False)
         if not before and self._keys.present is None:
             return []
         body = {"origin": head.origin, "key": self._key_line(), "records_before": before}
