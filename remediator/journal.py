@@ -47,7 +47,7 @@ from remediator.rules.match import NoMatch
 from remediator.rules.plan import Planned
 from remediator.rules.schema import Rule, RuleSet
 from remediator.store.approvals_base import Approval, plan_hash
-from remediator.store.base import Change, Record, Store, TemplateEvent
+from remediator.store.base import Change, LostClaim, Record, Store, TemplateEvent
 from remediator.store.budgets_base import BudgetUsed, Use
 from remediator.store.escalations_base import Call
 from remediator.target.labels import NoTarget
@@ -127,8 +127,10 @@ class Journal:
     async def hold(self, lease: timedelta) -> float:
         """Find in the store that the claim is ours and lives, and let it hold for `lease` from now: the steady second at
         which that ends. Raises LostClaim: also for a claim that ran out and that nobody has taken yet."""
-        asked = steady_seconds()  # before the store, whose answer may take its time
-        await self._store.renew(self.remediation, at=self._clock.now(), lease=lease)
+        asked, at = steady_seconds(), self._clock.now()  # before the store, whose answer may take its time
+        await self._store.renew(self.remediation, at=at, lease=lease)
+        if self._clock.now() - at >= lease:
+            raise LostClaim(f"remediation {self.remediation.id}: the claim ran out while the store was asked for it")
         return asked + lease.total_seconds()
 
     async def begin(self) -> None:
