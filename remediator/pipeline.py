@@ -282,24 +282,30 @@ def dependents_of(target: Target, rules: RuleSet) -> Sequence[tuple[str, str | N
     ]
 
 
-async def publish(sink: Sink, *, reader: IncidentReader, limit: int = 100) -> int:
+async def publish(
+    sink: Sink, *, reader: IncidentReader, is_ours: Callable[[], bool] = lambda: True, limit: int = 100
+) -> int:
     """Step 10, tell: hand committed records to one sink, in order, at least once. Returns how many there were, also of
     those that it has nothing to say of.
 
     A record that the sink refuses for good is passed over: it stands in the log, and the next one must not wait for it.
     How far it came is kept once for all of them: after a crash a sink may be told up to `limit` records again.
+    `is_ours` is asked before each: a replica that was stopped meanwhile leaves the rest to whoever took the duty.
     """
     page = await reader.untold(sink.name, but=sink.silent_on, limit=limit)
     told = page.after
     try:
         for record in page.records:
+            if not is_ours():
+                break
             with suppress(PermanentError):
                 await sink.tell(record)
             told = record.seq
-        told = page.upto
+        else:
+            told = page.upto
     finally:
         if told > page.after:
-            await reader.move_cursor(sink.name, to=told)
+            await reader.move_cursor(sink.name, after=page.after, to=told)
     return told - page.after
 
 

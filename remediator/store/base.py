@@ -30,6 +30,7 @@ from remediator.model import (
 )
 from remediator.store.approvals_base import Approvals
 from remediator.store.budgets_base import Ledger
+from remediator.store.duties_base import Duties
 from remediator.store.escalations_base import Call, Escalations
 from remediator.store.gates_base import Gates
 from remediator.store.pauses_base import Pauses
@@ -135,7 +136,7 @@ class KillSwitch:
     until: datetime | None
 
 
-class Store(Ledger, Gates, Pauses, Approvals, Escalations, Protocol):
+class Store(Ledger, Gates, Pauses, Approvals, Escalations, Duties, Protocol):
     """The service's memory. Every method raises StoreUnavailable when the database cannot answer."""
 
     async def accept(self, alerts: Sequence[Alert], *, at: datetime, authority: Authority = UNLIMITED) -> Accepted:
