@@ -1,8 +1,9 @@
-"""A PostgreSQL server of this run: started once, on a free port of loopback, with a database of its own for each test.
+"""A PostgreSQL server of this run: started once, on a free port of loopback, with a database for each test.
 
-Debian's programs are used as they are (`postgresql`), in any version; `REMEDIATOR_TEST_POSTGRES` may name another folder
-with `initdb` and `postgres`. They refuse to be run by root, so root becomes `nobody` for them. `fsync` stays on: what the
-tests look at is a server as in production. A run with several workers (-n) has a server in each that asks for one.
+Debian's programs are used as they are (`postgresql`), in any version; `REMEDIATOR_TEST_POSTGRES` may name another
+folder with `initdb` and `postgres`. They refuse to be run by root, so root becomes `nobody` for them. `fsync` stays on:
+what the tests look at is a server as in production. A run with several workers (-n) has a server in each that asks for
+one.
 
 Without the programs the tests that need them are skipped, and under CI, where that would go unnoticed, fail.
 """
@@ -162,6 +163,9 @@ class Server:
                     places = ", ".join(["%s"] * len(row))
                     connection.execute(f"INSERT INTO {table.name} VALUES ({places})".encode(), row)
         self._free.append(url)
+
+    def drop(self, url: str) -> None:
+        self.execute(f"DROP DATABASE {url.rpartition('/')[2]} WITH (FORCE)")
 
     def _run(self, program: str, *arguments: str) -> None:
         command = [str(self._bin / program), *arguments]

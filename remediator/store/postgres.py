@@ -46,7 +46,7 @@ from remediator.store.backend import Backend, Work
 _OLDEST = 130000
 """`server_version` of PostgreSQL 13, the oldest that the tests' SQL is known to run on."""
 
-_LOCK = int.from_bytes(b"remediat")
+LOCK = int.from_bytes(b"remediat")
 """The advisory lock of those who write: one for a database, since such locks are of a database."""
 
 _IDLE_SECONDS = 5
@@ -65,11 +65,15 @@ _NETWORK: Mapping[str, Any] = {
 }
 """libpq's parameters where the URL does not say otherwise: a server that is gone is noticed within ten seconds."""
 
+_OURS: Mapping[str, Any] = {
+    "autocommit": True,  # the driver begins nothing on its own, so that BEGIN is exactly ours
+    "client_encoding": "utf8",
+}
+
 _SESSION = f"""
 SET lock_timeout = '{_LOCK_SECONDS}s';
 SET statement_timeout = '{_STATEMENT_SECONDS}s';
 SET idle_in_transaction_session_timeout = '{_IDLE_SECONDS}s';
-SET client_encoding = 'UTF8';
 """
 
 _FOUND = sa.text("""
@@ -84,13 +88,13 @@ SELECT current_setting('fsync') AS fsync, current_setting('full_page_writes') AS
 _READ = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 _WRITE = f"""
 BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;
-SELECT current_setting('fsync') AS fsync, pg_advisory_xact_lock({_LOCK})
+SELECT current_setting('fsync') AS fsync, pg_advisory_xact_lock({LOCK})
 """
 _MIGRATE = f"""
 BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;
 SET LOCAL statement_timeout = 0;
 SET LOCAL lock_timeout = '{_MIGRATION_WAIT_SECONDS}s';
-SELECT current_setting('fsync') AS fsync, pg_advisory_xact_lock({_LOCK})
+SELECT current_setting('fsync') AS fsync, pg_advisory_xact_lock({LOCK})
 """
 _BEGIN = {Work.READS: _READ, Work.WRITES: _WRITE, Work.MIGRATES: _MIGRATE}
 _WORK = "work of the next transaction"
@@ -101,8 +105,9 @@ out_of_memory, serialization_failure, deadlock_detected."""
 
 
 class _Text(StrDumper):
-    """PostgreSQL keeps every character but NUL. What is free of it is left alone; the rare text that holds one, say from
-    an annotation or a log, must not fail the batch it is in. The audit log has it as it was: its records are bytes."""
+    """PostgreSQL keeps every character but NUL. The receiver and the API let none in; one that comes from elsewhere,
+    say an annotation or a log, must not fail the batch it is in. The audit log has it as it was: its records are
+    bytes."""
 
     def dump(self, obj: str) -> bytes | bytearray | memoryview | None:
         return super().dump(obj.replace("\0", "\N{REPLACEMENT CHARACTER}") if "\0" in obj else obj)
@@ -163,12 +168,9 @@ def give_up(connection: sa.Connection) -> None:
 @cache
 def _engine(url: sa.URL) -> sa.Engine:
     """What makes connections to it, and keeps compiled statements from one to the next; it holds none open."""
-    arguments = {name: value for name, value in _NETWORK.items() if name not in url.query}
-    # autocommit: the driver begins nothing on its own, so that BEGIN is exactly ours. `format`: placeholders without
-    # names, as `Transaction.insert` wants them.
-    engine = sa.create_engine(
-        url, poolclass=NullPool, paramstyle="format", connect_args={**arguments, "autocommit": True}
-    )
+    arguments = {**{name: value for name, value in _NETWORK.items() if name not in url.query}, **_OURS}
+    # `format`: placeholders without names, as `Transaction.insert` wants them.
+    engine = sa.create_engine(url, poolclass=NullPool, paramstyle="format", connect_args=arguments)
     sa.event.listen(engine, "connect", _adapt)
     sa.event.listen(engine, "begin", _begin)
     return engine

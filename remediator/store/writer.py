@@ -38,6 +38,9 @@ _MAX_WAITING = 20_000
 """Weight of the calls that may wait (an alert weighs 1, any other call 1): about 50 MB and some seconds of work.
 Pushes back: what does not fit is answered with StoreUnavailable, which the receiver turns into 503."""
 
+_BEYOND_LIMITS = "54"
+"""Class of PostgreSQL's errors for what is too large or too complex, say a text that does not fit an index."""
+
 _MAX_BATCH = 2_000
 """Weight of one transaction, so that a storm of alerts does not keep other calls waiting for long."""
 
@@ -251,10 +254,11 @@ class Writer:
         connection = self._connection
         if connection is None:
             return
+        failures: tuple[type[Exception], ...] = (sa.exc.SQLAlchemyError, *self._backend.errors)
         doubtful = self._backend.is_doubtful(error)
         try:
             self._backend.roll_back(connection)
-        except (sa.exc.SQLAlchemyError, *self._backend.errors) as second:
+        except failures as second:
             _log.error("the failed transaction could not be rolled back: %s", cut(str(second)))
             doubtful = True
         if not doubtful or self._connect is None:
@@ -263,7 +267,7 @@ class Writer:
         self._connection = None
         try:
             connection.close()
-        except (sa.exc.SQLAlchemyError, *self._backend.errors) as second:
+        except failures as second:
             _log.error("the doubtful connection did not close: %s", cut(str(second)))
 
 
@@ -321,7 +325,9 @@ def _groups(batch: Sequence[_Call]) -> list[list[_Call]]:
 def _is_of_database(error: Exception) -> bool:
     """Whether the database failed and with it the whole batch, rather than one call by what it asked for."""
     asked_wrongly = (sa.exc.IntegrityError, sa.exc.DataError, sa.exc.ProgrammingError, sa.exc.InterfaceError)
-    return isinstance(error, sa.exc.DBAPIError) and not isinstance(error, asked_wrongly)
+    if not isinstance(error, sa.exc.DBAPIError) or str(getattr(error.orig, "sqlstate", "")).startswith(_BEYOND_LIMITS):
+        return False
+    return error.connection_invalidated or not isinstance(error, asked_wrongly)
 
 
 def _text(error: sa.exc.SQLAlchemyError) -> str:

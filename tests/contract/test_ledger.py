@@ -18,7 +18,6 @@ from remediator.units import Limit
 from tests.unit.store.examples import LEASE, NOTE, NOW, SECOND, brought_to, firing, plan, queued, target
 
 
-
 @pytest.fixture
 async def store(database_url: str) -> AsyncIterator[Database]:
     database = await open_database(database_url, clock=SystemClock())
