@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -24,6 +27,7 @@ from remediator.simulate.prometheus import EmbeddedPrometheus
 from remediator.simulate.workloads import deployment
 from tests.logkeys import signing
 
+ROOT = Path(__file__).parents[2]
 NAMESPACE = "shop"
 RULES: Mapping[str, Any] = {
     "rules": [
@@ -118,6 +122,57 @@ async def town(count: int) -> AsyncIterator[Town]:
             cluster.tick()
             prometheus.evaluate()
         yield Town(cluster, prometheus, names)
+
+
+class Child:
+    """One replica as a process (`replica_child.py`). Use as a context manager."""
+
+    def __init__(self, one: Town, url: str, folder: Path, *, name: str, lease_seconds: float, **more: Any) -> None:
+        self.name = name
+        self.log_file = folder / f"{name}.log"
+        self._config = folder / f"{name}.json"
+        settings = settings_of(one, url, folder)
+        given = {"name": name, "settings": settings, "lease_seconds": lease_seconds, "trap": folder / "trap", **more}
+        self._config.write_text(json.dumps(given, default=_text), encoding="utf-8")
+        self._process: subprocess.Popen[str] | None = None
+        self.port = 0
+
+    async def start(self) -> None:
+        """Until it listens."""
+        command = [sys.executable, "-m", "tests.crash.replica_child", str(self._config)]
+        with self.log_file.open("ab") as log:
+            self._process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=log, text=True)
+        assert self._process.stdout is not None
+        line = await asyncio.to_thread(self._process.stdout.readline)
+        assert line, f"{self.name} did not start:\n{self.log[-4000:]}"
+        self.port = int(line)
+
+    @property
+    def log(self) -> str:
+        return self.log_file.read_text(encoding="utf-8", errors="replace")
+
+    @property
+    def is_stopped(self) -> bool:
+        """By SIGSTOP, or for ever."""
+        assert self._process is not None
+        status = Path(f"/proc/{self._process.pid}/stat").read_text()
+        return status.rpartition(")")[2].split()[0] in "TZ"
+
+    def resume(self) -> None:
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
+
+    def end(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            assert self._process.stdout is not None
+            self._process.stdout.close()
+            self._process = None
+
+
+def _text(path: object) -> str:
+    return str(path)
 
 
 def settings_of(one: Town, url: str, folder: Path, **more: Any) -> dict[str, Any]:
