@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
-import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import asdict
 from datetime import timedelta
+from functools import partial
 from importlib.metadata import version
 
 import structlog
@@ -51,6 +50,7 @@ from remediator.prometheus.base import Metrics
 from remediator.prometheus.client import PrometheusMetrics
 from remediator.receive.base import Quarantined
 from remediator.receive.server import Receiver
+from remediator.replica import Replica, own_name
 from remediator.rules.schema import RuleSet
 from remediator.rules.table import rule_table
 from remediator.score import observer as score
@@ -72,9 +72,15 @@ from remediator.worker import Escalator, Pace, Publisher, Worker
 PASS_SHARE = 0.75
 """Share of the lease that one pass over a remediation may take; the rest is for the last commit and for clocks."""
 
+REQUEST_SECONDS = 10.0
+"""How long a request to the API server may take, unless a short lease leaves less of it after a pass."""
+
 PRUNE_EVERY_SECONDS = 24 * 3600.0
 PRUNE_PAUSE_SECONDS = 0.5
 FOR_ANYONE = "no credential is asked for: whoever reaches the port can cause an action, approve it and pause"
+
+ESCALATE, WATCH, SCORE, PRUNE, COUNT = "escalate", "watch-rollouts", "score", "prune", "count"
+"""What one replica does for all, besides telling each sink. `COUNT`: it shows the gauges of what all share."""
 
 VERSION = version("remediator")
 
@@ -135,20 +141,43 @@ class Service:
             rollouts=database.rollouts,
             protected_namespaces=settings.never_touched(),
             authority_of=lambda name: access.current.credentials.authority_of(name),
+            lease=timedelta(seconds=settings.lease_seconds),
         )
+        self._told = self._sinks()
+        self._replica = Replica(
+            database,
+            name=own_name(),
+            duties=[*map(_telling, self._told), ESCALATE, WATCH, SCORE, PRUNE, COUNT],
+            lease_seconds=settings.lease_seconds,
+            clock=clock,
+            changed=telemetry.duties,
+        )
+        telemetry.replica(self._replica.name)
         pace = Pace(
-            owner=f"{socket.gethostname()}:{os.getpid()}",
+            owner=self._replica.name,
             workers=settings.workers,
             lease=timedelta(seconds=settings.lease_seconds),
             poll_seconds=settings.poll_seconds,
             grace_seconds=settings.grace_seconds,
             pass_seconds=settings.lease_seconds * PASS_SHARE,
         )
-        self._worker = Worker(self.parts, pace, around=self._traced, is_receiving=lambda: database.is_receiving)
-        self._escalator = Escalator(self.parts, poll_seconds=settings.poll_seconds)
-        self._told = self._sinks()
+        self._worker = Worker(
+            self.parts,
+            pace,
+            around=self._traced,
+            is_receiving=lambda: database.is_receiving,
+            may_claim=lambda: not self._replica.problem,
+        )
+        self._escalator = Escalator(
+            self.parts, poll_seconds=settings.poll_seconds, is_ours=partial(self._replica.has, ESCALATE)
+        )
         self._publishers = [
-            Publisher(sink, reader=database, poll_seconds=min(1.0, settings.poll_seconds))
+            Publisher(
+                sink,
+                reader=database,
+                poll_seconds=min(1.0, settings.poll_seconds),
+                is_ours=partial(self._replica.has, _telling(sink)),
+            )
             for sink in self._told
         ]
         self._watcher = watch.Watcher(
@@ -159,12 +188,14 @@ class Service:
             protected_namespaces=self.parts.protected_namespaces,
             pace=watch.Pace(settings.rollout_poll_seconds),
             count=telemetry.rollouts,
+            is_ours=partial(self._replica.has, WATCH),
         )
         self._observer = score.Observer(
             database.scores,
             cluster=cluster,
             clock=clock,
             pace=score.Pace(settings.score_poll_seconds, timedelta(seconds=settings.score_window_seconds)),
+            is_ours=partial(self._replica.has, SCORE),
         )
         self._server = HttpServer(self._application(), grace_seconds=settings.grace_seconds, tls=access.current.web.tls)
 
@@ -179,10 +210,12 @@ class Service:
         for sink, skipped in (await self.database.begin_cursors([sink.name for sink in self._told])).items():
             if skipped:
                 self._log.info("a sink that is new here begins at the present", sink=sink, skipped=skipped)
+        await self._replica.look()  # before anything asks whose a duty is, and whether the clock is right
         await self._server.start(self._settings.listen_host, self._settings.listen_port)
         self._log.info(
             "listening",
             address=f"{self._settings.listen_host or ''}:{self.port}",
+            replica=self._replica.name,
             mode=self._settings.mode.value,
             rules=len(self._table.current.rules),
             tls=self.access.current.web.tls is not None,
@@ -201,6 +234,7 @@ class Service:
     async def run(self) -> None:
         """Serve until `stop`. Stop order: 503 for new alerts, no more claims, drain, tell what is committed, close."""
         async with asyncio.TaskGroup() as group:
+            replica = group.create_task(self._replica.run())
             worker = group.create_task(self._worker.run(), name="worker")
             publishers = [group.create_task(publisher.run()) for publisher in self._publishers]
             watch = group.create_task(self._watch_files())
@@ -223,6 +257,8 @@ class Service:
                 publisher.stop()
             await asyncio.wait(publishers)
             keeper.cancel()
+            replica.cancel()
+            await self._replica.leave()
             await self._server.stop()
             self._passwords.close()
 
@@ -254,6 +290,7 @@ class Service:
             Part("api-server", api_server, "" if api_server else f"cluster {self._cluster.name} does not answer"),
             _in_force("rules", self._table.problem),
             self._credentials_part(),
+            self._replica_part(),
         ]
         try:
             await self.database.kill_switch()
@@ -289,6 +326,11 @@ class Service:
     async def _set_aside(self, quarantined: Sequence[Quarantined]) -> None:
         notes = [Record("alert.quarantined", asdict(one)) for one in quarantined]
         await self.database.note(notes, at=self.parts.clock.now())
+
+    def _replica_part(self) -> Part:
+        if self._replica.problem:
+            return Part("replica", False, f"{self._replica.name}: {self._replica.problem}")
+        return Part("replica", True, f"{self._replica.name}, duties: {', '.join(self._replica.held) or 'none'}")
 
     def _credentials_part(self) -> Part:
         if not self.access.problem and self._is_for_anyone:
@@ -334,10 +376,9 @@ class Service:
             stopping=self._stopping,
         )
         operating = OperatingRoutes(
-            self.database,
             settings=self._settings,
             telemetry=self._telemetry,
-            is_stopped=self._is_stopped,
+            refresh=self._refresh,
             readiness=self.readiness,
             reload=self.reload,
             version=VERSION,
@@ -360,6 +401,7 @@ class Service:
                 stop=self._stop,
                 paused=self._telemetry.paused,
                 wake=self._worker.wake,
+                replica=self._replica.name,
             ),
             incidents=IncidentRoutes(self.database),
             deployments=DeploymentRoutes(
@@ -425,6 +467,9 @@ class Service:
         """Once a day give up what is too old, a little at a time."""
         days = self._settings.retention_days
         while days is not None:
+            if not self._replica.has(PRUNE):
+                await asyncio.sleep(self._settings.lease_seconds)
+                continue
             try:
                 before = self.parts.clock.now() - timedelta(days=days)
                 while count := await self.database.prune(before=before):
@@ -445,16 +490,21 @@ class Service:
     async def _stop(self) -> Stop | None:
         return await stopped_by_switch(self.database, self.parts.switch, now=self.parts.clock.now())
 
-    async def _is_stopped(self) -> bool:
-        return await self._stop() is not None
+    async def _refresh(self) -> None:
+        """The gauges that are not counted from records. What all replicas share one of them shows, so that a sum over
+        them is true. Raises StoreUnavailable."""
+        if self._replica.has(COUNT):
+            self._telemetry.queued(await self.database.queue_depth())
+            self._telemetry.open_escalations(await self.database.open_escalations())
+        else:
+            self._telemetry.counted_elsewhere()
+        self._telemetry.paused(await self._stop() is not None)
 
     async def _observe(self) -> None:
-        """Keep the gauges that are not counted from records near the truth."""
+        """Keep the gauges near the truth."""
         while True:
             with contextlib.suppress(RemediatorError):
-                self._telemetry.queued(await self.database.queue_depth())
-                self._telemetry.open_escalations(await self.database.open_escalations())
-                self._telemetry.paused(await self._is_stopped())
+                await self._refresh()
             await asyncio.sleep(max(1.0, self._settings.poll_seconds))
 
 
@@ -481,6 +531,8 @@ async def open_service(
             kubeconfig=settings.kubeconfig,
             context=settings.kube_context,
             server=settings.kube_server,
+            # What is left of a lease at the end of the longest pass: a write that fits in no more is not sent.
+            request_timeout_seconds=min(REQUEST_SECONDS, settings.lease_seconds * (1 - PASS_SHARE)),
             user_agent=f"remediator/{VERSION}",
         )
         stack.push_async_callback(cluster.close)
@@ -515,6 +567,10 @@ async def open_service(
         )
         await service.start()
         yield service
+
+
+def _telling(sink: Sink) -> str:
+    return f"tell-{sink.name}"
 
 
 def _in_force(name: str, problem: str) -> Part:

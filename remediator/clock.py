@@ -1,10 +1,24 @@
-"""The only source of time. Everything that waits or reads the hour gets a `Clock` as an argument."""
+"""The only source of time. Everything that waits or reads the hour gets a `Clock` as an argument; how long ago something
+was, whatever is done to the hour meanwhile, `steady_seconds` tells."""
 
 from __future__ import annotations
 
 import asyncio
+import time
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
+
+
+_STEADY = getattr(time, "CLOCK_BOOTTIME", getattr(time, "CLOCK_MONOTONIC", None))
+"""Linux' CLOCK_MONOTONIC stands still while the machine sleeps, CLOCK_BOOTTIME does not."""
+
+
+def steady_seconds() -> float:
+    """Seconds since some moment, which nobody sets; they pass also while this process is stopped or the machine sleeps.
+
+    What a hypervisor takes away from a whole machine no clock of it sees: then only the API server can refuse.
+    """
+    return time.monotonic() if _STEADY is None else time.clock_gettime(_STEADY)
 
 
 class Clock(Protocol):

@@ -16,7 +16,7 @@ from remediator.actions.base import NoPlan
 from remediator.actions.rollback.preconditions import INSTALLED, ROLLED_BACK_FROM, SEEN_GOOD
 from remediator.actions.write import Written
 from remediator.checks.verify import Verification
-from remediator.clock import Clock, rfc3339
+from remediator.clock import Clock, rfc3339, steady_seconds
 from remediator.diagnose.diagnose import Diagnosis
 from remediator.disclosed import NEEDS_REQUESTS, commitment, disclosed_plan, disclosed_request, hash_of
 from remediator.guards.base import View
@@ -47,7 +47,7 @@ from remediator.rules.match import NoMatch
 from remediator.rules.plan import Planned
 from remediator.rules.schema import Rule, RuleSet
 from remediator.store.approvals_base import Approval, plan_hash
-from remediator.store.base import Change, Record, Store, TemplateEvent
+from remediator.store.base import Change, LostClaim, Record, Store, TemplateEvent
 from remediator.store.budgets_base import BudgetUsed, Use
 from remediator.store.escalations_base import Call
 from remediator.target.labels import NoTarget
@@ -123,6 +123,15 @@ class Journal:
     @property
     def _rule_digest(self) -> str:
         return str(self._known.get("rule_digest", ""))
+
+    async def hold(self, lease: timedelta) -> float:
+        """Find in the store that the claim is ours and lives, and let it hold for `lease` from now: the steady second at
+        which that ends. Raises LostClaim: also for a claim that ran out and that nobody has taken yet."""
+        asked, at = steady_seconds(), self._clock.now()  # before the store, whose answer may take its time
+        await self._store.renew(self.remediation, at=at, lease=lease)
+        if self._clock.now() - at >= lease:
+            raise LostClaim(f"remediation {self.remediation.id}: the claim ran out while the store was asked for it")
+        return asked + lease.total_seconds()
 
     async def begin(self) -> None:
         """Decide, or decide again: what was read before may no longer hold."""

@@ -147,8 +147,9 @@ class Request:
     """One request to the API server, exactly as it goes out.
 
     `path` begins with `/`; `body` is sent as canonical JSON; `query` holds `fieldManager` and the like, never `dryRun`:
-    whether it is a dry run is said where it is sent. `audit_id` is its name in the API server's own audit log, given
-    when it is sent and no part of what was planned; empty: the API server chooses one.
+    whether it is a dry run is said where it is sent. `audit_id` is its name in the API server's own audit log, empty:
+    the API server chooses one; `not_after` the second of `clock.steady_seconds` at which whoever sends it may not have
+    the right to any more. Both are given when it is sent, and no part of what was planned.
     """
 
     method: str
@@ -157,6 +158,7 @@ class Request:
     body: Json
     query: Mapping[str, str] = field(default_factory=dict)
     audit_id: str = ""
+    not_after: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

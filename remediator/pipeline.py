@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from remediator.actions.base import SCALABLE_KINDS, Case, NamesWorkloads
-from remediator.actions.write import Written, act, read_back, read_back_undo, undo
+from remediator.actions.write import Gate, Written, act, read_back, read_back_undo, undo
 from remediator.alertmanager.base import Alertmanager
 from remediator.authority import NOTHING, UNLIMITED, Authority
 from remediator.checks.verify import Verification, verify
@@ -78,7 +78,8 @@ class Parts:
     name may speak of now, None: it is not known; `rollouts` is the memory of the deployment watch, None: there is none;
     `faults` count our own failed calls; `switch` is the kill switch in the cluster, `log` the audit log that must be
     sound; `clock_offset_seconds` says how far our clock is from the cluster's; `decide_within` bounds all waiting
-    before an action; `look_every` is the pause between two looks of a verification."""
+    before an action; `look_every` is the pause between two looks of a verification; `lease` is how long a claim holds
+    from when it was taken, or last found to be ours before a write."""
 
     store: Store
     cluster: Cluster
@@ -96,6 +97,7 @@ class Parts:
     clock_offset_seconds: Callable[[], float | None] = lambda: None
     decide_within: timedelta = timedelta(hours=1)
     look_every: timedelta = timedelta(seconds=5)
+    lease: timedelta = timedelta(minutes=1)
 
 
 async def admit(alerts: Sequence[Alert], *, store: Store, clock: Clock, authority: Authority) -> Accepted:
@@ -231,12 +233,19 @@ async def undo_on(journal: Journal, parts: Parts, written: Written) -> None:
 
 
 async def send(journal: Journal, parts: Parts) -> Written:
-    """The request whose intent is committed, once."""
-    return await act(journal.plan, journal.step, audit_id=journal.audit_id, cluster=parts.cluster, clock=parts.clock)
+    """The request whose intent is committed, once, through the gate."""
+    gate, cluster, clock = gate_of(journal, parts), parts.cluster, parts.clock
+    return await act(journal.plan, journal.step, audit_id=journal.audit_id, gate=gate, cluster=cluster, clock=clock)
 
 
 async def send_inverse(journal: Journal, parts: Parts) -> Written:
-    return await undo(journal.plan, journal.step, audit_id=journal.audit_id, cluster=parts.cluster)
+    gate, cluster = gate_of(journal, parts), parts.cluster
+    return await undo(journal.plan, journal.step, audit_id=journal.audit_id, gate=gate, cluster=cluster)
+
+
+def gate_of(journal: Journal, parts: Parts) -> Gate:
+    """The write gate: the store says in that moment that the claim is ours and lives, and prolongs it."""
+    return lambda: journal.hold(parts.lease)
 
 
 async def look(journal: Journal, parts: Parts) -> Verification:
@@ -273,24 +282,30 @@ def dependents_of(target: Target, rules: RuleSet) -> Sequence[tuple[str, str | N
     ]
 
 
-async def publish(sink: Sink, *, reader: IncidentReader, limit: int = 100) -> int:
+async def publish(
+    sink: Sink, *, reader: IncidentReader, is_ours: Callable[[], bool] = lambda: True, limit: int = 100
+) -> int:
     """Step 10, tell: hand committed records to one sink, in order, at least once. Returns how many there were, also of
     those that it has nothing to say of.
 
     A record that the sink refuses for good is passed over: it stands in the log, and the next one must not wait for it.
     How far it came is kept once for all of them: after a crash a sink may be told up to `limit` records again.
+    `is_ours` is asked before each: a replica that was stopped meanwhile leaves the rest to whoever took the duty.
     """
     page = await reader.untold(sink.name, but=sink.silent_on, limit=limit)
     told = page.after
     try:
         for record in page.records:
+            if not is_ours():
+                break
             with suppress(PermanentError):
                 await sink.tell(record)
             told = record.seq
-        told = page.upto
+        else:
+            told = page.upto
     finally:
         if told > page.after:
-            await reader.move_cursor(sink.name, to=told)
+            await reader.move_cursor(sink.name, after=page.after, to=told)
     return told - page.after
 
 

@@ -10,7 +10,7 @@ import importlib
 import logging
 import platform
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
 from typing import Any, Literal, TextIO
@@ -121,6 +121,8 @@ class Telemetry:
             ("audit_chain_valid", "", "Whether the audit log is signed and as its head says."),
             ("audit_last_write_timestamp", "s", "When the audit log last grew, in Unix seconds."),
             ("build_info", "", "Version of remediator and of Python."),
+            ("replica_info", "", "The name of this replica in leases and in the log."),
+            ("duty_held", "", "Duties for all replicas that this one has: over all replicas each is there once."),
         ):
             self._gauges[name] = {}
             meter.create_observable_gauge(
@@ -222,6 +224,20 @@ class Telemetry:
         for state in State:
             if state not in TERMINAL:
                 self._set("queue_depth", depth.get(state, 0), state=state.value)
+
+    def counted_elsewhere(self) -> None:
+        """Another replica shows what all share: nothing of it is shown here, so that the sum over all is true."""
+        self._gauges["queue_depth"].clear()
+        self._gauges["open_escalations"].clear()
+
+    def replica(self, name: str) -> None:
+        self._set("replica_info", 1, replica=name)
+
+    def duties(self, held: Sequence[str]) -> None:
+        """Replaces what was said before. Their names are ours and those of the sinks."""
+        self._gauges["duty_held"].clear()
+        for duty in held:
+            self._set("duty_held", 1, duty=duty)
 
     def escalated(self, *, step: str, severity: int) -> None:
         """`step` is `opened`, `joined`, `passed-on`, `reminded`, `unanswered`, `acknowledged` or `ended`."""

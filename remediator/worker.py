@@ -49,10 +49,18 @@ class Worker:
     """Claims and remediates until told to stop. Owns the wake-up signal and the set of passes under way."""
 
     def __init__(
-        self, parts: Parts, pace: Pace, *, around: Around, is_receiving: Callable[[], bool] = lambda: False
+        self,
+        parts: Parts,
+        pace: Pace,
+        *,
+        around: Around,
+        is_receiving: Callable[[], bool] = lambda: False,
+        may_claim: Callable[[], bool] = lambda: True,
     ) -> None:
-        """`is_receiving`: alerts are being stored now, which goes before deciding on them."""
+        """`is_receiving`: alerts are being stored now, which goes before deciding on them. `may_claim`: leases mean here
+        what they mean to the other replicas."""
         self._is_receiving = is_receiving
+        self._may_claim = may_claim
         self._parts = parts
         self._pace = pace
         self._around = around
@@ -102,7 +110,7 @@ class Worker:
             await asyncio.sleep(YIELD_STEP_SECONDS)
 
     async def _claim(self, free: int) -> Sequence[Remediation]:
-        if free <= 0:
+        if free <= 0 or not self._may_claim():
             return ()
         now = self._parts.clock.now()
         try:
@@ -155,9 +163,11 @@ class Worker:
 
 
 class Escalator:
-    """Tells the next contact of what nobody acknowledged in time, for as long as the service runs."""
+    """Tells the next contact of what nobody acknowledged in time, for as long as the service runs and it is its duty."""
 
-    def __init__(self, parts: Parts, *, poll_seconds: float) -> None:
+    def __init__(self, parts: Parts, *, poll_seconds: float, is_ours: Callable[[], bool] = lambda: True) -> None:
+        """`is_ours`: it is this replica's duty now. Of two that tell one, the store lets only one pass it on."""
+        self._is_ours = is_ours
         self._parts = parts
         self._poll_seconds = poll_seconds
         self._log = structlog.get_logger("remediator.escalator")
@@ -166,16 +176,21 @@ class Escalator:
         """Until cancelled. What was due meanwhile is told by the next process: when it is due stands in the store."""
         while True:
             try:
-                await pass_on(self._parts)
+                if self._is_ours():
+                    await pass_on(self._parts)
             except RemediatorError as error:
                 self._log.error("nobody further is told now", error=cut(str(error)))
             await asyncio.sleep(self._poll_seconds)
 
 
 class Publisher:
-    """Tells one sink what was committed, for as long as the service runs."""
+    """Tells one sink what was committed, for as long as the service runs and it is its duty."""
 
-    def __init__(self, sink: Sink, *, reader: IncidentReader, poll_seconds: float) -> None:
+    def __init__(
+        self, sink: Sink, *, reader: IncidentReader, poll_seconds: float, is_ours: Callable[[], bool] = lambda: True
+    ) -> None:
+        """`is_ours`: it is this replica's duty now. Two at once would tell everything twice."""
+        self._is_ours = is_ours
         self._sink = sink
         self._reader = reader
         self._poll_seconds = poll_seconds
@@ -199,8 +214,10 @@ class Publisher:
 
     async def _publish(self) -> int:
         """Lets no Exception out: a sink's fault must not stop the service; the cursor stays, so nothing is lost."""
+        if not self._is_ours():
+            return 0
         try:
-            return await publish(self._sink, reader=self._reader)
+            return await publish(self._sink, reader=self._reader, is_ours=self._is_ours)
         except TransientError as error:
             self._log.warning("will tell again", error=cut(str(error)))
         except Exception:

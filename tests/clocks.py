@@ -1,9 +1,10 @@
-"""A clock that a test moves. Sleeping moves it too, and takes no time."""
+"""A clock that a test moves. Sleeping moves it too, and takes no time. And a gate that lets every write through."""
 
 from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+from remediator.clock import steady_seconds
 from tests.workloads import NOW
 
 
@@ -21,3 +22,8 @@ class FakeClock:
 
     def jump(self, **delta: float) -> None:
         self.at += timedelta(**delta)
+
+
+async def open_gate() -> float:
+    """For whoever has no claim: it is good for a minute."""
+    return steady_seconds() + 60

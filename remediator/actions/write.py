@@ -1,11 +1,12 @@
 """Step 7 of an alert: send one request of a plan, or find out whether it was done. The only writer to workloads.
 
 A request tests what it was decided on, and what it touches tells whether it happened (a mark, the value itself, or that
-the object is gone); nothing is ever re-sent blindly.
+the object is gone); nothing is ever re-sent blindly. None goes out without the gate having been asked in that moment.
 """
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 
 from remediator.clock import Clock
@@ -30,6 +31,10 @@ OBSERVED_WITHIN_SECONDS = 15.0
 
 POLL_SECONDS = 0.5
 
+Gate = Callable[[], Awaitable[float]]
+"""Whether a write may go out, asked immediately before it does: the steady second by which its answer must be here.
+Raises LostClaim: it may not, since the remediation is no longer ours."""
+
 
 @dataclass(frozen=True, slots=True)
 class Written:
@@ -45,20 +50,24 @@ class Written:
     generation: int | None = None
 
 
-async def act(plan: Plan, number: int, *, audit_id: str, cluster: Cluster, clock: Clock) -> Written:
-    """Send the request of step `number` (from 0) once; `audit_id` is its name in the API server's audit log."""
+async def act(plan: Plan, number: int, *, audit_id: str, gate: Gate, cluster: Cluster, clock: Clock) -> Written:
+    """Send the request of step `number` (from 0) once; `audit_id` is its name in the API server's audit log.
+
+    Raises what the gate does, and TooLate: then nothing was sent.
+    """
     step = plan.steps[number]
     if step.after_observed and not await _observed(plan.target, cluster, clock):
         detail = f"the controller of {plan.target} has not observed the change before this one"
         return Written(Answer.NOT_APPLIED, Reason.NOT_OBSERVED, detail)
-    return await _write(step, replace(step.request, audit_id=audit_id), plan.action_id, cluster)
+    request = replace(step.request, audit_id=audit_id, not_after=await gate())
+    return await _write(step, request, plan.action_id, cluster)
 
 
-async def undo(plan: Plan, number: int, *, audit_id: str, cluster: Cluster) -> Written:
-    """Send the inverse of step `number` once. An inverse tests that the object is still as we left it."""
+async def undo(plan: Plan, number: int, *, audit_id: str, gate: Gate, cluster: Cluster) -> Written:
+    """Send the inverse of step `number` once. An inverse tests that the object is still as we left it. Raises as `act`."""
     step = plan.steps[number]
     assert step.inverse is not None
-    inverse = replace(step.inverse, audit_id=audit_id)
+    inverse = replace(step.inverse, audit_id=audit_id, not_after=await gate())
     return await _write(_inverted(step), inverse, revert_id(plan), cluster)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -27,8 +27,9 @@ class Anchor(Protocol):
     async def read(self) -> bytes | None:
         """The note; None: it never held one. Raises AnchorUnavailable."""
 
-    async def write(self, note: bytes) -> None:
-        """Returns when it is kept. Raises AnchorUnavailable."""
+    async def write(self, note: bytes, *, unless: Callable[[bytes], bool]) -> None:
+        """Returns when it is kept, or one is held of which `unless` holds: another replica was further. Raises
+        AnchorUnavailable."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,8 @@ so that of two replicas the one that is behind does not turn it back.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from remediator.anchor.base import AnchorUnavailable
 from remediator.errors import RemediatorError, cut
 from remediator.kube.base import Cluster, Conflict, NotFound, path_of
@@ -13,6 +15,9 @@ from remediator.kube.permissions import Permission, to
 from remediator.model import Json, Request
 
 KEY = "checkpoint"
+MAX_TRIES = 5
+"""How often it is looked at again when another replica wrote it first."""
+
 LABELS = {"app.kubernetes.io/managed-by": "remediator"}
 
 
@@ -36,15 +41,20 @@ class ConfigMapAnchor:
         text = None if found is None else (found.get("data") or {}).get(KEY)
         return None if text is None else str(text).encode()
 
-    async def write(self, note: bytes) -> None:
-        found = await self._get()
-        request = self._create(note) if found is None else self._update(note, found["metadata"]["resourceVersion"])
-        try:
-            await self._cluster.send(request, dry_run=False)
-        except Conflict as error:
-            raise AnchorUnavailable(f"{self.name}: somebody else wrote it: {cut(str(error))}") from error
-        except RemediatorError as error:
-            raise AnchorUnavailable(f"{self.name}: {cut(str(error))}") from error
+    async def write(self, note: bytes, *, unless: Callable[[bytes], bool]) -> None:
+        for tried in range(1, MAX_TRIES + 1):
+            found = await self._get()
+            if found is not None and (text := (found.get("data") or {}).get(KEY)) and unless(str(text).encode()):
+                return
+            request = self._create(note) if found is None else self._update(note, found["metadata"]["resourceVersion"])
+            try:
+                await self._cluster.send(request, dry_run=False)
+                return
+            except Conflict as error:
+                if tried == MAX_TRIES:
+                    raise AnchorUnavailable(f"{self.name}: somebody else wrote it: {cut(str(error))}") from error
+            except RemediatorError as error:
+                raise AnchorUnavailable(f"{self.name}: {cut(str(error))}") from error
 
     async def _get(self) -> Json | None:
         try:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 from remediator.anchor.base import AnchorUnavailable
@@ -28,9 +30,9 @@ class FileAnchor:
         except OSError as error:
             raise AnchorUnavailable(f"{self.name}: {cut(error.strerror or str(error))}") from error
 
-    async def write(self, note: bytes) -> None:
+    async def write(self, note: bytes, *, unless: Callable[[bytes], bool]) -> None:
         try:
-            await asyncio.to_thread(_replace, self._path, note)
+            await asyncio.to_thread(_replace, self._path, note, unless)
         except OSError as error:
             raise AnchorUnavailable(f"{self.name}: {cut(error.strerror or str(error))}") from error
 
@@ -40,8 +42,15 @@ def _read(path: Path) -> bytes:
         return file.read(MAX_BYTES)
 
 
-def _replace(path: Path, note: bytes) -> None:
+def _replace(path: Path, note: bytes, unless: Callable[[bytes], bool]) -> None:
     beside = path.with_name(f".{path.name}.new")
+    with path.with_name(f".{path.name}.lock").open("ab") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # against another replica that has the same folder
+        if not (path.exists() and unless(_read(path))):
+            _put(path, beside, note)
+
+
+def _put(path: Path, beside: Path, note: bytes) -> None:
     with beside.open("wb") as file:
         file.write(note)
         file.flush()

@@ -169,14 +169,24 @@ class LogKeeper:
             if standing.size <= self._anchored:
                 return
             for anchor in self._anchors:
-                await anchor.write(standing.note)
+                await anchor.write(standing.note, unless=lambda held: self._is_further(held, standing))
             self._anchored = standing.size
         self._seen(standing, self._anchored, True)
+
+    def _is_further(self, held: bytes, standing: LogStanding) -> bool:
+        """Whether an anchor knows this of the log or more already: another replica was faster."""
+        try:
+            said = checkpoint(opened(held, self._trusted)[0])
+        except BadNote:
+            return False
+        return said.origin == standing.origin and said.size >= standing.size
 
     async def _compare(self) -> None:
         assert self._begun is not None
         try:
             found = [(anchor.name, await anchor.read()) for anchor in self._anchors]
+            # Looked at after the anchors, which other replicas move on meanwhile: what these say is in it by now.
+            self._begun = await self._owner.log_standing()
         except AnchorUnavailable as error:
             self._doubt = Doubt(Reason.AUDIT_UNCONFIRMED, f"an anchor cannot be read: {cut(str(error))}")
             return

@@ -176,6 +176,12 @@ class GateEntry(Answer):
     until: datetime
 
 
+class DutyEntry(Answer):
+    name: str
+    owner: str
+    until: datetime = Field(description="When another may take it if it is not prolonged.")
+
+
 class Status(Answer):
     """What holds now, and why."""
 
@@ -183,6 +189,8 @@ class Status(Answer):
     pauses: Sequence[PauseEntry]
     gates: Sequence[GateEntry]
     queue: Mapping[str, int] = Field(description="State -> remediations in it, for states that are not final.")
+    replica: str = Field(description="Which of the replicas answered.")
+    duties: Sequence[DutyEntry] = Field(description="What one replica does for all, and which one does it now.")
 
 
 class ResetDone(Answer):
@@ -207,6 +215,7 @@ class ControlRoutes:
         stop: Callable[[], Awaitable[Stop | None]],
         paused: Callable[[bool], None],
         wake: Callable[[], None],
+        replica: str,
     ) -> None:
         self._store = store
         self._reader = reader
@@ -215,6 +224,7 @@ class ControlRoutes:
         self._stop = stop
         self._paused = paused
         self._wake = wake
+        self._replica = replica
 
     def routes(self) -> list[web.RouteDef]:
         return [
@@ -270,6 +280,8 @@ class ControlRoutes:
             pauses=await self._entries(now),
             gates=[GateEntry.model_validate(gate) for gate in await self._store.gates(at=now)],
             queue=await self._reader.queue_depth(),
+            replica=self._replica,
+            duties=[DutyEntry.model_validate(one) for one in await self._store.duties() if one.until > now],
         )
         return answer(shown)
 

@@ -17,7 +17,6 @@ from remediator.api.answers import BuildInfo, Part, PartStatus, Readiness, answe
 from remediator.errors import ConfigError
 from remediator.settings import Settings
 from remediator.store.base import StoreUnavailable
-from remediator.store.reading import IncidentReader
 from remediator.telemetry import Telemetry
 
 READY_TIMEOUT_SECONDS = 5.0
@@ -27,24 +26,22 @@ _log = structlog.get_logger(__name__)
 
 
 class OperatingRoutes:
-    """Handlers over the parts that `app.py` wires. `is_stopped` (the kill switch), `readiness` and `reload` are
-    its own; `reload` raises ConfigError."""
+    """Handlers over the parts that `app.py` wires. `refresh` (of what only the store knows), `readiness` and `reload`
+    are its own; `reload` raises ConfigError, `refresh` StoreUnavailable."""
 
     def __init__(
         self,
-        reader: IncidentReader,
         *,
         settings: Settings,
         telemetry: Telemetry,
-        is_stopped: Callable[[], Awaitable[bool]],
+        refresh: Callable[[], Awaitable[None]],
         readiness: Callable[[], Awaitable[Sequence[Part]]],
         reload: Callable[[], Awaitable[None]],
         version: str,
     ) -> None:
-        self._reader = reader
         self._settings = settings
         self._telemetry = telemetry
-        self._is_stopped = is_stopped
+        self._refresh = refresh
         self._readiness = readiness
         self._reload = reload
         self._version = version
@@ -95,9 +92,7 @@ class OperatingRoutes:
         """Prometheus text. What only the store knows is read now; a store that does not answer leaves it as it was."""
         try:
             async with asyncio.timeout(GAUGES_TIMEOUT_SECONDS):
-                self._telemetry.queued(await self._reader.queue_depth())
-                self._telemetry.open_escalations(await self._reader.open_escalations())
-                self._telemetry.paused(await self._is_stopped())
+                await self._refresh()
         except (StoreUnavailable, TimeoutError) as error:
             _log.warning("gauges not refreshed", problem=str(error) or type(error).__name__)
         content_type, text = self._telemetry.exposition(request.headers.get(hdrs.ACCEPT, ""))

@@ -127,6 +127,10 @@ def _status(found: Mapping[str, Any]) -> Iterator[str]:
         yield f"{clean(gate['key'])} since {to_seconds(gate['since'])}: {clean(gate['detail'])}"
     waiting = ", ".join(f"{count} {clean(state)}" for state, count in sorted(found["queue"].items()) if count)
     yield f"open: {waiting or 'nothing'}"
+    owners = sorted({one["owner"] for one in found["duties"]})
+    for owner in owners:
+        names = ", ".join(clean(one["name"]) for one in found["duties"] if one["owner"] == owner)
+        yield f"{clean(owner)} does: {names}"
 
 
 def _paused(found: Mapping[str, Any]) -> Iterator[str]:

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from remediator.clock import Clock
 from remediator.errors import TransientError
-from remediator.kube.base import Cluster, DisruptionBudget, Logs
+from remediator.kube.base import Cluster, DisruptionBudget, Logs, TooLate
 from remediator.model import Json, Request
 from remediator.prometheus.base import AlertingRule, Metrics, Sample
 
@@ -30,7 +30,7 @@ class Faults:
         try:
             answer = await call
         except TransientError as error:
-            self._add(failed=not isinstance(error, DisruptionBudget))  # that is an answer
+            self._add(failed=not isinstance(error, DisruptionBudget | TooLate))  # an answer; or not asked
             raise
         except Exception:
             self._add(failed=False)

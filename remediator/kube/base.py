@@ -105,6 +105,10 @@ class Unreachable(TransientError):
     """Nothing was sent, or a read got no usable answer: refused, DNS, TLS, 429 with Retry-After, 5xx, timeout."""
 
 
+class TooLate(TransientError):
+    """Nothing was sent, or what was sent was certainly not handled: the right to it ends before its answer could come."""
+
+
 class ReplyLost(TransientError):
     """A write went out and its answer did not come back: it may or may not have been done. Read the object back."""
 
@@ -148,7 +152,8 @@ class Cluster(Protocol):
     ) -> Logs: ...
 
     async def send(self, request: Request, *, dry_run: bool) -> Json:
-        """Send one write once. Never repeated after it may have been received: then `ReplyLost`."""
+        """Send one write once. Never repeated after it may have been received: then `ReplyLost`. TooLate, and nothing
+        is sent, when the request's `not_after` is nearer than the time that its answer may take."""
 
     async def is_ready(self) -> bool:
         """Whether the API server answers `/readyz` now."""

@@ -187,6 +187,7 @@ class KubernetesCluster:
             query={**request.query, "dryRun": "All"} if dry_run else request.query,
             headers=headers,
             body=body,
+            not_after=request.not_after,
         )
         answer = await self._exchange.perform(call)
         try:

@@ -17,9 +17,9 @@ from typing import Any, Protocol
 import aiohttp
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_random, wait_random_exponential
 
-from remediator.clock import Clock
+from remediator.clock import Clock, steady_seconds
 from remediator.errors import PermanentError, cut
-from remediator.kube.base import ReplyLost, Unreachable
+from remediator.kube.base import ReplyLost, TooLate, Unreachable
 from remediator.kube.replies import error_of, read_status
 from remediator.kube.session import Reply
 
@@ -37,7 +37,8 @@ NOT_SENT = (
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """What to ask. `is_repeatable`: doing it twice is the same as doing it once (a read, a dry run)."""
+    """What to ask. `is_repeatable`: doing it twice is the same as doing it once (a read, a dry run). `not_after`: the
+    steady second at which the right to ask ends, None: it does not."""
 
     method: str
     path: str
@@ -45,6 +46,7 @@ class Call:
     query: Mapping[str, str] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes | None = None
+    not_after: float | None = None
 
     def __str__(self) -> str:
         return f"{self.method} {self.path}" + (" (dry run)" if "dryRun" in self.query else "")
@@ -137,6 +139,7 @@ class Exchange:
 
     async def _send(self, connection: Carrying, call: Call) -> Reply:
         async with self._slot(call):
+            self._in_time(call)
             try:
                 return await connection.request(
                     call.method,
@@ -154,6 +157,12 @@ class Exchange:
                 raise _lost(call, f"no answer within {self._limit_seconds:g} s") from error
             except (aiohttp.ClientError, OSError) as error:
                 raise _lost(call, f"connection lost: {_reason(error)}") from error
+
+    def _in_time(self, call: Call) -> None:
+        """The last thing that is asked before the call leaves, for each attempt anew: the process may have been stopped
+        since it was allowed. Raises TooLate."""
+        if call.not_after is not None and steady_seconds() + self._limit_seconds > call.not_after:
+            raise TooLate(f"{call}: not sent: the claim that allowed it ends within {self._limit_seconds:g} s, or did")
 
     @asynccontextmanager
     async def _slot(self, call: Call) -> AsyncIterator[None]:

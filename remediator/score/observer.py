@@ -7,6 +7,7 @@ this one ended; a time in which nobody looked is told as a gap. It reads only.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -55,7 +56,17 @@ class Pace:
 class Observer:
     """Looks until cancelled."""
 
-    def __init__(self, store: ScoreStore, *, cluster: Cluster, clock: Clock, pace: Pace) -> None:
+    def __init__(
+        self,
+        store: ScoreStore,
+        *,
+        cluster: Cluster,
+        clock: Clock,
+        pace: Pace,
+        is_ours: Callable[[], bool] = lambda: True,
+    ) -> None:
+        """`is_ours`: it is this replica's duty now to look."""
+        self._is_ours = is_ours
         self._store = store
         self._cluster = cluster
         self._clock = clock
@@ -67,7 +78,8 @@ class Observer:
         while True:
             try:
                 async with asyncio.timeout(max(10.0, self._pace.poll_seconds)):
-                    await self.look()
+                    if self._is_ours():
+                        await self.look()
             except (RemediatorError, TimeoutError) as error:
                 self._failed(cut(str(error)) or "not all could be looked at in time")
             else:
@@ -115,7 +127,8 @@ class Observer:
 
     async def _keep(self, case: Case, seen: Memory | None, now: datetime) -> None:
         body: Json = None if seen is None else _MEMORY.dump_python(seen, mode="json")
-        await self._store.keep_look(case.remediation, seen=body, at=now, due_at=now + self._pace.poll)
+        due_at = now + self._pace.poll
+        await self._store.keep_look(case.remediation, seen=body, after=case.looked_at, at=now, due_at=due_at)
 
 
 def _remembered(case: Case) -> Memory | None:

@@ -30,6 +30,7 @@ from remediator.model import (
 )
 from remediator.store.approvals_base import Approvals
 from remediator.store.budgets_base import Ledger
+from remediator.store.duties_base import Duties
 from remediator.store.escalations_base import Call, Escalations
 from remediator.store.gates_base import Gates
 from remediator.store.pauses_base import Pauses
@@ -135,7 +136,7 @@ class KillSwitch:
     until: datetime | None
 
 
-class Store(Ledger, Gates, Pauses, Approvals, Escalations, Protocol):
+class Store(Ledger, Gates, Pauses, Approvals, Escalations, Duties, Protocol):
     """The service's memory. Every method raises StoreUnavailable when the database cannot answer."""
 
     async def accept(self, alerts: Sequence[Alert], *, at: datetime, authority: Authority = UNLIMITED) -> Accepted:
@@ -150,6 +151,12 @@ class Store(Ledger, Gates, Pauses, Approvals, Escalations, Protocol):
 
     async def claim(self, *, owner: str, at: datetime, lease: timedelta, limit: int) -> Sequence[Remediation]:
         """Take up to `limit` remediations that are due and not leased, most severe, then oldest first. Epoch + 1."""
+
+    async def renew(self, remediation: Remediation, *, at: datetime, lease: timedelta) -> None:
+        """Let the claim hold until `lease` from `at`, if state and epoch are still as given and it has not run out.
+
+        Asked before every write to the cluster. Raises LostClaim.
+        """
 
     async def advance(
         self, remediation: Remediation, *, to: State, record: Record, at: datetime, change: Change = Change()

@@ -29,6 +29,7 @@ from remediator.model import (
 )
 from remediator.store import (
     approvals,
+    duties,
     escalation_rows,
     escalations,
     gates,
@@ -47,6 +48,7 @@ from remediator.store.backend import Backend, Work
 from remediator.store.base import Accepted, Change, CommittedRecord, KillSwitch, Record, TemplateEvent
 from remediator.store.budgets_base import Forgiven, PastAction, Reset, Spender, Use
 from remediator.store.direct import Direct
+from remediator.store.duties_base import Duty, Held
 from remediator.store.episodes import prepare
 from remediator.store.escalations_base import Acknowledgement, Escalation, Following
 from remediator.store.exporting import ExportTable
@@ -177,6 +179,9 @@ class Database:
 
     async def claim(self, *, owner: str, at: datetime, lease: timedelta, limit: int) -> Sequence[Remediation]:
         return await self._writer.write(partial(queue.claim, owner=owner, at=at, lease=lease, limit=limit))
+
+    async def renew(self, remediation: Remediation, *, at: datetime, lease: timedelta) -> None:
+        await self._writer.write(lambda t: queue.renew(t.connection, remediation, at=at, lease=lease))
 
     async def advance(
         self,
@@ -389,6 +394,19 @@ class Database:
     async def cursor(self, sink: str) -> int:
         return await self._writer.read(lambda t: switches.read_cursor(t.connection, sink))
 
-    async def move_cursor(self, sink: str, *, to: int) -> None:
+    async def move_cursor(self, sink: str, *, after: int, to: int) -> bool:
         at = self._clock.now()
-        await self._writer.write(lambda t: switches.move_cursor(t.connection, sink, to=to, at=at))
+        return await self._writer.write(lambda t: switches.move_cursor(t.connection, sink, after=after, to=to, at=at))
+
+    # -- Duties
+
+    async def hold_duties(self, names: Collection[str], *, owner: str, lease: timedelta) -> Held:
+        return await self._writer.write(
+            lambda t: duties.hold(t.connection, names, owner=owner, lease=lease, clock=self._clock)
+        )
+
+    async def leave_duties(self, *, owner: str) -> None:
+        await self._writer.write(lambda t: duties.leave(t.connection, owner=owner))
+
+    async def duties(self) -> Sequence[Duty]:
+        return await self._writer.read(lambda t: duties.read(t.connection))

@@ -50,6 +50,11 @@ _SAME = sa.and_(
     remediations.c.state == sa.bindparam("same_state"),
     remediations.c.epoch == sa.bindparam("same_epoch"),
 )
+_RENEW = (
+    remediations.update()
+    .where(_SAME, remediations.c.lease_until > sa.bindparam("now"))
+    .values(lease_until=sa.bindparam("new_until"))
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +110,15 @@ def claim(transaction: Transaction, *, owner: str, at: datetime, lease: timedelt
     )
     epochs = {row.id: row.epoch for row in taken}
     return [replace(remediation_from(row), epoch=epochs[row["id"]]) for row in found if row["id"] in epochs]
+
+
+def renew(connection: sa.Connection, remediation: Remediation, *, at: datetime, lease: timedelta) -> None:
+    """Raises LostClaim."""
+    asked = _same(remediation) | {"now": to_micros(at), "new_until": to_micros(at + lease)}
+    if connection.execute(_RENEW, asked).rowcount != 1:
+        raise LostClaim(
+            f"remediation {remediation.id}: the claim of epoch {remediation.epoch} has run out, or someone else has it"
+        )
 
 
 def advance(transaction: Transaction, step: Step) -> Remediation:

@@ -70,4 +70,5 @@ class IncidentReader(Protocol):
     async def cursor(self, sink: str) -> int:
         """The last record that the sink has been told."""
 
-    async def move_cursor(self, sink: str, *, to: int) -> None: ...
+    async def move_cursor(self, sink: str, *, after: int, to: int) -> bool:
+        """From where it was read; False: another replica has moved it meanwhile, and it stays where that left it."""

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from remediator.model import IncidentId, Target
 from remediator.store.log import Entry
-from remediator.store.rollouts_base import Known, Look, Rollout, RolloutState
+from remediator.store.rollouts_base import Known, Look, Overtaken, Rollout, RolloutState
 from remediator.store.rows import from_micros, to_json, to_micros
 from remediator.store.tables import alerts, remediations, rollout_looks, rollouts, template_events
 from remediator.store.transaction import Transaction
@@ -103,6 +103,7 @@ def _read_known(connection: sa.Connection, cluster: str) -> Known:
 
 def _keep(transaction: Transaction, look: Look) -> None:
     connection = transaction.connection
+    _move_on(connection, look)
     # What ended goes first: a target has one present rollout, and a unique index says so.
     for one in sorted(look.changes, key=lambda rollout: rollout.ended_at is None):
         if one.id is None:
@@ -125,11 +126,20 @@ def _keep(transaction: Transaction, look: Look) -> None:
             connection.execute(template_events.insert(), line)
     for record in look.records:
         transaction.record(Entry.of(look.at, record.kind, record.body))
-    at = {"looked_at": to_micros(look.began_at)}
-    moved = connection.execute(rollout_looks.update().where(rollout_looks.c.cluster == look.cluster).values(at))
-    if moved.rowcount == 0:
-        connection.execute(rollout_looks.insert(), {"cluster": look.cluster, **at})
     connection.execute(rollouts.delete().where(rollouts.c.ended_at < to_micros(look.at - KEEP_ENDED)))
+
+
+def _move_on(connection: sa.Connection, look: Look) -> None:
+    """Raises Overtaken."""
+    at = {"looked_at": to_micros(look.began_at)}
+    after = None if look.after is None else to_micros(look.after)
+    own = sa.and_(rollout_looks.c.cluster == look.cluster, rollout_looks.c.looked_at == after)
+    if after is not None and connection.execute(rollout_looks.update().where(own).values(at)).rowcount:
+        return
+    known = sa.select(sa.exists().where(rollout_looks.c.cluster == look.cluster))
+    if after is not None or connection.execute(known).scalar_one():
+        raise Overtaken(f"another replica has looked at the rollouts of {look.cluster} meanwhile")
+    connection.execute(rollout_looks.insert(), {"cluster": look.cluster, **at})
 
 
 def _columns(rollout: Rollout) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
+from remediator.errors import TransientError
 from remediator.model import IncidentId, Target
 from remediator.store.base import Record, TemplateEvent
 
@@ -73,14 +74,19 @@ class Known:
 class Look:
     """What one look at a cluster changed; kept in one transaction. `ledger` lines are written once for each target,
     template and event, however often they are given. `at` is the time of its records; `began_at` is when it began to
-    read: what is not in it may have changed since then."""
+    read: what is not in it may have changed since then; `after` is when the look was whose memory it goes on from."""
 
     cluster: str
     at: datetime
     began_at: datetime
+    after: datetime | None = None
     changes: Sequence[Rollout] = field(default_factory=tuple)
     ledger: Sequence[tuple[Target, TemplateEvent]] = field(default_factory=tuple)
     records: Sequence[Record] = field(default_factory=tuple)
+
+
+class Overtaken(TransientError):
+    """Another replica has looked meanwhile: what was read before is of no use any more."""
 
 
 class RolloutStore(Protocol):
@@ -89,7 +95,10 @@ class RolloutStore(Protocol):
     async def known(self, cluster: str) -> Known: ...
 
     async def keep(self, look: Look) -> None:
-        """Insert what has no id, update the rest, remember when the look was, forget what ended long ago."""
+        """Insert what has no id, update the rest, remember when the look was, forget what ended long ago.
+
+        Raises Overtaken, and keeps nothing, when another look was kept since the one that it goes on from.
+        """
 
     async def set_baseline(self, rollout_id: int, baseline: Mapping[str, float | None]) -> None: ...
 

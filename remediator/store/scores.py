@@ -63,11 +63,14 @@ class ScoreTable:
     async def circumstances(self, case: Case) -> Circumstances:
         return await self._writer.read(lambda t: _circumstances(t.connection, case))
 
-    async def keep_look(self, remediation: RemediationId, *, seen: Json, at: datetime, due_at: datetime) -> None:
+    async def keep_look(
+        self, remediation: RemediationId, *, seen: Json, after: datetime | None, at: datetime, due_at: datetime
+    ) -> bool:
         values = {"seen": to_json(seen), "looked_at": to_micros(at), "due_at": to_micros(due_at)}
-        own = sa.and_(scores.c.remediation_id == remediation, scores.c.due_at.is_not(None))
+        before = scores.c.looked_at.is_(None) if after is None else scores.c.looked_at == to_micros(after)
+        own = sa.and_(scores.c.remediation_id == remediation, scores.c.due_at.is_not(None), before)
         change = scores.update().where(own).values(values)
-        await self._writer.write(lambda t: t.connection.execute(change).rowcount)
+        return await self._writer.write(lambda t: t.connection.execute(change).rowcount == 1)
 
     async def judged(self, case: Case, judgement: Judgement, *, at: datetime) -> bool:
         return await self._writer.write(lambda t: _judged(t, case, judgement, at))

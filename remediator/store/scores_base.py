@@ -185,8 +185,11 @@ class ScoreStore(Protocol):
 
     async def circumstances(self, case: Case) -> Circumstances: ...
 
-    async def keep_look(self, remediation: RemediationId, *, seen: Json, at: datetime, due_at: datetime) -> None:
-        """Remember what a look saw, and when the next one is due. Nothing for a case that was judged meanwhile."""
+    async def keep_look(
+        self, remediation: RemediationId, *, seen: Json, after: datetime | None, at: datetime, due_at: datetime
+    ) -> bool:
+        """Remember what a look saw, and when the next one is due. False, and nothing, for a case that was judged
+        meanwhile, or looked at since `after`."""
 
     async def judged(self, case: Case, judgement: Judgement, *, at: datetime) -> bool:
         """Close the case, with its record (`score.judged`). False: somebody else was faster; nothing is written."""

@@ -61,7 +61,7 @@ def begin_cursors(connection: sa.Connection, sinks: Sequence[str], *, at: dateti
     known = set(connection.execute(sa.select(cursors.c.sink)).scalars())
     new = [sink for sink in sinks if sink not in known]
     for sink in new:
-        move_cursor(connection, sink, to=last, at=at)
+        connection.execute(cursors.insert(), {"sink": sink, "seq": last, "moved_at": to_micros(at)})
     return dict.fromkeys(new, last)
 
 
@@ -86,11 +86,16 @@ def read_untold(
     return after, rows[-1]["seq"] if len(rows) == limit else upto, rows
 
 
-def move_cursor(connection: sa.Connection, sink: str, *, to: int, at: datetime) -> None:
+def move_cursor(connection: sa.Connection, sink: str, *, after: int, to: int, at: datetime) -> bool:
     values = {"seq": to, "moved_at": to_micros(at)}
-    moved = connection.execute(cursors.update().where(cursors.c.sink == sink).values(values))
-    if moved.rowcount == 0:
-        connection.execute(cursors.insert(), {"sink": sink} | values)
+    own = sa.and_(cursors.c.sink == sink, cursors.c.seq == after)
+    if connection.execute(cursors.update().where(own).values(values)).rowcount:
+        return True
+    is_known = connection.execute(sa.select(sa.exists().where(cursors.c.sink == sink))).scalar_one()
+    if is_known or after:
+        return False
+    connection.execute(cursors.insert(), {"sink": sink} | values)
+    return True
 
 
 def last_action_at(connection: sa.Connection, target_key: str) -> datetime | None:

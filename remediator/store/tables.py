@@ -253,6 +253,15 @@ kill_switch = sa.Table(
     sa.Column("until", Instant),
 )
 
+duties = sa.Table(
+    "duties",
+    metadata,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("owner", sa.Text, nullable=False),
+    sa.Column("until", Instant, nullable=False),
+    sa.Column("epoch", sa.BigInteger, nullable=False),
+)
+
 cursors = sa.Table(
     "cursors",
     metadata,

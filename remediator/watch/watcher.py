@@ -81,8 +81,11 @@ class Watcher:
         protected_namespaces: frozenset[str],
         pace: Pace,
         count: Callable[[Mapping[str, int]], None],
+        is_ours: Callable[[], bool] = lambda: True,
     ) -> None:
-        """`count` is told after each look how many present rollouts are in each state."""
+        """`count` is told after each look how many present rollouts are in each state, none while it is not our duty
+        (`is_ours`) to look."""
+        self._is_ours = is_ours
         self._store = store
         self._cluster = cluster
         self._metrics = metrics
@@ -102,7 +105,7 @@ class Watcher:
         while True:
             pause = self._pace.poll_seconds
             try:
-                await self.look()
+                await self._look_if_ours()
             except Forbidden as error:
                 pause = max(pause, FORBIDDEN_PAUSE_SECONDS)
                 self._failed(f"not permitted to list deployments or replicasets in all namespaces: {cut(str(error))}")
@@ -119,8 +122,15 @@ class Watcher:
             self._log.warning("rollouts are not watched now, trying again", problem=problem)
         self.problem = problem
 
+    async def _look_if_ours(self) -> None:
+        if self._is_ours():
+            await self.look()
+        else:
+            self._count({})  # whoever looks counts them
+
     async def look(self) -> None:
-        """One look. Raises the errors of the cluster and of the store; then nothing of it is kept."""
+        """One look. Raises the errors of the cluster and of the store; then nothing of it is kept: also when another
+        replica kept one meanwhile."""
         known = await self._store.known(self._cluster.name)
         began_at = self._clock.now()
         listed = await self._cluster.list(path_of("Deployment", namespace=None), limit=MAX_DEPLOYMENTS)
@@ -238,7 +248,15 @@ def _look_of(steps: Sequence[Step], known: Known, *, cluster: str, began_at: dat
             records.append(_record("rollout.proven-good", change))
         if change.state is RolloutState.STABLE and old.state is not RolloutState.STABLE:
             records.append(_record("rollout.stable", change))
-    return Look(cluster=cluster, at=glance.now, began_at=began_at, changes=changes, ledger=ledger, records=records)
+    return Look(
+        cluster=cluster,
+        at=glance.now,
+        began_at=began_at,
+        after=known.looked_at,
+        changes=changes,
+        ledger=ledger,
+        records=records,
+    )
 
 
 def _record(kind: str, rollout: Rollout) -> Record:

@@ -16,6 +16,7 @@ from remediator.kube.rollout import meaningful_hash
 from remediator.kube.workload import read_workload
 from remediator.model import Plan, Target
 from remediator.store.base import TemplateEvent
+from tests.clocks import open_gate
 from tests.cluster.steps import App, Object
 from tests.workloads import alert, case
 
@@ -59,11 +60,12 @@ async def refusal(app: App, cluster: KubernetesCluster, *, ledger: tuple[Templat
 
 async def act(plan: Plan, number: int, *, cluster: KubernetesCluster, clock: Clock | None = None) -> Written:
     """The request of one step. No service is at work, so no record announced the name it has in the audit log."""
-    return await write.act(plan, number, audit_id=str(uuid4()), cluster=cluster, clock=clock or SystemClock())
+    clock, name = clock or SystemClock(), str(uuid4())
+    return await write.act(plan, number, audit_id=name, gate=open_gate, cluster=cluster, clock=clock)
 
 
 async def undo(plan: Plan, number: int, *, cluster: KubernetesCluster) -> Written:
-    return await write.undo(plan, number, audit_id=str(uuid4()), cluster=cluster)
+    return await write.undo(plan, number, audit_id=str(uuid4()), gate=open_gate, cluster=cluster)
 
 
 def bad_release(app: App) -> None:

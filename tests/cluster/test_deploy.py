@@ -334,17 +334,17 @@ async def test_anchor_of_the_audit_log_can_be_moved_on_and_nothing_else_of_its_k
 
         async def is_moved() -> bool:
             with suppress(AnchorUnavailable):  # until the binding takes effect
-                await anchor.write(b"one\n")
+                await anchor.write(b"one\n", unless=lambda _: False)
                 return True
             return False
 
         await wait_for_async(is_moved, timeout_seconds=10, what="the binding to take effect")
-        await anchor.write(b"two\n")
+        await anchor.write(b"two\n", unless=lambda _: False)
         silent.apply(own)
         assert await anchor.read() == b"two\n"
         other = ConfigMapAnchor(cluster, namespace="remediator", name="another")
         with pytest.raises(AnchorUnavailable, match="forbidden"):
-            await other.write(b"one\n")
+            await other.write(b"one\n", unless=lambda _: False)
     finally:
         await cluster.close()
         silent.kubectl("delete", "-f", "-", stdin="---\n".join(json.dumps(item) + "\n" for item in own))

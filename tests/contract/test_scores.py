@@ -102,7 +102,7 @@ async def test_without_a_plan_there_is_nothing_to_score(store: Database) -> None
 async def test_the_longest_due_come_first_and_no_more_than_asked_for(store: Database) -> None:
     for number, name in enumerate(("a", "b", "c"), start=1):
         await recommended(store, number, name=name, at=NOW + timedelta(seconds=number))
-    await store.scores.keep_look(RemediationId(1), seen={}, at=NOW, due_at=NOW + timedelta(seconds=9))
+    await store.scores.keep_look(RemediationId(1), seen={}, after=None, at=NOW, due_at=NOW + timedelta(seconds=9))
     assert [one.remediation for one in await store.scores.open_cases(at=LATER, limit=2)] == [2, 3]
     assert [one.remediation for one in await store.scores.open_cases(at=NOW + timedelta(seconds=2), limit=9)] == [2]
 
@@ -110,7 +110,7 @@ async def test_the_longest_due_come_first_and_no_more_than_asked_for(store: Data
 async def test_what_a_look_saw_is_remembered(store: Database) -> None:
     await recommended(store)
     seen = {"ready": 2, "noticed": [{"kind": "same"}]}
-    await store.scores.keep_look(RemediationId(1), seen=seen, at=NOW, due_at=LATER)
+    await store.scores.keep_look(RemediationId(1), seen=seen, after=None, at=NOW, due_at=LATER)
     found = await case_of(store)
     assert (found.seen, found.looked_at) == (seen, NOW)
 
@@ -181,7 +181,7 @@ async def test_who_is_second_writes_nothing(store: Database) -> None:
     case = await case_of(store)
     await store.scores.judged(case, RIGHT, at=LATER)
     assert not await store.scores.judged(case, replace(RIGHT, is_right=False), at=LATER)
-    await store.scores.keep_look(case.remediation, seen={}, at=LATER, due_at=LATER)
+    await store.scores.keep_look(case.remediation, seen={}, after=None, at=LATER, due_at=LATER)
     assert await store.scores.open_cases(at=LATER, limit=10) == []
     assert await kinds(store) == ["score.judged"]
     [found] = await store.scores.scored()

@@ -721,8 +721,10 @@ async def test_the_stored_bytes_are_the_canonical_form_of_the_whole_entry(store:
 
 async def test_a_cursor_begins_at_zero_and_stays_where_it_was_moved(store: Database) -> None:
     assert await store.cursor("slack") == 0
-    await store.move_cursor("slack", to=3)
-    await store.move_cursor("slack", to=7)
+    assert await store.move_cursor("slack", after=0, to=3)
+    assert await store.move_cursor("slack", after=3, to=7)
+    assert not await store.move_cursor("slack", after=3, to=9), "another replica has told these"
+    assert not await store.move_cursor("webhook", after=3, to=9)
     assert (await store.cursor("slack"), await store.cursor("webhook")) == (7, 0)
 
 
@@ -732,7 +734,7 @@ async def test_what_a_sink_is_silent_on_is_not_read_and_not_looked_at_again(stor
     assert ([record.seq for record in silent.records], silent.after, silent.upto) == ([1], 0, 1)
     page = await store.untold("log", but=["alert.received"], limit=2)
     assert ([record.kind for record in page.records], page.upto) == (["gate.entered"], 3)
-    await store.move_cursor("log", to=page.upto)
+    await store.move_cursor("log", after=0, to=page.upto)
     page = await store.untold("log", but=["alert.received"], limit=2)
     assert (page.records, page.after, page.upto) == ([], 3, 3)
 
@@ -740,7 +742,7 @@ async def test_what_a_sink_is_silent_on_is_not_read_and_not_looked_at_again(stor
 async def test_a_sink_that_is_new_begins_at_the_present_and_a_known_one_goes_on(store: Database) -> None:
     assert await store.begin_cursors(["log"]) == {"log": 0}, "new with the database: it is told everything"
     await store.accept([firing(number) for number in range(5)], at=NOW)
-    await store.move_cursor("log", to=2)
+    await store.move_cursor("log", after=0, to=2)
     assert await store.begin_cursors(["log", "webhook"]) == {"webhook": 5}
     assert (await store.cursor("log"), await store.cursor("webhook")) == (2, 5)
     await store.accept([firing(9)], at=NOW)

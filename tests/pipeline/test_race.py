@@ -21,7 +21,7 @@ from remediator.prometheus.base import PrometheusUnavailable
 from remediator.store.base import KillSwitch
 from remediator.store.pauses_base import Pause, PauseOf
 from tests.pipeline.history import Lists
-from tests.pipeline.world import DEPLOYMENT, World, world
+from tests.pipeline.world import DEPLOYMENT, LEASE, World, world
 from tests.workloads import alert
 
 Event = Callable[[World], Awaitable[None]]
@@ -63,12 +63,13 @@ class Watched:
 
 
 @asynccontextmanager
-async def disturbed(event: Event | None, at: int) -> Any:
+async def disturbed(event: Event | None, at: int, *, has_gate: bool = True) -> Any:
     async with world() as one:
         counter = Counter(one, event, at)
         one.alertmanager = Lists(Listed(()))
         await one.receive()
-        store, cluster, metrics = (Watched(part, counter) for part in (one.database, one.shop, one.metrics))
+        database = one.database if has_gate else NoGate(one.database)
+        store, cluster, metrics = (Watched(part, counter) for part in (database, one.shop, one.metrics))
         one.store, one.cluster = store, cluster  # type: ignore[assignment]
         one.metrics, real = metrics, one.metrics  # type: ignore[assignment]
         one.alertmanager, lists = Watched(one.alertmanager, counter), one.alertmanager  # type: ignore[assignment]
@@ -133,6 +134,23 @@ async def healed(one: World) -> None:
     one.shop.live["status"] |= {"replicas": 2, "updatedReplicas": 2, "availableReplicas": 2}
 
 
+async def slept(one: World) -> None:
+    """The process was stopped for twice its lease, and nobody took what it had."""
+    one.clock.at += 2 * LEASE
+
+
+async def taken_over(one: World) -> None:
+    """The same, and another replica took it."""
+    one.clock.at += 2 * LEASE
+    await one.database.claim(owner="another", at=one.clock.now(), lease=LEASE, limit=10)
+
+
+async def taken_too_early(one: World) -> None:
+    """By a replica whose clock is far ahead: here the lease lives, and only the epoch says that it is not ours."""
+    ahead = one.clock.now() + 2 * LEASE
+    await one.database.claim(owner="another", at=ahead, lease=LEASE, limit=10)
+
+
 WORKLOAD, NAMESPACE = f"get {DEPLOYMENT}", "get /api/v1/namespaces/shop"
 EVENTS: dict[str, tuple[Event, str]] = {
     "resolved": (resolved, "is_resolved"),
@@ -148,6 +166,9 @@ EVENTS: dict[str, tuple[Event, str]] = {
     "opted out": (opts_out("Deployment", "shop", "checkout"), WORKLOAD),
     "healed": (healed, WORKLOAD),
     "namespace opted out": (opts_out("Namespace", None, "shop"), NAMESPACE),
+    "slept": (slept, "renew"),
+    "taken over": (taken_over, "renew"),
+    "taken too early": (taken_too_early, "renew"),
 }
 """Each with the call that sees it last."""
 
@@ -174,7 +195,20 @@ async def test_no_write_is_done_after_it(name: str) -> None:
             assert one.shop.image == "shop/checkout:1.5", f"{name} before call {at} of {last}"
 
 
-@pytest.mark.parametrize("name", ["resolved", "silenced", "kill switch", "opted out", "namespace opted out", "healed"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "resolved",
+        "silenced",
+        "kill switch",
+        "opted out",
+        "namespace opted out",
+        "healed",
+        "slept",
+        "taken over",
+        "taken too early",
+    ],
+)
 async def test_what_comes_after_the_last_look_comes_too_late(name: str) -> None:
     """The negative control: it is the look that keeps it from being done."""
     write = (await baseline()).index(WRITE) + 1
@@ -188,4 +222,25 @@ async def test_the_race_is_run_more_than_500_times_and_the_last_looks_are_right_
     lasts = {name: last_look(calls, seen_by) for name, (_, seen_by) in EVENTS.items()}
     assert sum(lasts.values()) > 500
     assert max(write - last for last in lasts.values()) < 12
-    assert write - lasts["kill switch"] == 2, "the kill switch and the pauses are read last"
+    assert write - lasts["kill switch"] == 3, "the kill switch and the pauses are read last, but for the gate"
+    assert write - lasts["taken over"] == 1, "the gate is asked in the last moment"
+
+
+class NoGate:
+    """A store that lets everybody write."""
+
+    def __init__(self, inner: Any) -> None:
+        self._inner = inner
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    async def renew(self, *_: object, **__: object) -> None:
+        pass
+
+
+async def test_without_the_gate_it_would_be_done() -> None:
+    """The negative control: nothing else sees that another replica has it."""
+    last = last_look(await baseline(), "renew")
+    async with disturbed(taken_too_early, last, has_gate=False) as (one, _):
+        assert one.shop.image == "shop/checkout:1.4"

@@ -364,7 +364,9 @@ async def test_what_another_version_remembered_is_looked_at_anew(watched: Watche
     """An upgrade in the middle stops nothing: the time before it is a gap."""
     await watched.looks(minutes=5)
     now = watched.world.clock.now()
-    await watched.world.database.scores.keep_look(FIRST, seen={"former": "form"}, at=now, due_at=now)
+    scores = watched.world.database.scores
+    [case] = await scores.open_cases(at=now + timedelta(hours=1), limit=1)
+    assert await scores.keep_look(FIRST, seen={"former": "form"}, after=case.looked_at, at=now, due_at=now)
     roll_back(watched.shop)
     await watched.resolve()
     await watched.looks(minutes=5)

@@ -242,6 +242,7 @@ class World:
             log=self.log,
             protected_namespaces=frozenset({"kube-system"}),
             authority_of=self.authority_of,
+            lease=LEASE,
         )
 
     async def receive(self, *alerts: Alert) -> None:

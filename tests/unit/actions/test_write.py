@@ -15,7 +15,7 @@ from remediator.errors import PermanentError
 from remediator.kube.base import Conflict, DisruptionBudget, Forbidden, NotFound, ReplyLost, Unreachable
 from remediator.kube.ownership import LAST_ACTION
 from remediator.model import Answer, Json, Plan, Reason, Request, Step, Target, ToldBy
-from tests.clocks import FakeClock
+from tests.clocks import FakeClock, open_gate
 from tests.fakes import FakeCluster
 from tests.workloads import case, workload
 
@@ -29,7 +29,7 @@ def plan() -> Plan:
 
 
 async def sent(one: Plan, world: FakeCluster) -> Written:
-    return await act(one, 0, audit_id="a-1", cluster=world, clock=FakeClock())
+    return await act(one, 0, audit_id="a-1", gate=open_gate, cluster=world, clock=FakeClock())
 
 
 def cluster(reply: Any, *, mark: str | None = None, **metadata: Any) -> FakeCluster:
@@ -87,8 +87,8 @@ async def test_a_revert_that_was_lost_is_told_by_its_own_mark() -> None:
     undone = cluster(ReplyLost("x"), mark=OURS, generation=8)
     done = cluster(ReplyLost("x"), mark=revert_id(plan()), generation=9)
 
-    assert (await undo(plan(), 0, audit_id="a-2", cluster=undone)).answer is Answer.NOT_APPLIED
-    assert (await undo(plan(), 0, audit_id="a-2", cluster=done)).answer is Answer.APPLIED
+    assert (await undo(plan(), 0, audit_id="a-2", gate=open_gate, cluster=undone)).answer is Answer.NOT_APPLIED
+    assert (await undo(plan(), 0, audit_id="a-2", gate=open_gate, cluster=done)).answer is Answer.APPLIED
     assert (await read_back_undo(plan(), 0, cluster=done)).answer is Answer.APPLIED
 
 
@@ -195,6 +195,6 @@ async def test_a_step_waits_until_the_controller_has_observed_the_one_before() -
 
 
 async def test_a_revert_after_someone_else_s_change_is_not_done() -> None:
-    written = await undo(plan(), 0, audit_id="a-2", cluster=cluster(Conflict("x"), mark="theirs", generation=9))
+    written = await undo(plan(), 0, audit_id="a-2", gate=open_gate, cluster=cluster(Conflict("x"), mark="theirs", generation=9))
 
     assert written.answer is Answer.NOT_APPLIED

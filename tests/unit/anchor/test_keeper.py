@@ -7,7 +7,7 @@ import base64
 import os
 import shutil
 import sqlite3
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
@@ -46,9 +46,11 @@ class Memory:
             raise AnchorUnavailable("away")
         return self.note
 
-    async def write(self, note: bytes) -> None:
+    async def write(self, note: bytes, *, unless: Callable[[bytes], bool]) -> None:
         if self.is_away:
             raise AnchorUnavailable("away")
+        if self.note is not None and unless(self.note):
+            return
         self.note = note
         self.written.append(note)
 
@@ -75,6 +77,10 @@ async def note(store: Database, kind: str = "test.noted") -> None:
 
 def size_of(one: bytes) -> int:
     return checkpoint(opened(one, KEYS.known)[0]).size
+
+
+def never(_: bytes) -> bool:
+    return False
 
 
 async def reason(keeper: LogKeeper) -> Reason | None:
@@ -251,16 +257,16 @@ async def test_what_is_kept_is_printed_once_with_its_note() -> None:
 async def test_a_file_is_replaced_whole(tmp_path: Path) -> None:
     anchor = FileAnchor(tmp_path / "anchor")
     assert await anchor.read() is None
-    await anchor.write(b"one")
-    await anchor.write(b"two")
+    await anchor.write(b"one", unless=never)
+    await anchor.write(b"two", unless=never)
     assert await anchor.read() == b"two"
-    assert os.listdir(tmp_path) == ["anchor"]
+    assert sorted(os.listdir(tmp_path)) == [".anchor.lock", "anchor"]
 
 
 async def test_a_file_that_cannot_be_written_says_so(tmp_path: Path) -> None:
     anchor = FileAnchor(tmp_path / "gone" / "anchor")
     with pytest.raises(AnchorUnavailable, match=r"file .*anchor: No such file"):
-        await anchor.write(b"one")
+        await anchor.write(b"one", unless=never)
 
 
 async def test_a_config_map_is_made_and_then_changed_at_the_version_that_was_read() -> None:
@@ -273,9 +279,9 @@ async def test_a_config_map_is_made_and_then_changed_at_the_version_that_was_rea
     cluster.replies["POST", PLACE.rpartition("/")[0]] = store
     anchor = ConfigMapAnchor(cluster, namespace="ops", name="anchor")
     assert await anchor.read() is None
-    await anchor.write(b"one")
+    await anchor.write(b"one", unless=never)
     assert await anchor.read() == b"one"
-    await anchor.write(b"two")
+    await anchor.write(b"two", unless=never)
     request, _ = cluster.sent[-1]
     assert (request.method, request.body["metadata"]) == ("PATCH", {"resourceVersion": "7"})
 
@@ -285,7 +291,7 @@ async def test_a_config_map_that_cannot_be_written_says_so(error: Exception) -> 
     cluster = FakeCluster()
     cluster.replies["POST", PLACE.rpartition("/")[0]] = error
     with pytest.raises(AnchorUnavailable, match="ConfigMap ops/anchor"):
-        await ConfigMapAnchor(cluster, namespace="ops", name="anchor").write(b"one")
+        await ConfigMapAnchor(cluster, namespace="ops", name="anchor").write(b"one", unless=never)
 
 
 async def test_an_old_record_that_was_changed_is_found_and_forbids_every_write(tmp_path: Path) -> None:

@@ -142,8 +142,10 @@ async def running(
     async def set_aside(quarantined: Sequence[Quarantined]) -> None:
         await store.note([Record("alert.quarantined", asdict(one)) for one in quarantined], at=clock.now())
 
-    async def is_stopped() -> bool:
-        return await stop() is not None
+    async def refresh() -> None:
+        telemetry.queued(await store.queue_depth())
+        telemetry.open_escalations(await store.open_escalations())
+        telemetry.paused(await stop() is not None)
 
     control = ControlRoutes(
         store,
@@ -153,6 +155,7 @@ async def running(
         stop=stop,
         paused=telemetry.paused,
         wake=lambda: None,
+        replica="remediator-1",
     )
     keeper = LogKeeper(
         store,
@@ -164,10 +167,9 @@ async def running(
     )
     await keeper.begin()
     operating = OperatingRoutes(
-        store,
         settings=settings,
         telemetry=telemetry,
-        is_stopped=is_stopped,
+        refresh=refresh,
         readiness=readiness,
         reload=reload,
         version="1.2.3",

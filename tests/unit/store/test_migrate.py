@@ -123,7 +123,7 @@ async def test_the_audit_log_only_grows_by_the_next_number(tmp_path: Path, state
 async def test_migrating_twice_keeps_what_is_there(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/r.db"
     store = await open_database(url, clock=SystemClock())
-    await store.move_cursor("slack", to=3)
+    await store.move_cursor("slack", after=0, to=3)
     await store.close()
     store = await open_database(url, clock=SystemClock())
     assert await store.cursor("slack") == 3

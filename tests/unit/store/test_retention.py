@@ -79,7 +79,7 @@ async def test_only_what_is_old_enough_goes(tmp_path: Path, days_ago: int) -> No
 async def test_what_a_sink_was_not_told_stays(tmp_path: Path) -> None:
     store = await opened_at(tmp_path / "r.db")
     await filled(store, 2 * TILE, days_ago=90)
-    await store.move_cursor("webhook", to=TILE + 5)
+    await store.move_cursor("webhook", after=0, to=TILE + 5)
     assert await store.prune(before=NOW) == TILE
     await store.close()
 
