@@ -38,7 +38,7 @@ from remediator.api.reports import ReportRoutes, Sources
 from remediator.api.scorecard import ScoreRoutes
 from remediator.api.server import HttpServer
 from remediator.authority import Authority
-from remediator.clock import Clock
+from remediator.clock import Clock, rfc3339
 from remediator.errors import ConfigError, RemediatorError, cut
 from remediator.guards.faults import CountedCluster, CountedMetrics, Faults
 from remediator.guards.stop import Stop, SwitchInCluster, stopped_by_switch
@@ -67,6 +67,7 @@ from remediator.store.log import LogKeys
 from remediator.store.log_base import LogStanding
 from remediator.telemetry import Telemetry, otlp_exporter
 from remediator.watch import watcher as watch
+from remediator.watchdog import Patience, Watchdog, absence_of, watchdog_matchers
 from remediator.worker import Escalator, Pace, Publisher, Worker
 
 PASS_SHARE = 0.75
@@ -119,6 +120,13 @@ class Service:
             say=say,
             seen=self._log_seen,
         )
+        self._patience = Patience(
+            timedelta(seconds=settings.watchdog_absent_seconds), timedelta(seconds=settings.watchdog_confirm_seconds)
+        )
+        self._watchdog: Watchdog | None = None
+        if settings.watchdog.strip():
+            matchers = watchdog_matchers(settings.watchdog)
+            self._watchdog = Watchdog(database.watchdog, matchers, patience=self._patience)
         api_server, prometheus = Faults("the API server", clock), Faults("Prometheus", clock)
         self.parts = Parts(
             store=database,
@@ -127,6 +135,7 @@ class Service:
             clock=clock,
             faults=(api_server, prometheus),
             alertmanager=alertmanager,
+            watchdog=self._watchdog,
             switch=SwitchInCluster(*place, cluster) if (place := settings.switch_in_cluster()) else None,
             log=self._keeper,
             clock_offset_seconds=clock_offset_seconds,
@@ -176,6 +185,9 @@ class Service:
         """Listen. The worker starts with `run`: what arrives before is stored and waits, and every sink is told it."""
         self._tell_reload(successful=True)
         await self._keeper.begin()
+        if self._watchdog is None:
+            await self.database.watchdog.forget()
+        await self._tell_watchdog()
         for sink, skipped in (await self.database.begin_cursors([sink.name for sink in self._told])).items():
             if skipped:
                 self._log.info("a sink that is new here begins at the present", sink=sink, skipped=skipped)
@@ -263,6 +275,9 @@ class Service:
             doubt = await self._keeper.why_not()
         except RemediatorError:
             doubt = None  # the store says it itself
+        with contextlib.suppress(RemediatorError):
+            if (watchdog := await self._tell_watchdog()) is not None:
+                parts.append(watchdog)
         detail = "" if doubt is None else f"nothing is done to the cluster: {doubt.detail}"
         parts.append(Part("audit", doubt is None, detail, is_required=False))
         if self._metrics is None:
@@ -281,10 +296,33 @@ class Service:
         )
 
     async def _admit(self, alerts: Sequence[Alert], authority: Authority) -> Accepted:
+        if self._watchdog is not None:
+            alerts, watchdogs = self._watchdog.split(alerts, authority)
+            if watchdogs:
+                await self._watchdog.heard(watchdogs, at=self.parts.clock.now())
+                await self._tell_watchdog()
         accepted = await admit(alerts, store=self.database, clock=self.parts.clock, authority=authority)
         if accepted.queued:
             self._worker.wake()
         return accepted
+
+    async def _tell_watchdog(self) -> Part | None:
+        """Set its gauges, and say how it stands for `/-/ready`; None: none is awaited."""
+        if self._watchdog is None:
+            return None
+        heard, now = await self._watchdog.last(), self.parts.clock.now()
+        if heard is None:
+            self._telemetry.watchdog(last_seen_seconds=None, is_absent=False)
+            return Part("watchdog", True, "never heard, so that none is awaited", is_required=False)
+        absence = absence_of(heard, now, after=self._patience.absent_after)
+        self._telemetry.watchdog(last_seen_seconds=heard.seen_at.timestamp(), is_absent=absence is not None)
+        if absence is not None:
+            return Part("watchdog", False, f"{absence}: no resolution is believed", is_required=False)
+        return Part("watchdog", True, f"last heard at {rfc3339(heard.seen_at)}", is_required=False)
+
+    async def _watchdog_in_words(self) -> str:
+        part = await self._tell_watchdog()
+        return "none is awaited" if part is None else part.detail
 
     async def _set_aside(self, quarantined: Sequence[Quarantined]) -> None:
         notes = [Record("alert.quarantined", asdict(one)) for one in quarantined]
@@ -360,6 +398,7 @@ class Service:
                 stop=self._stop,
                 paused=self._telemetry.paused,
                 wake=self._worker.wake,
+                watchdog=self._watchdog_in_words,
             ),
             incidents=IncidentRoutes(self.database),
             deployments=DeploymentRoutes(
@@ -455,6 +494,7 @@ class Service:
                 self._telemetry.queued(await self.database.queue_depth())
                 self._telemetry.open_escalations(await self.database.open_escalations())
                 self._telemetry.paused(await self._is_stopped())
+                await self._tell_watchdog()
             await asyncio.sleep(max(1.0, self._settings.poll_seconds))
 
 

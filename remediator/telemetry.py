@@ -120,6 +120,8 @@ class Telemetry:
             ("audit_anchored_size", "", "Records that the anchors outside the database know of."),
             ("audit_chain_valid", "", "Whether the audit log is signed and as its head says."),
             ("audit_last_write_timestamp", "s", "When the audit log last grew, in Unix seconds."),
+            ("watchdog_last_seen_timestamp", "s", "When the watchdog alert last fired here, in Unix seconds."),
+            ("watchdog_absent", "", "Whether the watchdog alert is missing, so that no resolution is believed."),
             ("build_info", "", "Version of remediator and of Python."),
         ):
             self._gauges[name] = {}
@@ -245,6 +247,14 @@ class Telemetry:
         self._set("config_last_reload_successful", int(successful))
         if successful:
             self._set("config_last_reload_success_timestamp", at_seconds)
+
+    def watchdog(self, *, last_seen_seconds: float | None, is_absent: bool) -> None:
+        """`last_seen_seconds` is Unix time; None: it never came, and nothing is exposed."""
+        for name in ("watchdog_last_seen_timestamp", "watchdog_absent"):
+            self._gauges[name].clear()
+        if last_seen_seconds is not None:
+            self._set("watchdog_last_seen_timestamp", last_seen_seconds)
+            self._set("watchdog_absent", int(is_absent))
 
     def log_stands(self, *, size: int, root: bytes, anchored: int, is_sound: bool, at_seconds: float) -> None:
         """The audit log as it is; size and beginning of the root together are a checkpoint that Prometheus keeps."""

@@ -183,6 +183,7 @@ class Status(Answer):
     pauses: Sequence[PauseEntry]
     gates: Sequence[GateEntry]
     queue: Mapping[str, int] = Field(description="State -> remediations in it, for states that are not final.")
+    watchdog: str = Field(description="When the alert that always fires was last heard, or why it is missing.")
 
 
 class ResetDone(Answer):
@@ -195,7 +196,8 @@ class ResetDone(Answer):
 
 class ControlRoutes:
     """Handlers over the store. `rules` gives the table in force; `stop` asks for the kill switch wherever it is;
-    `paused` sets its gauge; `wake` says that there is something to be done."""
+    `paused` sets its gauge; `wake` says that there is something to be done, `watchdog` how
+    that alert stands."""
 
     def __init__(
         self,
@@ -207,6 +209,7 @@ class ControlRoutes:
         stop: Callable[[], Awaitable[Stop | None]],
         paused: Callable[[bool], None],
         wake: Callable[[], None],
+        watchdog: Callable[[], Awaitable[str]],
     ) -> None:
         self._store = store
         self._reader = reader
@@ -215,6 +218,7 @@ class ControlRoutes:
         self._stop = stop
         self._paused = paused
         self._wake = wake
+        self._watchdog = watchdog
 
     def routes(self) -> list[web.RouteDef]:
         return [
@@ -270,6 +274,7 @@ class ControlRoutes:
             pauses=await self._entries(now),
             gates=[GateEntry.model_validate(gate) for gate in await self._store.gates(at=now)],
             queue=await self._reader.queue_depth(),
+            watchdog=await self._watchdog(),
         )
         return answer(shown)
 

@@ -127,6 +127,7 @@ def _status(found: Mapping[str, Any]) -> Iterator[str]:
         yield f"{clean(gate['key'])} since {to_seconds(gate['since'])}: {clean(gate['detail'])}"
     waiting = ", ".join(f"{count} {clean(state)}" for state, count in sorted(found["queue"].items()) if count)
     yield f"open: {waiting or 'nothing'}"
+    yield f"watchdog: {clean(found['watchdog'])}"
 
 
 def _paused(found: Mapping[str, Any]) -> Iterator[str]:

@@ -62,6 +62,7 @@ from remediator.store.scores import ScoreTable
 from remediator.store.sqlite import check_url, connect, fill, image_of, is_memory
 from remediator.store.tables import records
 from remediator.store.transaction import Transaction
+from remediator.store.watchdog import WatchdogTable
 from remediator.store.writer import AtOnce, Writer
 
 _NO_CHANGE = Change()
@@ -151,6 +152,7 @@ class Database:
         self.exports = ExportTable(writer)
         self.reports = ReportTable(writer)
         self.scores = ScoreTable(writer)
+        self.watchdog = WatchdogTable(writer)
 
     async def close(self) -> None:
         """Finish the calls that wait, then let the file go."""

@@ -145,6 +145,9 @@ async def running(
     async def is_stopped() -> bool:
         return await stop() is not None
 
+    async def no_watchdog() -> str:
+        return "none is awaited"
+
     control = ControlRoutes(
         store,
         store,
@@ -153,6 +156,7 @@ async def running(
         stop=stop,
         paused=telemetry.paused,
         wake=lambda: None,
+        watchdog=no_watchdog,
     )
     keeper = LogKeeper(
         store,
