@@ -81,8 +81,9 @@ class Parts:
     """What the steps read and write. `rules` gives the table as loaded now; `authority_of` what the credential of that
     name may speak of now, None: it is not known; `rollouts` is the memory of the deployment watch, None: there is none;
     `faults` count our own failed calls; `switch` is the kill switch in the cluster, `log` the audit log that must be
-    sound; `watchdog` whether alerts reach us, None: nobody asks; `clock_offset_seconds` says how far our clock is from the cluster's; `decide_within` bounds all waiting
-    before an action; `look_every` is the pause between two looks of a verification."""
+    sound; `watchdog` knows whether alerts reach us, None: nobody asks; `clock_offset_seconds` says how far our clock is
+    from the cluster's; `decide_within` bounds all waiting before an action; `look_every` is the pause between two looks
+    of a verification."""
 
     store: Store
     cluster: Cluster

@@ -129,22 +129,22 @@ class Settings(BaseSettings):
         'alertname="Watchdog"',
         max_length=1000,
         description="Matchers of the alert that always fires and proves, routed here, that alerts arrive. It begins no "
-        "incident. From its first firing on, what is resolved counts only once it fired after that. Empty: none is "
-        "awaited, and one that was known is forgotten.",
+        "incident. From its first firing on, what is resolved counts only once it fired after that. Empty: none "
+        "is awaited, and one that was known is forgotten.",
     )
     watchdog_absent_seconds: float = Field(
         900,
         gt=0,
         le=86400,
-        description="How long without the watchdog alert is absence, in seconds: more than twice the repeat_interval of "
-        "its route.",
+        description="How long without the watchdog alert is absence, in seconds: more than twice the repeat_interval "
+        "of its route.",
     )
     watchdog_confirm_seconds: float = Field(
         120,
         gt=0,
         le=3600,
-        description="How long after a resolution the watchdog must fire to confirm it, in seconds: more than Prometheus' "
-        "`--rules.alert.resend-delay` (1m) and the group_interval of its route.",
+        description="How long after a resolution the watchdog must fire to confirm it, in seconds: more than "
+        "Prometheus' `--rules.alert.resend-delay` (1m) and the group_interval of its route.",
     )
     prometheus_token_file: Path | None = Field(None, description="File with a bearer token for Prometheus.")
     prometheus_ca_file: Path | None = Field(None, description="CA bundle (PEM) for Prometheus. None: the system's.")

@@ -26,8 +26,8 @@ from remediator.units import format_duration
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """`absent_after`: how long without it is absence. `confirm_after`: how much later than a resolution it must fire to
-    confirm it, since the leases of two alerts do not end at the same moment, and a body may be as old as its retries."""
+    """`absent_after`: how long without it is absence. `confirm_after`: how much later than a resolution it must fire
+    to confirm it, since the leases of two alerts do not end at the same moment, and a body may be as old as its retries."""
 
     absent_after: timedelta
     confirm_after: timedelta
@@ -76,7 +76,7 @@ class Watchdog:
 
 def absence_of(heard: Heard, now: datetime, *, after: timedelta) -> str | None:
     if heard.resolved_at is not None and heard.resolved_at > heard.seen_at:
-        return f"the watchdog was reported as resolved at {rfc3339(heard.resolved_at)}: Prometheus or its way to us ended"
+        return f"the watchdog was reported as resolved at {rfc3339(heard.resolved_at)}: its Prometheus fell silent"
     silent = now - heard.seen_at
     if silent > after:
         return f"the watchdog has not been heard for {format_duration(timedelta(seconds=int(silent.total_seconds())))}"
