@@ -27,7 +27,7 @@ from remediator.units import format_duration
 @dataclass(frozen=True, slots=True)
 class Patience:
     """`absent_after`: how long without it is absence. `confirm_after`: how much later than a resolution it must fire
-    to confirm it, since the leases of two alerts do not end at the same moment, and a body may be as old as its retries."""
+    to confirm it: the leases of two alerts do not end at the same moment, and a body may be as old as its retries."""
 
     absent_after: timedelta
     confirm_after: timedelta
