@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import timedelta
 from importlib.metadata import version
@@ -20,7 +21,7 @@ from aiohttp import web
 from remediator.access.authenticate import Authenticator
 from remediator.access.loading import Access, AccessFiles, known_access
 from remediator.access.passwords import Passwords
-from remediator.alertmanager.base import Alertmanager
+from remediator.alertmanager import reconcile
 from remediator.alertmanager.client import AlertmanagerApi
 from remediator.anchor.keeper import LogKeeper
 from remediator.anchor.opening import anchors_of, log_keys
@@ -92,7 +93,7 @@ class Service:
         database: Database,
         cluster: Cluster,
         metrics: Metrics | None,
-        alertmanager: Alertmanager | None = None,
+        alertmanager: AlertmanagerApi | None = None,
         table: Loaded[RuleSet],
         access: Loaded[Access],
         keys: LogKeys,
@@ -175,6 +176,26 @@ class Service:
             clock=clock,
             pace=score.Pace(settings.score_poll_seconds, timedelta(seconds=settings.score_window_seconds)),
         )
+        self._receiver = Receiver(
+            self._admit,
+            set_aside=self._set_aside,
+            telemetry=telemetry,
+            max_body_bytes=settings.max_body_bytes,
+            stopping=self._stopping,
+            cut_off=self._alerts_cut_off,
+        )
+        self._reconciler: reconcile.Reconciler | None = None
+        if alertmanager is not None and settings.reconcile_seconds > 0:
+            self._reconciler = reconcile.Reconciler(
+                alertmanager,
+                database.known,
+                take=self._take,
+                count=self._count_reconciled,
+                is_left_out=self._is_watchdog,
+                receivers=settings.alertmanager_receivers,
+                clock=clock,
+                pace=reconcile.Pace(timedelta(seconds=settings.reconcile_seconds)),
+            )
         self._server = HttpServer(self._application(), grace_seconds=settings.grace_seconds, tls=access.current.web.tls)
 
     @property
@@ -222,6 +243,7 @@ class Service:
             keeper = group.create_task(self._keeper.run())
             pruning = group.create_task(self._prune())
             escalator = group.create_task(self._escalator.run())
+            reconciler = group.create_task(self._reconcile())
             await self._stopping.wait()
             watch.cancel()
             gauges.cancel()
@@ -229,6 +251,7 @@ class Service:
             scores.cancel()
             pruning.cancel()
             escalator.cancel()
+            reconciler.cancel()
             self._worker.stop()
             await asyncio.wait([worker])
             for publisher in self._publishers:
@@ -364,13 +387,6 @@ class Service:
             self._telemetry.notification_failed("webhook", error=type(error))
 
     def _application(self) -> web.Application:
-        receiver = Receiver(
-            self._admit,
-            set_aside=self._set_aside,
-            telemetry=self._telemetry,
-            max_body_bytes=self._settings.max_body_bytes,
-            stopping=self._stopping,
-        )
         operating = OperatingRoutes(
             self.database,
             settings=self._settings,
@@ -381,7 +397,7 @@ class Service:
             version=VERSION,
         )
         return build_application(
-            receiver.routes(),
+            self._receiver.routes(),
             operating=operating,
             audit=AuditRoutes(self.database, self._keeper, clock=self.parts.clock, wake=self._worker.wake),
             budgets=BudgetRoutes(
@@ -480,6 +496,32 @@ class Service:
     async def _observe_recommendations(self) -> None:
         if self._settings.score_poll_seconds > 0:
             await self._observer.run()
+
+    async def _reconcile(self) -> None:
+        if self._reconciler is not None:
+            await self._reconciler.run()
+
+    async def _take(self, offer: reconcile.Offer) -> int | None:
+        """The door for what Alertmanager's list says. It is the operator's own Alertmanager, and speaks with the
+        authority of a credential of the operator's choice; where that is not clear, it is only told."""
+        sender = self.access.current.credentials.only_sender(self._settings.alertmanager_credential)
+        if sender is None:
+            self._log.warning("not taken: nobody knows on whose authority", missing="alertmanager_credential")
+            return None
+        accepted = await self._receiver.take(json.dumps(offer.body).encode(), sender)
+        return accepted.queued + accepted.resolved
+
+    def _count_reconciled(self, found: int, gone: int) -> None:
+        self._telemetry.reconciled(found=found, gone=gone, at_seconds=self.parts.clock.now().timestamp())
+
+    def _alerts_cut_off(self) -> None:
+        if self._reconciler is not None:
+            self._reconciler.ask()
+        else:
+            self._log.warning("Alertmanager left alerts out of a body, and is not asked for them", limit="max_alerts")
+
+    def _is_watchdog(self, labels: Mapping[str, str]) -> bool:
+        return self._watchdog is not None and self._watchdog.is_meant_by(labels)
 
     async def _stop(self) -> Stop | None:
         return await stopped_by_switch(self.database, self.parts.switch, now=self.parts.clock.now())

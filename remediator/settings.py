@@ -25,7 +25,7 @@ from remediator.model import Mode
 SERVICE_ACCOUNT_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 KILL_SWITCH_NAME = "remediator-kill-switch"
 _USERINFO = re.compile(r"(?<=://)([^/@:]*):?[^/@]*@")
-_LISTS = ("rules", "alertmanager_urls", "web_token_files", "protected_namespaces")
+_LISTS = ("rules", "alertmanager_urls", "alertmanager_receivers", "web_token_files", "protected_namespaces")
 
 Strings = Annotated[tuple[str, ...], NoDecode]
 Paths = Annotated[tuple[Path, ...], NoDecode]
@@ -123,6 +123,24 @@ class Settings(BaseSettings):
         (),
         description="Base URLs of all replicas of Alertmanager, asked before each write whether the alert is still "
         "there and nobody silenced it. Empty: only what it delivered is known.",
+    )
+    alertmanager_receivers: Strings = Field(
+        (),
+        description="Names of the receivers that lead here, as Alertmanager's configuration has them. Empty: those "
+        "with `remediator` in the name.",
+    )
+    alertmanager_credential: str | None = Field(
+        None,
+        max_length=300,
+        description="Name of the credential under whose authority alerts are taken that Alertmanager lists and that "
+        "never came. None: the only one that may alert; of several nobody knows which, and they are only told.",
+    )
+    reconcile_seconds: float = Field(
+        300,
+        ge=0,
+        le=86400,
+        description="How often what Alertmanager lists is compared with what came, in seconds, and how long the "
+        "webhook has for an alert; 0: never. Needs alertmanager_urls.",
     )
     alertmanager_token_file: Path | None = Field(None, description="File with a bearer token for Alertmanager.")
     watchdog: str = Field(

@@ -84,6 +84,12 @@ class Telemetry:
             "remediator.alerts_outside_credential",
             description="Alerts set aside since the credential that they came by may not speak of them.",
         )
+        self._reconciled = meter.create_counter(
+            "remediator.alerts_reconciled",
+            description="Alerts that Alertmanager listed and never delivered (found), or that ended unheard of (gone).",
+        )
+        for what in ("found", "gone"):
+            self._reconciled.add(0, {"what": what})
         self._decisions = meter.create_counter("remediator.decisions", description="Decisions by rule and action.")
         self._holds = meter.create_counter("remediator.held", description="Why nothing was done, by rule and reason.")
         self._escalations = meter.create_counter(
@@ -121,6 +127,7 @@ class Telemetry:
             ("audit_chain_valid", "", "Whether the audit log is signed and as its head says."),
             ("audit_last_write_timestamp", "s", "When the audit log last grew, in Unix seconds."),
             ("watchdog_last_seen_timestamp", "s", "When the watchdog alert last fired here, in Unix seconds."),
+            ("reconcile_last_success_timestamp", "s", "When Alertmanager's list was last compared, in Unix seconds."),
             ("watchdog_absent", "", "Whether the watchdog alert is missing, so that no resolution is believed."),
             ("build_info", "", "Version of remediator and of Python."),
         ):
@@ -180,6 +187,12 @@ class Telemetry:
     def alerts_outside_credential(self, credential: str, count: int) -> None:
         """`credential` is a name of the operator's own file."""
         self._outside.add(count, {"credential": credential})
+
+    def reconciled(self, *, found: int, gone: int, at_seconds: float) -> None:
+        """What a comparison with Alertmanager's list led to; `at_seconds` is Unix time."""
+        self._reconciled.add(found, {"what": "found"})
+        self._reconciled.add(gone, {"what": "gone"})
+        self._set("reconcile_last_success_timestamp", at_seconds)
 
     def webhook_answered(self, code: int) -> None:
         self._count("webhook_requests", ("code", str(code)), 1)

@@ -11,7 +11,7 @@ among them. So a resolution is confirmed by a watchdog that fires after it (prom
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -42,7 +42,10 @@ class Watchdog:
         self._patience = patience
 
     def is_it(self, alert: Alert) -> bool:
-        return all(each.matches(alert.labels) for each in self._matchers)
+        return self.is_meant_by(alert.labels)
+
+    def is_meant_by(self, labels: Mapping[str, str]) -> bool:
+        return all(each.matches(labels) for each in self._matchers)
 
     def split(self, alerts: Sequence[Alert], authority: Authority) -> tuple[Sequence[Alert], Sequence[Alert]]:
         """What is to be admitted, and what is the watchdog. Who may speak of some namespaces only cannot vouch for the

@@ -50,6 +50,7 @@ from remediator.store.episodes import prepare
 from remediator.store.escalations_base import Acknowledgement, Escalation, Following
 from remediator.store.exporting import ExportTable
 from remediator.store.gates_base import SeenGate
+from remediator.store.known import KnownTable
 from remediator.store.log import Log, LogKeys, kept, standing
 from remediator.store.log_base import LogRow, LogStanding
 from remediator.store.migrate import migrate
@@ -152,6 +153,7 @@ class Database:
         self.exports = ExportTable(writer)
         self.reports = ReportTable(writer)
         self.scores = ScoreTable(writer)
+        self.known = KnownTable(writer)
         self.watchdog = WatchdogTable(writer)
 
     async def close(self) -> None:
