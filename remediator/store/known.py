@@ -23,6 +23,7 @@ _COLUMNS = sa.select(
     alerts.c.labels,
     alerts.c.receiver,
     alerts.c.last_received_at,
+    alerts.c.times_received,
 )
 
 
@@ -42,7 +43,7 @@ class KnownTable:
         quiet = _COLUMNS.where(fires, alerts.c.last_received_at < to_micros(received_before))
         return await self._ask(quiet.order_by(alerts.c.last_received_at, alerts.c.id).limit(limit))
 
-    async def _ask(self, question: sa.Select[tuple[str, int, str, str, str, int]]) -> list[KnownAlert]:
+    async def _ask(self, question: sa.Select[tuple[str, int, str, str, str, int, int]]) -> list[KnownAlert]:
         def ask(transaction: Transaction) -> list[KnownAlert]:
             return [
                 KnownAlert(
@@ -52,6 +53,7 @@ class KnownTable:
                     json.loads(row.labels),
                     row.receiver,
                     from_micros(row.last_received_at),
+                    row.times_received,
                 )
                 for row in transaction.connection.execute(question)
             ]

@@ -22,6 +22,7 @@ class KnownAlert:
     labels: Mapping[str, str]
     receiver: str
     last_received_at: datetime
+    times_received: int = 1
 
 
 class KnownAlerts(Protocol):
