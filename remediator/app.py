@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import timedelta
 from functools import partial
@@ -19,7 +20,7 @@ from aiohttp import web
 from remediator.access.authenticate import Authenticator
 from remediator.access.loading import Access, AccessFiles, known_access
 from remediator.access.passwords import Passwords
-from remediator.alertmanager.base import Alertmanager
+from remediator.alertmanager import reconcile
 from remediator.alertmanager.client import AlertmanagerApi
 from remediator.anchor.keeper import LogKeeper
 from remediator.anchor.opening import anchors_of, log_keys
@@ -37,7 +38,7 @@ from remediator.api.reports import ReportRoutes, Sources
 from remediator.api.scorecard import ScoreRoutes
 from remediator.api.server import HttpServer
 from remediator.authority import Authority
-from remediator.clock import Clock
+from remediator.clock import Clock, rfc3339
 from remediator.errors import ConfigError, RemediatorError, cut
 from remediator.guards.faults import CountedCluster, CountedMetrics, Faults
 from remediator.guards.stop import Stop, SwitchInCluster, stopped_by_switch
@@ -67,6 +68,7 @@ from remediator.store.log import LogKeys
 from remediator.store.log_base import LogStanding
 from remediator.telemetry import Telemetry, otlp_exporter
 from remediator.watch import watcher as watch
+from remediator.watchdog import Patience, Watchdog, absence_of, watchdog_matchers
 from remediator.worker import Escalator, Pace, Publisher, Worker
 
 PASS_SHARE = 0.75
@@ -97,7 +99,7 @@ class Service:
         database: Database,
         cluster: Cluster,
         metrics: Metrics | None,
-        alertmanager: Alertmanager | None = None,
+        alertmanager: AlertmanagerApi | None = None,
         table: Loaded[RuleSet],
         access: Loaded[Access],
         keys: LogKeys,
@@ -125,6 +127,13 @@ class Service:
             say=say,
             seen=self._log_seen,
         )
+        self._patience = Patience(
+            timedelta(seconds=settings.watchdog_absent_seconds), timedelta(seconds=settings.watchdog_confirm_seconds)
+        )
+        self._watchdog: Watchdog | None = None
+        if settings.watchdog.strip():
+            matchers = watchdog_matchers(settings.watchdog)
+            self._watchdog = Watchdog(database.watchdog, matchers, patience=self._patience)
         api_server, prometheus = Faults("the API server", clock), Faults("Prometheus", clock)
         self.parts = Parts(
             store=database,
@@ -133,6 +142,7 @@ class Service:
             clock=clock,
             faults=(api_server, prometheus),
             alertmanager=alertmanager,
+            watchdog=self._watchdog,
             switch=SwitchInCluster(*place, cluster) if (place := settings.switch_in_cluster()) else None,
             log=self._keeper,
             clock_offset_seconds=clock_offset_seconds,
@@ -197,6 +207,26 @@ class Service:
             pace=score.Pace(settings.score_poll_seconds, timedelta(seconds=settings.score_window_seconds)),
             is_ours=partial(self._replica.has, SCORE),
         )
+        self._receiver = Receiver(
+            self._admit,
+            set_aside=self._set_aside,
+            telemetry=telemetry,
+            max_body_bytes=settings.max_body_bytes,
+            stopping=self._stopping,
+            cut_off=self._alerts_cut_off,
+        )
+        self._reconciler: reconcile.Reconciler | None = None
+        if alertmanager is not None and settings.reconcile_seconds > 0:
+            self._reconciler = reconcile.Reconciler(
+                alertmanager,
+                database.known,
+                take=self._take,
+                count=self._count_reconciled,
+                is_left_out=self._is_watchdog,
+                receivers=settings.alertmanager_receivers,
+                clock=clock,
+                pace=reconcile.Pace(timedelta(seconds=settings.reconcile_seconds)),
+            )
         self._server = HttpServer(self._application(), grace_seconds=settings.grace_seconds, tls=access.current.web.tls)
 
     @property
@@ -207,6 +237,9 @@ class Service:
         """Listen. The worker starts with `run`: what arrives before is stored and waits, and every sink is told it."""
         self._tell_reload(successful=True)
         await self._keeper.begin()
+        if self._watchdog is None:
+            await self.database.watchdog.forget()
+        await self._tell_watchdog()
         for sink, skipped in (await self.database.begin_cursors([sink.name for sink in self._told])).items():
             if skipped:
                 self._log.info("a sink that is new here begins at the present", sink=sink, skipped=skipped)
@@ -244,6 +277,7 @@ class Service:
             keeper = group.create_task(self._keeper.run())
             pruning = group.create_task(self._prune())
             escalator = group.create_task(self._escalator.run())
+            reconciler = group.create_task(self._reconcile())
             await self._stopping.wait()
             watch.cancel()
             gauges.cancel()
@@ -251,6 +285,7 @@ class Service:
             scores.cancel()
             pruning.cancel()
             escalator.cancel()
+            reconciler.cancel()
             self._worker.stop()
             await asyncio.wait([worker])
             for publisher in self._publishers:
@@ -300,6 +335,9 @@ class Service:
             doubt = await self._keeper.why_not()
         except RemediatorError:
             doubt = None  # the store says it itself
+        with contextlib.suppress(RemediatorError):
+            if (watchdog := await self._tell_watchdog()) is not None:
+                parts.append(watchdog)
         detail = "" if doubt is None else f"nothing is done to the cluster: {doubt.detail}"
         parts.append(Part("audit", doubt is None, detail, is_required=False))
         if self._metrics is None:
@@ -318,10 +356,33 @@ class Service:
         )
 
     async def _admit(self, alerts: Sequence[Alert], authority: Authority) -> Accepted:
+        if self._watchdog is not None:
+            alerts, watchdogs = self._watchdog.split(alerts, authority)
+            if watchdogs:
+                await self._watchdog.heard(watchdogs, at=self.parts.clock.now())
+                await self._tell_watchdog()
         accepted = await admit(alerts, store=self.database, clock=self.parts.clock, authority=authority)
         if accepted.queued:
             self._worker.wake()
         return accepted
+
+    async def _tell_watchdog(self) -> Part | None:
+        """Set its gauges, and say how it stands for `/-/ready`; None: none is awaited."""
+        if self._watchdog is None:
+            return None
+        heard, now = await self._watchdog.last(), self.parts.clock.now()
+        if heard is None:
+            self._telemetry.watchdog(last_seen_seconds=None, is_absent=False)
+            return Part("watchdog", True, "never heard, so that none is awaited", is_required=False)
+        absence = absence_of(heard, now, after=self._patience.absent_after)
+        self._telemetry.watchdog(last_seen_seconds=heard.seen_at.timestamp(), is_absent=absence is not None)
+        if absence is not None:
+            return Part("watchdog", False, f"{absence}: no resolution is believed", is_required=False)
+        return Part("watchdog", True, f"last heard at {rfc3339(heard.seen_at)}", is_required=False)
+
+    async def _watchdog_in_words(self) -> str:
+        part = await self._tell_watchdog()
+        return "none is awaited" if part is None else part.detail
 
     async def _set_aside(self, quarantined: Sequence[Quarantined]) -> None:
         notes = [Record("alert.quarantined", asdict(one)) for one in quarantined]
@@ -368,13 +429,6 @@ class Service:
             self._telemetry.notification_failed("webhook", error=type(error))
 
     def _application(self) -> web.Application:
-        receiver = Receiver(
-            self._admit,
-            set_aside=self._set_aside,
-            telemetry=self._telemetry,
-            max_body_bytes=self._settings.max_body_bytes,
-            stopping=self._stopping,
-        )
         operating = OperatingRoutes(
             settings=self._settings,
             telemetry=self._telemetry,
@@ -384,7 +438,7 @@ class Service:
             version=VERSION,
         )
         return build_application(
-            receiver.routes(),
+            self._receiver.routes(),
             operating=operating,
             audit=AuditRoutes(self.database, self._keeper, clock=self.parts.clock, wake=self._worker.wake),
             budgets=BudgetRoutes(
@@ -402,6 +456,7 @@ class Service:
                 paused=self._telemetry.paused,
                 wake=self._worker.wake,
                 replica=self._replica.name,
+                watchdog=self._watchdog_in_words,
             ),
             incidents=IncidentRoutes(self.database),
             deployments=DeploymentRoutes(
@@ -487,6 +542,32 @@ class Service:
         if self._settings.score_poll_seconds > 0:
             await self._observer.run()
 
+    async def _reconcile(self) -> None:
+        if self._reconciler is not None:
+            await self._reconciler.run()
+
+    async def _take(self, offer: reconcile.Offer) -> int | None:
+        """The door for what Alertmanager's list says. It is the operator's own Alertmanager, and speaks with the
+        authority of a credential of the operator's choice; where that is not clear, it is only told."""
+        sender = self.access.current.credentials.only_sender(self._settings.alertmanager_credential)
+        if sender is None:
+            self._log.warning("not taken: nobody knows on whose authority", missing="alertmanager_credential")
+            return None
+        accepted = await self._receiver.take(json.dumps(offer.body).encode(), sender)
+        return accepted.queued + accepted.resolved
+
+    def _count_reconciled(self, found: int, gone: int) -> None:
+        self._telemetry.reconciled(found=found, gone=gone, at_seconds=self.parts.clock.now().timestamp())
+
+    def _alerts_cut_off(self) -> None:
+        if self._reconciler is not None:
+            self._reconciler.ask()
+        else:
+            self._log.warning("Alertmanager left alerts out of a body, and is not asked for them", limit="max_alerts")
+
+    def _is_watchdog(self, labels: Mapping[str, str]) -> bool:
+        return self._watchdog is not None and self._watchdog.is_meant_by(labels)
+
     async def _stop(self) -> Stop | None:
         return await stopped_by_switch(self.database, self.parts.switch, now=self.parts.clock.now())
 
@@ -505,6 +586,7 @@ class Service:
         while True:
             with contextlib.suppress(RemediatorError):
                 await self._refresh()
+                await self._tell_watchdog()
             await asyncio.sleep(max(1.0, self._settings.poll_seconds))
 
 

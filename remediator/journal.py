@@ -141,6 +141,12 @@ class Journal:
         detail = "Alertmanager reported it resolved before anything was done"
         await self._advance(State.CANCELLED, "decision.cancelled", _no(Reason.ALERT_RESOLVED, detail))
 
+    async def resolved_unconfirmed(self, doubt: str, *, at: datetime) -> None:
+        """Nothing is done for it, and it is not over: to be looked at again at that time."""
+        await self.begin()
+        body = {**_no(Reason.RESOLVED_UNCONFIRMED, doubt), "until": rfc3339(at)}
+        await self._advance(State.HELD, "decision.held", body, Change(due_at=at))
+
     async def expired(self) -> None:
         reason = self.remediation.reason or Reason.DECISION_EXPIRED
         detail = f"no decision to act within its time; last: {reason}"

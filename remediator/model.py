@@ -331,6 +331,7 @@ class Reason(StrEnum):
     NEEDS_APPROVAL = "needs-approval"
     APPROVAL_DENIED = "approval-denied"
     ALERT_RESOLVED = "alert-resolved"
+    RESOLVED_UNCONFIRMED = "resolved-unconfirmed"
     ALERT_SILENCED = "alert-silenced"
     ALERT_NOT_FIRING = "alert-not-firing"
     CONDITION_GONE = "condition-gone"

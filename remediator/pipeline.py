@@ -59,6 +59,7 @@ from remediator.store.reading import IncidentReader
 from remediator.store.rollouts_base import RolloutStore
 from remediator.target.labels import NoTarget
 from remediator.target.resolve import resolve
+from remediator.watchdog import Watchdog
 
 UNDECIDED = (State.QUEUED, State.DIAGNOSING, State.PLANNED, State.HELD, State.AWAITING_APPROVAL)
 
@@ -67,6 +68,9 @@ RESTORE_PAUSE = timedelta(minutes=1)
 
 RESTORE_WITHIN = timedelta(hours=24)
 """How long to look for a time at which it can be given back, before people are asked."""
+
+CONFIRM_PAUSE = timedelta(minutes=1)
+"""Pause between two looks at whether a resolution was confirmed: the watchdog comes about as often."""
 
 NO_PROOF = Proof((), timedelta(), timedelta(), "escalate")
 """For rules that only speak: their rows make no plan, and a plan without a proof could never be verified."""
@@ -77,9 +81,10 @@ class Parts:
     """What the steps read and write. `rules` gives the table as loaded now; `authority_of` what the credential of that
     name may speak of now, None: it is not known; `rollouts` is the memory of the deployment watch, None: there is none;
     `faults` count our own failed calls; `switch` is the kill switch in the cluster, `log` the audit log that must be
-    sound; `clock_offset_seconds` says how far our clock is from the cluster's; `decide_within` bounds all waiting
-    before an action; `look_every` is the pause between two looks of a verification; `lease` is how long a claim holds
-    from when it was taken, or last found to be ours before a write."""
+    sound; `watchdog` knows whether alerts reach us, None: nobody asks; `clock_offset_seconds` says how far our clock is
+    from the cluster's; `decide_within` bounds all waiting before an action; `look_every` is the pause between two looks
+    of a verification; `lease` is how long a claim holds from when it was taken, or last found to be ours before a
+    write."""
 
     store: Store
     cluster: Cluster
@@ -94,6 +99,7 @@ class Parts:
     switch: SwitchInCluster | None = None
     log: ProvableLog | None = None
     alertmanager: Alertmanager | None = None
+    watchdog: Watchdog | None = None
     clock_offset_seconds: Callable[[], float | None] = lambda: None
     decide_within: timedelta = timedelta(hours=1)
     look_every: timedelta = timedelta(seconds=5)
@@ -267,6 +273,7 @@ async def look(journal: Journal, parts: Parts) -> Verification:
         memory=remediation.progress,
         gives_back=journal.state is State.TEMPORARY,
         new_alerts=new_alerts,
+        absence=None if parts.watchdog is None else await parts.watchdog.absence(parts.clock.now()),
     )
 
 
@@ -323,20 +330,29 @@ async def pass_on(parts: Parts, *, limit: int = 100) -> int:
 async def is_over(journal: Journal, parts: Parts) -> bool:
     """Whether there is nothing left to decide: resolved meanwhile, denied, or no decision within its time."""
     remediation = journal.remediation
+    doubt = None
     if await parts.store.is_resolved(remediation.fingerprint, remediation.alert.starts_at):
-        await journal.resolved_before_acting()
-        return True
+        if parts.watchdog is not None:
+            doubt = await parts.watchdog.unconfirmed(remediation.fingerprint, remediation.alert.starts_at)
+        if doubt is None:
+            await journal.resolved_before_acting()
+            return True
     if remediation.state is State.AWAITING_APPROVAL:
         said = await parts.store.approval(remediation.id)
         if said is not None and not said.is_granted:
             await journal.denied(said)
-        elif said is None:
+            return True
+        if said is None and doubt is None:
             await journal.expired()
-        return said is None or not said.is_granted
+            return True
+        if doubt is None:
+            return False
     if parts.clock.now() - remediation.created_at > parts.decide_within:
         await journal.expired()
         return True
-    return False
+    if doubt is not None:
+        await journal.resolved_unconfirmed(doubt, at=parts.clock.now() + CONFIRM_PAUSE)
+    return doubt is not None
 
 
 async def stopped(journal: Journal, parts: Parts) -> Stop | None:
@@ -443,5 +459,6 @@ def view_of(plan: Plan, rule: Rule, severity: int, scene: Scene, parts: Parts, a
         log=parts.log,
         metrics=parts.metrics,
         alertmanager=parts.alertmanager,
+        watchdog=parts.watchdog,
         authority=parts.authority_of(scene.alert.credential),
     )

@@ -25,7 +25,7 @@ from remediator.model import Mode
 SERVICE_ACCOUNT_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 KILL_SWITCH_NAME = "remediator-kill-switch"
 _USERINFO = re.compile(r"(?<=://)([^/@:]*):?[^/@]*@")
-_LISTS = ("rules", "alertmanager_urls", "web_token_files", "protected_namespaces")
+_LISTS = ("rules", "alertmanager_urls", "alertmanager_receivers", "web_token_files", "protected_namespaces")
 
 Strings = Annotated[tuple[str, ...], NoDecode]
 Paths = Annotated[tuple[Path, ...], NoDecode]
@@ -126,7 +126,46 @@ class Settings(BaseSettings):
         description="Base URLs of all replicas of Alertmanager, asked before each write whether the alert is still "
         "there and nobody silenced it. Empty: only what it delivered is known.",
     )
+    alertmanager_receivers: Strings = Field(
+        (),
+        description="Names of the receivers that lead here, as Alertmanager's configuration has them. Empty: those "
+        "with `remediator` in the name.",
+    )
+    alertmanager_credential: str | None = Field(
+        None,
+        max_length=300,
+        description="Name of the credential under whose authority alerts are taken that Alertmanager lists and that "
+        "never came. None: the only one that may alert; of several nobody knows which, and they are only told.",
+    )
+    reconcile_seconds: float = Field(
+        300,
+        ge=0,
+        le=86400,
+        description="How often what Alertmanager lists is compared with what came, in seconds, and how long the "
+        "webhook has for an alert; 0: never. Needs alertmanager_urls.",
+    )
     alertmanager_token_file: Path | None = Field(None, description="File with a bearer token for Alertmanager.")
+    watchdog: str = Field(
+        'alertname="Watchdog"',
+        max_length=1000,
+        description="Matchers of the alert that always fires and proves, routed here, that alerts arrive. It begins no "
+        "incident. From its first firing on, what is resolved counts only once it fired after that. Empty: none "
+        "is awaited, and one that was known is forgotten.",
+    )
+    watchdog_absent_seconds: float = Field(
+        900,
+        gt=0,
+        le=86400,
+        description="How long without the watchdog alert is absence, in seconds: more than twice the repeat_interval "
+        "of its route.",
+    )
+    watchdog_confirm_seconds: float = Field(
+        120,
+        gt=0,
+        le=3600,
+        description="How long after a resolution the watchdog must fire to confirm it, in seconds: more than "
+        "Prometheus' `--rules.alert.resend-delay` (1m) and the group_interval of its route.",
+    )
     prometheus_token_file: Path | None = Field(None, description="File with a bearer token for Prometheus.")
     prometheus_ca_file: Path | None = Field(None, description="CA bundle (PEM) for Prometheus. None: the system's.")
     webhook_url: str | None = Field(

@@ -84,6 +84,12 @@ class Telemetry:
             "remediator.alerts_outside_credential",
             description="Alerts set aside since the credential that they came by may not speak of them.",
         )
+        self._reconciled = meter.create_counter(
+            "remediator.alerts_reconciled",
+            description="Alerts that Alertmanager listed and never delivered (found), or that ended unheard of (gone).",
+        )
+        for what in ("found", "gone"):
+            self._reconciled.add(0, {"what": what})
         self._decisions = meter.create_counter("remediator.decisions", description="Decisions by rule and action.")
         self._holds = meter.create_counter("remediator.held", description="Why nothing was done, by rule and reason.")
         self._escalations = meter.create_counter(
@@ -120,6 +126,9 @@ class Telemetry:
             ("audit_anchored_size", "", "Records that the anchors outside the database know of."),
             ("audit_chain_valid", "", "Whether the audit log is signed and as its head says."),
             ("audit_last_write_timestamp", "s", "When the audit log last grew, in Unix seconds."),
+            ("watchdog_last_seen_timestamp", "s", "When the watchdog alert last fired here, in Unix seconds."),
+            ("reconcile_last_success_timestamp", "s", "When Alertmanager's list was last compared, in Unix seconds."),
+            ("watchdog_absent", "", "Whether the watchdog alert is missing, so that no resolution is believed."),
             ("build_info", "", "Version of remediator and of Python."),
             ("replica_info", "", "The name of this replica in leases and in the log."),
             ("duty_held", "", "Duties for all replicas that this one has: over all replicas each is there once."),
@@ -180,6 +189,12 @@ class Telemetry:
     def alerts_outside_credential(self, credential: str, count: int) -> None:
         """`credential` is a name of the operator's own file."""
         self._outside.add(count, {"credential": credential})
+
+    def reconciled(self, *, found: int, gone: int, at_seconds: float) -> None:
+        """What a comparison with Alertmanager's list led to; `at_seconds` is Unix time."""
+        self._reconciled.add(found, {"what": "found"})
+        self._reconciled.add(gone, {"what": "gone"})
+        self._set("reconcile_last_success_timestamp", at_seconds)
 
     def webhook_answered(self, code: int) -> None:
         self._count("webhook_requests", ("code", str(code)), 1)
@@ -261,6 +276,14 @@ class Telemetry:
         self._set("config_last_reload_successful", int(successful))
         if successful:
             self._set("config_last_reload_success_timestamp", at_seconds)
+
+    def watchdog(self, *, last_seen_seconds: float | None, is_absent: bool) -> None:
+        """`last_seen_seconds` is Unix time; None: it never came, and nothing is exposed."""
+        for name in ("watchdog_last_seen_timestamp", "watchdog_absent"):
+            self._gauges[name].clear()
+        if last_seen_seconds is not None:
+            self._set("watchdog_last_seen_timestamp", last_seen_seconds)
+            self._set("watchdog_absent", int(is_absent))
 
     def log_stands(self, *, size: int, root: bytes, anchored: int, is_sound: bool, at_seconds: float) -> None:
         """The audit log as it is; size and beginning of the root together are a checkpoint that Prometheus keeps."""

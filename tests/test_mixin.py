@@ -188,6 +188,7 @@ def touch(telemetry: Telemetry) -> None:
     telemetry.notified("webhook")
     telemetry.notification_failed("webhook", error=TimeoutError)
     telemetry.reloaded(at_seconds=1, successful=True)
+    telemetry.watchdog(last_seen_seconds=1, is_absent=True)
     telemetry.log_stands(size=1, root=b"123456", anchored=1, is_sound=True, at_seconds=1)
 
 

@@ -150,6 +150,14 @@ class Credentials:
         credential = self.by_name.get(name)
         return credential.authority if credential is not None and credential.allows(May.ALERT) else None
 
+    def only_sender(self, name: str | None) -> Credential | None:
+        """The credential of that name if it may alert; without a name the one that may, if there is just one. None:
+        there is none, or nobody knows which. Where nobody is asked, that is what everyone has."""
+        if self.is_open:
+            return Credential("") if name is None else None
+        senders = [one for one in self.by_name.values() if one.allows(May.ALERT) and name in (None, one.name)]
+        return senders[0] if len(senders) == 1 and not (self.any_client and name is None) else None
+
 
 def load_credentials(
     file: Path | None,

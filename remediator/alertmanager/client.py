@@ -9,17 +9,20 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 
 import aiohttp
 
-from remediator.alertmanager.base import AlertmanagerUnavailable, Listed
+from remediator.alertmanager.base import AlertmanagerUnavailable, Listed, Listing
+from remediator.clock import parse_rfc3339
 from remediator.errors import ConfigError, cut
 from remediator.model import Alert, Json
 from remediator.prometheus.base import label_value
 
 TIMEOUT_SECONDS = 5.0
 MAX_BYTES = 16 * 1024 * 1024
+ALERTS, STATUS = "/api/v2/alerts", "/api/v2/status"
 FILTERED_BY = ("alertname", "namespace")
 """Labels that narrow the list; the fingerprint decides."""
 
@@ -52,27 +55,44 @@ class AlertmanagerApi:
         found = await self._of_all(wanted)
         return list({str(item.get("fingerprint")): item for item in found}.values())
 
+    async def listing(self) -> Listing:
+        """Of two replicas that list the same alert, the one that calls it suppressed is right: silences are gossiped,
+        and take a moment."""
+        lists = await self._answers(ALERTS, ())
+        starts = await self._answers(STATUS, ())
+        found: dict[str, Json] = {}
+        for item in _items(lists):
+            key = str(item.get("fingerprint"))
+            if key not in found or _muted_by(item):
+                found[key] = item
+        since = [_started(answer) for answer in starts]
+        is_whole = None not in since and all(not isinstance(one, BaseException) for one in lists)
+        return Listing(list(found.values()), max(one for one in since if one is not None) if is_whole else None)
+
     async def close(self) -> None:
         if self._session is not None:
             await self._session.close()
 
     async def _of_all(self, asked: Sequence[tuple[str, str]]) -> list[Json]:
         """What the replicas list that answer."""
-        answers = await asyncio.gather(*(self._ask(url, asked) for url in self._urls), return_exceptions=True)
-        found = [one for one in answers if isinstance(one, list)]
+        return _items(await self._answers(ALERTS, asked))
+
+    async def _answers(self, path: str, asked: Sequence[tuple[str, str]]) -> list[Json | AlertmanagerUnavailable]:
+        """What each replica said, or why it did not answer. Raises AlertmanagerUnavailable if none did."""
+        answers = await asyncio.gather(*(self._ask(url, path, asked) for url in self._urls), return_exceptions=True)
         for error in answers:
             if isinstance(error, BaseException) and not isinstance(error, AlertmanagerUnavailable):
                 raise error
-        if not found:
+        if all(isinstance(one, AlertmanagerUnavailable) for one in answers):
             raise AlertmanagerUnavailable("; ".join(str(error) for error in answers))
-        return [item for items in found for item in items]
+        return list(answers)
 
-    async def _ask(self, url: str, asked: Sequence[tuple[str, str]]) -> list[Json]:
+    async def _ask(self, url: str, path: str, asked: Sequence[tuple[str, str]]) -> Json:
         try:
             async with asyncio.timeout(TIMEOUT_SECONDS):
                 headers = await asyncio.to_thread(self._headers)
                 session = self._open()
-                async with session.get(f"{url}/api/v2/alerts", params=asked, headers=headers) as answer:
+                async with session.get(f"{url}{path}", params=asked, headers=headers) as answer:
                     if answer.status != 200:
                         raise AlertmanagerUnavailable(f"Alertmanager {_place(url)} answered {answer.status}")
                     body = bytearray()
@@ -81,13 +101,14 @@ class AlertmanagerApi:
                         body += chunk
                         if len(body) > MAX_BYTES:
                             raise AlertmanagerUnavailable(f"Alertmanager {_place(url)} answered with more than 16 MiB")
-                    items = json.loads(body)
+                    said = json.loads(body)
         except (TimeoutError, aiohttp.ClientError, OSError, ValueError) as error:
             why = cut(str(error)) or type(error).__name__
             raise AlertmanagerUnavailable(f"Alertmanager {_place(url)}: {why}") from error
-        if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
+        is_list = isinstance(said, list) and all(isinstance(item, dict) for item in said)
+        if not (is_list if path == ALERTS else isinstance(said, dict)):
             raise AlertmanagerUnavailable(f"Alertmanager {_place(url)} does not answer as its API says")
-        return items
+        return said
 
     def _open(self) -> aiohttp.ClientSession:
         if self._session is None:
@@ -98,6 +119,20 @@ class AlertmanagerApi:
         if self._token_file is None:
             return {}
         return {"Authorization": f"Bearer {self._token_file.read_text(encoding='ascii').strip()}"}
+
+
+def _items(answers: Sequence[Json | AlertmanagerUnavailable]) -> list[Json]:
+    return [item for items in answers if isinstance(items, list) for item in items]
+
+
+def _started(answer: Json | AlertmanagerUnavailable) -> datetime | None:
+    """When a replica started, which its API calls `uptime`; None: nobody knows."""
+    if isinstance(answer, BaseException):
+        return None
+    try:
+        return parse_rfc3339(str(answer.get("uptime")))
+    except ValueError:
+        return None
 
 
 def _muted_by(item: Json) -> list[str]:

@@ -191,6 +191,7 @@ class Status(Answer):
     queue: Mapping[str, int] = Field(description="State -> remediations in it, for states that are not final.")
     replica: str = Field(description="Which of the replicas answered.")
     duties: Sequence[DutyEntry] = Field(description="What one replica does for all, and which one does it now.")
+    watchdog: str = Field(description="When the alert that always fires was last heard, or why it is missing.")
 
 
 class ResetDone(Answer):
@@ -203,7 +204,8 @@ class ResetDone(Answer):
 
 class ControlRoutes:
     """Handlers over the store. `rules` gives the table in force; `stop` asks for the kill switch wherever it is;
-    `paused` sets its gauge; `wake` says that there is something to be done."""
+    `paused` sets its gauge; `wake` says that there is something to be done, `watchdog` how
+    that alert stands."""
 
     def __init__(
         self,
@@ -216,6 +218,7 @@ class ControlRoutes:
         paused: Callable[[bool], None],
         wake: Callable[[], None],
         replica: str,
+        watchdog: Callable[[], Awaitable[str]],
     ) -> None:
         self._store = store
         self._reader = reader
@@ -225,6 +228,7 @@ class ControlRoutes:
         self._paused = paused
         self._wake = wake
         self._replica = replica
+        self._watchdog = watchdog
 
     def routes(self) -> list[web.RouteDef]:
         return [
@@ -282,6 +286,7 @@ class ControlRoutes:
             queue=await self._reader.queue_depth(),
             replica=self._replica,
             duties=[DutyEntry.model_validate(one) for one in await self._store.duties() if one.until > now],
+            watchdog=await self._watchdog(),
         )
         return answer(shown)
 

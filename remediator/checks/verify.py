@@ -17,6 +17,10 @@ from remediator.prometheus.base import Metrics
 CHECK_TIMEOUT_SECONDS = 15.0
 
 
+BY_ALERTS = frozenset({"alert-clear", "no-new-alert"})
+"""Checks whose good answer is that something is not heard of."""
+
+
 @dataclass(frozen=True, slots=True)
 class Verification:
     """`outcome` None: too early to say. `evidence`: check -> {look, detail}; `memory` is for the next look."""
@@ -37,12 +41,16 @@ async def verify(
     memory: Mapping[str, Json],
     gives_back: bool = False,
     new_alerts: Sequence[str] = (),
+    absence: str | None = None,
 ) -> Verification:
     """Look once with every check the plan expects, and those that are always looked at.
 
     All passed: verified. Any failed: failed. Otherwise, once `proof.within` is over: unknown if any check had no
     answer, failed if anything does not hold. What holds but has not been watched for long enough, as after a restart of
     ours, is watched on: it soon passes or no longer holds. A check that raises has no answer; it never passes.
+
+    `absence` says why alerts may not reach us now, None: they do. Then that none fires proves nothing: what looks good
+    by alerts alone has no answer.
 
     With `gives_back`, what is gone or wants no pods any more needs nothing that was lent to it.
     """
@@ -60,6 +68,8 @@ async def verify(
             results[name] = Result(Look.UNKNOWN, f"no answer within {CHECK_TIMEOUT_SECONDS:.0f} s")
         except RemediatorError as error:
             results[name] = Result(Look.UNKNOWN, cut(str(error)))
+    if absence is not None:
+        results |= {name: _unproved(results[name], absence) for name in BY_ALERTS & results.keys()}
     looks = {result.look for result in results.values()}
     outcome: Outcome | None = None
     if Look.FAILED in looks:
@@ -76,6 +86,12 @@ async def verify(
         evidence={name: {"look": r.look.value, "detail": r.detail} for name, r in results.items()},
         memory={name: dict(r.memory) for name, r in results.items() if r.memory},
     )
+
+
+def _unproved(result: Result, absence: str) -> Result:
+    if result.look not in (Look.PASSED, Look.SETTLING):
+        return result
+    return Result(Look.UNKNOWN, f"{absence}: that nothing fires proves nothing ({result.detail})", result.memory)
 
 
 async def _needs_nothing(target: Target, cluster: Cluster) -> str | None:

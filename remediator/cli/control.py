@@ -131,6 +131,7 @@ def _status(found: Mapping[str, Any]) -> Iterator[str]:
     for owner in owners:
         names = ", ".join(clean(one["name"]) for one in found["duties"] if one["owner"] == owner)
         yield f"{clean(owner)} does: {names}"
+    yield f"watchdog: {clean(found['watchdog'])}"
 
 
 def _paused(found: Mapping[str, Any]) -> Iterator[str]:

@@ -57,6 +57,13 @@ class Surroundings(Protocol):
     def store(self) -> Store: ...
 
 
+class Confirming(Protocol):
+    """Who knows whether a resolution can be believed."""
+
+    async def unconfirmed(self, fingerprint: str, starts_at: datetime) -> str | None:
+        """Why it is not known yet whether a resolved alert is over; None: it is over, or it was not resolved."""
+
+
 @dataclass(frozen=True, slots=True)
 class TargetView:
     """What a gate may read where nothing is planned for the target and people are to be called."""
@@ -99,6 +106,7 @@ class View:
     log: ProvableLog | None = None
     metrics: Metrics | None = None
     alertmanager: Alertmanager | None = None
+    watchdog: Confirming | None = None
 
     @property
     def target(self) -> Target:

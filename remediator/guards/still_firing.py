@@ -28,7 +28,7 @@ class StillFiringGuard:
     async def check(self, view: View, parameters: BaseModel) -> Verdict:
         alert = view.alert
         if await view.store.is_resolved(alert.fingerprint, alert.starts_at):
-            return self._no(Decision.REFUSE, Reason.ALERT_RESOLVED, "the alert has been resolved meanwhile")
+            return await self._resolved(view)
         if (no := await self._muted(view)) is not None:
             return no
         firing = await self._firing(view)
@@ -38,6 +38,15 @@ class StillFiringGuard:
             hidden = f"max_alerts hid {alert.truncated} alerts of the group: only part of the picture is known"
             return self._no(Decision.RECOMMEND, Reason.TRUNCATED, hidden)
         return Verdict(self.name, Decision.ALLOW, Reason.NONE, f"not resolved, {firing} series fire")
+
+    async def _resolved(self, view: View) -> Verdict:
+        """Nothing is done for it in either case; it is over only if the watchdog says so too."""
+        doubt = None
+        if view.watchdog is not None:
+            doubt = await view.watchdog.unconfirmed(view.alert.fingerprint, view.alert.starts_at)
+        if doubt is not None:
+            return self._no(Decision.HOLD, Reason.RESOLVED_UNCONFIRMED, doubt, view.now + LOOK_AGAIN)
+        return self._no(Decision.REFUSE, Reason.ALERT_RESOLVED, "the alert has been resolved meanwhile")
 
     async def _muted(self, view: View) -> Verdict | None:
         """A silence that came after the delivery reaches nobody by webhook. Without an Alertmanager to ask there is

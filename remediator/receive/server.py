@@ -16,7 +16,7 @@ from collections.abc import Awaitable, Callable, Sequence
 import structlog
 from aiohttp import hdrs, web
 
-from remediator.access.base import PRINCIPAL
+from remediator.access.base import PRINCIPAL, Credential
 from remediator.authority import Authority
 from remediator.errors import cut
 from remediator.model import Alert
@@ -41,7 +41,8 @@ _log = structlog.get_logger(__name__)
 
 
 class Receiver:
-    """Answers webhook requests. `stopping` is set when the process drains: from then on it answers 503."""
+    """Answers webhook requests. `stopping` is set when the process drains: from then on it answers 503. `cut_off` is
+    called when Alertmanager left alerts out of a body (`max_alerts`)."""
 
     def __init__(
         self,
@@ -51,12 +52,14 @@ class Receiver:
         telemetry: Telemetry,
         max_body_bytes: int,
         stopping: asyncio.Event,
+        cut_off: Callable[[], None] = lambda: None,
     ) -> None:
         self._admit = admit
         self._set_aside = set_aside
         self._telemetry = telemetry
         self._max_body_bytes = max_body_bytes
         self._stopping = stopping
+        self._cut_off = cut_off
         self._redaction = Remembering()
 
     def routes(self) -> list[web.RouteDef]:
@@ -99,13 +102,12 @@ class Receiver:
             _log.warning("webhook body refused", place=error.place, problem=error.problem, peer=request.remote)
             return _problem(400, error.problem, place=error.place)
         try:
-            if payload.quarantined:
-                await self._set_aside(payload.quarantined)
-            accepted = await self._admit(payload.alerts, sender.authority)
+            accepted = await self._keep(payload, sender)
         except StoreUnavailable as error:
             _log.error("webhook not stored", problem=str(error), alerts=len(payload.alerts))
             return _problem(503, "cannot store the alerts now")
-        self._tell(payload, accepted, sender.name)
+        if any(alert.truncated for alert in payload.alerts):
+            self._cut_off()
         aside = [{"place": item.place, "error": item.problem} for item in payload.quarantined]
         if accepted.foreign:
             aside.append({"place": "alerts", "error": FOREIGN.format(accepted.foreign)})
@@ -119,6 +121,18 @@ class Receiver:
                 "quarantined": aside,
             },
         )
+
+    async def take(self, body: bytes, sender: Credential) -> Accepted:
+        """A body that no request brought (`alertmanager/reconcile.py`): read, admitted and counted as any other.
+        Raises BadBody, StoreUnavailable."""
+        return await self._keep(read(body, self._redaction, sender=sender), sender)
+
+    async def _keep(self, payload: Payload, sender: Credential) -> Accepted:
+        if payload.quarantined:
+            await self._set_aside(payload.quarantined)
+        accepted = await self._admit(payload.alerts, sender.authority)
+        self._tell(payload, accepted, sender.name)
+        return accepted
 
     def _refused(self, request: web.Request) -> web.Response | None:
         """The answer to a request that its headers already rule out."""

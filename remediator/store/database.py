@@ -53,6 +53,7 @@ from remediator.store.episodes import prepare
 from remediator.store.escalations_base import Acknowledgement, Escalation, Following
 from remediator.store.exporting import ExportTable
 from remediator.store.gates_base import SeenGate
+from remediator.store.known import KnownTable
 from remediator.store.log import Log, LogKeys, kept, standing
 from remediator.store.log_base import LogRow, LogStanding
 from remediator.store.migrate import migrate
@@ -66,6 +67,7 @@ from remediator.store.sqlite import SQLITE, check_url, connect, fill, image_of, 
 from remediator.store.tables import records
 from remediator.store.transaction import Transaction
 from remediator.store.urls import backend_of, is_postgres, parsed
+from remediator.store.watchdog import WatchdogTable
 from remediator.store.writer import AtOnce, Writer
 
 _NO_CHANGE = Change()
@@ -158,6 +160,8 @@ class Database:
         self.exports = ExportTable(writer)
         self.reports = ReportTable(writer)
         self.scores = ScoreTable(writer)
+        self.known = KnownTable(writer)
+        self.watchdog = WatchdogTable(writer)
 
     async def close(self) -> None:
         """Finish the calls that wait, then let the file go."""

@@ -32,6 +32,9 @@ NO_HOLDERS: Mapping[str, str] = MappingProxyType({})
 Key = tuple[str, int]
 """(fingerprint, starts_at in microseconds)."""
 
+MILLISECOND = 1000
+"""In microseconds."""
+
 
 class Received(NamedTuple):  # as are those below: made for each alert, and a frozen dataclass takes three times as long
     """One alert of one body, ready to be stored: its columns, the body of its audit record, and what stands beside."""
@@ -130,7 +133,7 @@ def sort(intakes: Iterable[Intake], known: Iterable[Episode], holders: Mapping[s
                 result.foreign.append((intake.at, *_foreign(received)))
                 continue
             episodes = by_fingerprint.setdefault(fingerprint, {})
-            own = episodes.get(starts_at)
+            own = episodes.get(starts_at) or _same(episodes, starts_at)
             is_new = own is None
             if own is None:
                 own = episodes[starts_at] = Episode(received.key, None, True, first=Sighting(received, intake.at))
@@ -143,7 +146,7 @@ def sort(intakes: Iterable[Intake], known: Iterable[Episode], holders: Mapping[s
                 if is_new:
                     result.events.append(Event(Kind.RECEIVED, own, intake.at, received.body, received.beside))
                 continue
-            ended = [e for start, e in episodes.items() if start <= starts_at and e.firing]
+            ended = [e for start, e in episodes.items() if (start <= starts_at or e is own) and e.firing]
             counts["resolved" if ended else "repeated"] += 1
             for episode in ended:
                 episode.firing, episode.resolution = False, Sighting(received, intake.at)
@@ -152,6 +155,16 @@ def sort(intakes: Iterable[Intake], known: Iterable[Episode], holders: Mapping[s
         result.accepted.append(Accepted(**counts))
     result.touched = list(touched.values())
     return result
+
+
+def _same(episodes: Mapping[int, Episode], starts_at: int) -> Episode | None:
+    """The episode whose beginning is this one cut to milliseconds, or the other way round: Alertmanager's API cuts the
+    times that its webhook has whole."""
+    began = starts_at // MILLISECOND
+    for start, one in episodes.items():
+        if start // MILLISECOND == began and 0 in (start % MILLISECOND, starts_at % MILLISECOND):
+            return one
+    return None
 
 
 _MEMBERS = (

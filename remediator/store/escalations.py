@@ -13,14 +13,14 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from remediator.model import AlertStatus, EscalationId, Json, Remediation, State
+from remediator.model import EscalationId, Json, Remediation, State
 from remediator.redact import redact_object
 from remediator.store import escalation_rows as rows
 from remediator.store.escalations_base import Acknowledgement, Call, Escalation, Following, Further, NotOpen
 from remediator.store.incidents import close_if_done
 from remediator.store.log import Entry
 from remediator.store.rows import to_micros
-from remediator.store.tables import alerts, escalations, remediations
+from remediator.store.tables import STILL_FIRES, alerts, escalations, remediations
 from remediator.store.transaction import Transaction
 from remediator.units import format_duration
 
@@ -180,7 +180,7 @@ def _fires(connection: sa.Connection, incident_id: int) -> bool:
         remediations.c.incident_id == incident_id,
         remediations.c.state != State.VERIFIED.value,
         alerts.c.id == remediations.c.alert_id,
-        alerts.c.status == AlertStatus.FIRING.value,
+        STILL_FIRES,
     )
     return bool(connection.execute(sa.select(firing)).scalar_one())
 

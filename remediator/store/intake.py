@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from remediator.model import AlertStatus, Reason, State
 from remediator.store import escalations
 from remediator.store.base import Accepted
-from remediator.store.episodes import Episode, Event, Intake, Kind, Sorted, sort
+from remediator.store.episodes import MILLISECOND, Episode, Event, Intake, Kind, Sorted, sort
 from remediator.store.log import Entry
 from remediator.store.rows import to_micros
 from remediator.store.tables import WAITING, alerts, remediations
@@ -85,14 +85,14 @@ def accept(transaction: Transaction, intakes: Sequence[Intake]) -> Sequence[Acce
 
 def _known(connection: sa.Connection, intakes: Sequence[Intake]) -> list[Episode]:
     received = [received for intake in intakes for received in intake.received]
-    wanted = {r.key for r in received}
+    wanted = {(r.key[0], r.key[1] // MILLISECOND) for r in received}
     starts = [starts_at for _, starts_at in wanted]
-    between = {"earliest": min(starts), "latest": max(starts)}
+    between = {"earliest": min(starts) * MILLISECOND, "latest": (max(starts) + 1) * MILLISECOND - 1}
     ended = {r.key[0] for r in received if not r.firing}
     rows: list[sa.Row[int, str, int, str]] = []
     for chunk in _chunks(list({fingerprint for fingerprint, _ in wanted})):
         found = connection.execute(_BY_KEY, {"fingerprints": chunk, **between})
-        rows += [row for row in found if (row.fingerprint, row.starts_at) in wanted]
+        rows += [row for row in found if (row.fingerprint, row.starts_at // MILLISECOND) in wanted]
     for chunk in _chunks(list(ended)):
         rows += connection.execute(_FIRING, {"fingerprints": chunk})
     known = {(row.fingerprint, row.starts_at): row for row in rows}

@@ -30,7 +30,7 @@ from remediator.store.scores_base import (
     Would,
     would_of,
 )
-from remediator.store.tables import alerts, remediations, scores
+from remediator.store.tables import STILL_FIRES, alerts, remediations, scores
 from remediator.store.transaction import Transaction
 from remediator.store.writer import Writer
 
@@ -163,7 +163,7 @@ def _circumstances(connection: sa.Connection, case: Case) -> Circumstances:
     target, decided = case.would.target, to_micros(case.decided_at)
     ends = sa.func.coalesce(alerts.c.ends_at, alerts.c.resolved_at)
     episodes = sa.select(
-        sa.func.coalesce(sa.func.sum(sa.case((alerts.c.status == "firing", 1), else_=0)), 0), sa.func.max(ends)
+        sa.func.coalesce(sa.func.sum(sa.case((STILL_FIRES, 1), else_=0)), 0), sa.func.max(ends)
     ).where(alerts.c.fingerprint == case.fingerprint, alerts.c.starts_at >= to_micros(case.starts_at))
     firing, ended = connection.execute(episodes).one()
     acted = connection.execute(

@@ -126,6 +126,15 @@ log_checkpoints = sa.Table(
     sa.Column("note", sa.LargeBinary, nullable=False),
 )
 
+watchdog = sa.Table(
+    "watchdog",
+    metadata,
+    sa.Column("id", Id, primary_key=True, autoincrement=False),
+    sa.Column("seen_at", Instant, nullable=False),
+    sa.Column("resolved_at", Instant),
+    sa.Column("confirmed_to", Instant, nullable=False),
+)
+
 template_events = sa.Table(
     "template_events",
     metadata,
@@ -347,6 +356,16 @@ WAITING = _one_of(WAITING_STATES)
 URGENCY = sa.func.coalesce(remediations.c.severity, sa.literal_column(str(SEVERITY_IF_UNKNOWN)))
 
 _FIRING = alerts.c.status == sa.literal_column("'firing'")
+
+STILL_FIRES = sa.or_(
+    _FIRING,
+    sa.and_(
+        alerts.c.status == sa.literal_column("'resolved'"),
+        sa.exists().where(watchdog.c.confirmed_to < alerts.c.resolved_at),
+    ),
+)
+"""Also what was reported as resolved, until the watchdog alert, where it is known, was heard after it."""
+
 _HAS_TARGET = remediations.c.target_key.is_not(None)
 _INCIDENT_OPEN = incidents.c.closed_at.is_(None)
 _ESCALATION_OPEN = escalations.c.ended_at.is_(None)

@@ -44,7 +44,7 @@ from tests.pipeline.history import (
     silenced,
 )
 from tests.pipeline.test_ordered_rollback import Db
-from tests.pipeline.world import DEPLOYMENT, FakeMetrics, World, pod, rule, world
+from tests.pipeline.world import DEPLOYMENT, PATIENCE, FakeMetrics, World, pod, rule, world
 from tests.workloads import NOW, alert, replica_set, template
 
 Way = Callable[[World], Awaitable[None]]
@@ -226,6 +226,13 @@ def doubted(reason: Reason) -> tuple[Way, dict[str, Any]]:
 async def resolved(one: World) -> None:
     await one.receive()
     await one.receive(replace(alert(), status=AlertStatus.RESOLVED, ends_at=NOW))
+
+
+async def resolved_by_death(one: World) -> None:
+    """Prometheus died: all that fired is reported as resolved, and the watchdog does not come any more."""
+    await one.bark()
+    one.clock.jump(seconds=5)
+    await resolved(one)
 
 
 async def forgotten(one: World) -> None:
@@ -504,6 +511,7 @@ WAYS: dict[Reason, tuple[Way, dict[str, Any]]] = {
     Reason.FLAPPING: (comes_and_goes, {}),
     Reason.NEEDS_APPROVAL: (as_it_is, {"mode": Mode.APPROVE}),
     Reason.ALERT_RESOLVED: (resolved, {}),
+    Reason.RESOLVED_UNCONFIRMED: (resolved_by_death, {"patience": PATIENCE}),
     Reason.TRUNCATED: (lambda one: one.receive(alert(truncated=1)), {}),
     Reason.DRY_RUN_REFUSED: (answering(PermanentError("denied"), dry=True), {}),
     Reason.NOT_PROVABLE: (answering(Forbidden("no"), dry=True), {}),

@@ -19,7 +19,7 @@ from remediator.guards.stop import ProvableLog
 from remediator.journal import Journal
 from remediator.kube.base import Cluster, Conflict
 from remediator.kube.rollout import REVISION, current_replica_set
-from remediator.model import TERMINAL, Alert, Json, Mode, Remediation, Request, State
+from remediator.model import TERMINAL, Alert, AlertStatus, Json, Mode, Remediation, Request, State
 from remediator.pipeline import Parts, admit, remediate
 from remediator.prometheus.base import AlertingRule, Sample
 from remediator.rules.schema import Rule, RuleSet, rule_set
@@ -27,11 +27,13 @@ from remediator.simulate.answers import Refused
 from remediator.simulate.patching import patched
 from remediator.store.base import CommittedRecord, LostClaim, Store
 from remediator.store.database import Database, open_in_memory
+from remediator.watchdog import Patience, Watchdog, watchdog_matchers
 from tests.clocks import FakeClock
 from tests.fakes import FakeCluster
 from tests.workloads import NOW, ROLLOUT_AT, alert, deployment, replica_set, template
 
 LEASE = timedelta(minutes=2)
+PATIENCE = Patience(absent_after=timedelta(minutes=15), confirm_after=timedelta(minutes=2))
 DEPLOYMENT = "/apis/apps/v1/namespaces/shop/deployments/checkout"
 BAD, GOOD = template("shop/checkout:1.5"), template("shop/checkout:1.4")
 EXPRESSION = 'kube_pod_container_status_waiting_reason{reason="CrashLoopBackOff"} >= 1'
@@ -226,6 +228,8 @@ class World:
     faults: Sequence[Faults] = ()
     alertmanager: Alertmanager | None = None
     log: ProvableLog | None = None
+    patience: Patience | None = None
+    """None: no watchdog is awaited."""
     authority_of: Callable[[str], Authority | None] = Credentials().authority_of
 
     @property
@@ -240,10 +244,24 @@ class World:
             faults=self.faults,
             alertmanager=self.alertmanager,
             log=self.log,
+            watchdog=self.watchdog,
             protected_namespaces=frozenset({"kube-system"}),
             authority_of=self.authority_of,
             lease=LEASE,
         )
+
+    @property
+    def watchdog(self) -> Watchdog | None:
+        if self.patience is None:
+            return None
+        return Watchdog(self.database.watchdog, watchdog_matchers('alertname="Watchdog"'), patience=self.patience)
+
+    async def bark(self, *, fires: bool = True) -> None:
+        """The watchdog alert comes."""
+        assert self.watchdog is not None
+        status = AlertStatus.FIRING if fires else AlertStatus.RESOLVED
+        one = alert(labels={"alertname": "Watchdog", "severity": "none"}, status=status)
+        await self.watchdog.heard([one], at=self.clock.now())
 
     async def receive(self, *alerts: Alert) -> None:
         await admit(alerts or (alert(),), store=self.database, clock=self.clock, authority=UNLIMITED)

@@ -221,3 +221,20 @@ def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:
 def test_a_missing_credentials_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"missing\.yaml: cannot be read"):
         known(tmp_path / "missing.yaml")
+
+
+def test_who_vouches_for_what_alertmanager_lists(tmp_path: Path) -> None:
+    """The one that may alert; of several the one that is named; where nobody is asked, nobody."""
+    may_alert, reads = entry("shop", SHOP, namespaces="['.*']"), entry("ops", OPS, may="[read]")
+    one = load_credentials(written(tmp_path, may_alert, reads), ())
+    found = one.only_sender(None)
+    assert found is not None
+    assert (found.name, one.only_sender("ops"), one.only_sender("nobody")) == ("shop", None, None)
+    two = load_credentials(written(tmp_path, may_alert, entry("pay", PAY, namespaces="[pay]")), ())
+    named = two.only_sender("pay")
+    assert named is not None
+    assert (two.only_sender(None), named.name) == (None, "pay")
+    anyone = Credentials().only_sender(None)
+    assert anyone is not None
+    assert (anyone.name, Credentials().only_sender("shop")) == ("", None)
+    assert Credentials(any_client=True).only_sender(None) is None

@@ -147,6 +147,9 @@ async def running(
         telemetry.open_escalations(await store.open_escalations())
         telemetry.paused(await stop() is not None)
 
+    async def no_watchdog() -> str:
+        return "none is awaited"
+
     control = ControlRoutes(
         store,
         store,
@@ -156,6 +159,7 @@ async def running(
         paused=telemetry.paused,
         wake=lambda: None,
         replica="remediator-1",
+        watchdog=no_watchdog,
     )
     keeper = LogKeeper(
         store,

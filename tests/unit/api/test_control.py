@@ -184,6 +184,7 @@ async def test_the_status_says_what_holds_it_back(service: Service, capsys: pyte
         f"target shop/deployment/checkout paused by {ADA}: migration",
         "storm since 2026-11-23T12:00:00Z: 5 targets alert",
         "open: nothing",
+        "watchdog: none is awaited",
     ]
 
 
