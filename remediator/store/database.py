@@ -43,6 +43,7 @@ from remediator.store import (
 )
 from remediator.store import budgets as ledger
 from remediator.store.approvals_base import Approval, Awaiting
+from remediator.store.backend import Backend, Work
 from remediator.store.base import Accepted, Change, CommittedRecord, KillSwitch, Record, TemplateEvent
 from remediator.store.budgets_base import Forgiven, PastAction, Reset, Spender, Use
 from remediator.store.direct import Direct
@@ -59,9 +60,10 @@ from remediator.store.reports import ReportTable
 from remediator.store.rollouts import RolloutTable
 from remediator.store.rows import record_from, to_json, to_micros
 from remediator.store.scores import ScoreTable
-from remediator.store.sqlite import check_url, connect, fill, image_of, is_memory
+from remediator.store.sqlite import SQLITE, check_url, connect, fill, image_of, is_memory
 from remediator.store.tables import records
 from remediator.store.transaction import Transaction
+from remediator.store.urls import backend_of, is_postgres, parsed
 from remediator.store.writer import AtOnce, Writer
 
 _NO_CHANGE = Change()
@@ -76,15 +78,17 @@ async def open_database(
 
     `keys` sign the log; `log_name` is part of its name where it begins here.
 
-    `url` is `sqlite:///relative/path`, `sqlite:////absolute/path` or
-    `sqlite:///:memory:`. Raises ConfigError when the file cannot be used: held by another process, read-only,
-    not durable, or written by a newer version.
+    `url` is `sqlite:///relative/path`, `sqlite:////absolute/path`, `sqlite:///:memory:` or
+    `postgresql://user@host/database`. Raises ConfigError when the database cannot be used: held by another process
+    (SQLite), out of reach, read-only, not durable, or written by a newer version.
     """
-    parsed = check_url(url)
+    place = parsed(url)
+    backend = backend_of(place)
     log = Log(keys, name=log_name)
-    again = None if is_memory(parsed) else partial(connect, parsed)
-    writer = await Writer.open(partial(ready, parsed, log, clock.now()), connect=again, log=log)
-    return Database(writer, clock=clock)
+    is_lasting = is_postgres(place) or not is_memory(place)
+    again = partial(backend.connect, place) if is_lasting else None
+    begun = partial(ready, place, log, clock.now())
+    return Database(await Writer.open(begun, connect=again, log=log, backend=backend), clock=clock)
 
 
 async def open_in_memory(*, clock: Clock) -> Database:
@@ -104,7 +108,7 @@ def direct_in_memory(*, clock: Clock) -> Direct:
 def _copied(log: Log, at: datetime) -> sa.Connection:
     connection = connect(check_url(_MEMORY))
     fill(connection, _blank())
-    return _begun(connection, log, at)
+    return _begun(connection, log, at, SQLITE)
 
 
 @cache
@@ -119,18 +123,19 @@ def _blank() -> bytes:
 
 def ready(url: sa.URL, log: Log, at: datetime) -> sa.Connection:
     """A connection to a database that is ready to be written. Raises ConfigError."""
-    connection = connect(url)
+    backend = backend_of(url)
+    connection = backend.connect(url)
     try:
-        migrate(connection)
+        migrate(connection, backend)
     except BaseException:
         connection.close()
         raise
-    return _begun(connection, log, at)
+    return _begun(connection, log, at, backend)
 
 
-def _begun(connection: sa.Connection, log: Log, at: datetime) -> sa.Connection:
+def _begun(connection: sa.Connection, log: Log, at: datetime, backend: Backend) -> sa.Connection:
     try:
-        with connection.begin():
+        with backend.begin(connection, Work.MIGRATES):
             transaction = Transaction(connection, log)
             for entry in log.begin(connection, at=at):
                 transaction.record(entry)

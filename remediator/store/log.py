@@ -113,6 +113,7 @@ class Log:
         self._remembered: Head | None = None
         self._kept_at: int | None = None
         self.problem = ""
+        self._problem_of = ""
 
     @property
     def has_key(self) -> bool:
@@ -134,6 +135,8 @@ class Log:
             tile += [leaf_hash(b"")] * (row.size % TILE - len(tile))  # of a log that is broken, and not signed
             frontier = Frontier(row.size, _nodes(row.nodes))
             known = self._remembered = Head(row.origin, frontier, tuple(tile), stored_bytes(row.note))
+        if self.problem and row.origin != self._problem_of:  # another replica has begun a new epoch
+            self._look(connection, row)
         return known
 
     def append(self, connection: sa.Connection, entries: Sequence[Entry]) -> Sequence[dict[str, Any]]:
@@ -185,13 +188,21 @@ class Log:
         row = connection.execute(_HEAD).one_or_none()
         if row is None:
             return self._found(connection, at)
-        last = connection.execute(sa.select(sa.func.coalesce(sa.func.max(records.c.seq), 0))).scalar_one()
-        self.problem = self._fault(connection, row, last)
+        last = self._look(connection, row)
         if last > row.size:  # rows that no head knows of: numbering has to go on behind them
             self._adopt(connection, row.size, last, at=to_micros(at))
         if self.problem:
             return [Entry.of(at, "audit.broken", {"problem": self.problem, "size": row.size, "last": last})]
         return self._keys_changed(connection, stored_bytes(row.note), at)
+
+    def _look(self, connection: sa.Connection, row: sa.Row[Any, Any, Any, Any]) -> int:
+        """Set `problem` by what is there; the number of the last record."""
+        last: int = connection.execute(sa.select(sa.func.coalesce(sa.func.max(records.c.seq), 0))).scalar_one()
+        self.problem = self._fault(connection, row, last)
+        if not self.problem and _signers(stored_bytes(row.note), self._keys.known) is None:
+            self.problem = "the head is signed by a key that is not known here; give it as the previous key"
+        self._problem_of = row.origin
+        return last
 
     def _found(self, connection: sa.Connection, at: datetime) -> Sequence[Entry]:
         """A new log, over the records that an older version may have left."""
@@ -200,11 +211,8 @@ class Log:
         connection.execute(
             log_head.insert(), {"id": _THE_ONE, "origin": head.origin, "size": 0, "nodes": b"", "note": b"", "at": 0}
         )
-        if before:
-            leaves = _leaves(connection, 0, before)
-            self._grow(connection, head, leaves, at=to_micros(at), keep=False)
-        else:
-            self._remembered = head
+        # Also over none: a head without a note would be taken for a broken one by whoever opens it next.
+        self._grow(connection, head, _leaves(connection, 0, before), at=to_micros(at), keep=False)
         if not before and self._keys.present is None:
             return []
         body = {"origin": head.origin, "key": self._key_line(), "records_before": before}
@@ -243,9 +251,7 @@ class Log:
     def _keys_changed(self, connection: sa.Connection, note: bytes, at: datetime) -> Sequence[Entry]:
         signers = _signers(note, self._keys.known)
         present, previous = self._keys.present, self._keys.previous
-        if signers is None:
-            self.problem = "the head is signed by a key that is not known here; give it as the previous key"
-            return [Entry.of(at, "audit.broken", {"problem": self.problem})]
+        assert signers is not None  # `_look` said that it is broken
         if present is None or present.verifying in signers:
             return []
         if not signers:

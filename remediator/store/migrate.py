@@ -12,14 +12,19 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from remediator.errors import ConfigError
+from remediator.store.backend import Backend, Work
+from remediator.store.sqlite import SQLITE
 
 _FOLDER = Path(__file__).parent / "migrations"
 
 
-def migrate(connection: sa.Connection) -> None:
-    """Raises ConfigError when the database was written by a newer version. Blocks: call it from the store's thread."""
+def migrate(connection: sa.Connection, backend: Backend = SQLITE) -> None:
+    """Raises ConfigError when the database was written by a newer version. Blocks: call it from the store's thread.
+
+    Of several replicas that start at once one does it; the others wait for it, and find it done.
+    """
     upgrade = _load()
-    with connection.begin():
+    with backend.begin(connection, Work.MIGRATES):
         upgrade(connection)
 
 

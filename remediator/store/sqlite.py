@@ -8,14 +8,16 @@ keeps away the WAL-reset bug of SQLite 3.7.0 to 3.51.2, since that needs two con
 from __future__ import annotations
 
 import sqlite3
+from contextlib import AbstractContextManager
 from functools import cache
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import sqlalchemy as sa
 from sqlalchemy.pool import NullPool
 
 from remediator.errors import ConfigError, cut
+from remediator.store.backend import Backend, Work
 
 _SCHEME = "sqlite"
 _SYNCHRONOUS_FULL = 2
@@ -37,7 +39,9 @@ def check_url(url: str) -> sa.URL:
     except sa.exc.ArgumentError as error:
         raise ConfigError(f"storage URL cannot be read; write {_SCHEME}:///path/to/remediator.db") from error
     if parsed.drivername != _SCHEME:
-        raise ConfigError(f"storage URL begins with {parsed.drivername}; this version stores in {_SCHEME}:///path only")
+        raise ConfigError(
+            f"storage URL begins with {parsed.drivername}; write {_SCHEME}:///path or postgresql://user@host/database"
+        )
     return parsed
 
 
@@ -74,6 +78,11 @@ def _engine(url: sa.URL) -> sa.Engine:
     engine = sa.create_engine(url, poolclass=NullPool, connect_args={"isolation_level": None})
     sa.event.listen(engine, "begin", _begin)
     return engine
+
+
+def begin(connection: sa.Connection, work: Work) -> AbstractContextManager[Any]:
+    """The same for all work: who holds the file is alone with it."""
+    return connection.begin()
 
 
 def roll_back(connection: sa.Connection) -> None:
@@ -175,3 +184,8 @@ def _code(error: sa.exc.DBAPIError | sqlite3.Error) -> int | None:
 def _extended_code(error: sa.exc.DBAPIError | sqlite3.Error) -> int | None:
     origin = error.orig if isinstance(error, sa.exc.DBAPIError) else error
     return getattr(origin, "sqlite_errorcode", None)
+
+
+SQLITE = Backend(
+    connect=connect, begin=begin, roll_back=roll_back, is_doubtful=is_doubtful, errors=(sqlite3.Error,)
+)

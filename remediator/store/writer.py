@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import sqlite3
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
@@ -24,9 +23,10 @@ from typing import Any, TypeVar
 import sqlalchemy as sa
 
 from remediator.errors import ConfigError, cut
+from remediator.store.backend import Backend, Work
 from remediator.store.base import StoreUnavailable
 from remediator.store.log import Log
-from remediator.store.sqlite import is_doubtful, roll_back
+from remediator.store.sqlite import SQLITE
 from remediator.store.transaction import Transaction
 
 _log = logging.getLogger(__name__)
@@ -37,6 +37,9 @@ _A = TypeVar("_A")
 _MAX_WAITING = 20_000
 """Weight of the calls that may wait (an alert weighs 1, any other call 1): about 50 MB and some seconds of work.
 Pushes back: what does not fit is answered with StoreUnavailable, which the receiver turns into 503."""
+
+_BEYOND_LIMITS = "54"
+"""Class of PostgreSQL's errors for what is too large or too complex, say a text that does not fit an index."""
 
 _MAX_BATCH = 2_000
 """Weight of one transaction, so that a storm of alerts does not keep other calls waiting for long."""
@@ -87,6 +90,7 @@ class Writer:
         connect: Callable[[], sa.Connection] | None,
         log: Log,
         thread: Executor | None = None,
+        backend: Backend = SQLITE,
     ) -> Writer:
         """Start the thread, or use this one, and let `ready` make the connection in it. Raises what that does."""
         thread = thread or ThreadPoolExecutor(max_workers=1, thread_name_prefix="store")
@@ -95,12 +99,19 @@ class Writer:
         except BaseException:
             thread.shutdown(wait=False)
             raise
-        return cls(thread, connection, connect=connect, log=log)
+        return cls(thread, connection, connect=connect, log=log, backend=backend)
 
     def __init__(
-        self, thread: Executor, connection: sa.Connection, *, connect: Callable[[], sa.Connection] | None, log: Log
+        self,
+        thread: Executor,
+        connection: sa.Connection,
+        *,
+        connect: Callable[[], sa.Connection] | None,
+        log: Log,
+        backend: Backend,
     ) -> None:
         self._log = log
+        self._backend = backend
         self._thread = thread
         self._connection: sa.Connection | None = connection
         self._connect = connect
@@ -162,7 +173,7 @@ class Writer:
                     continue
                 self._merging = any(call.kind is Kind.MERGED for call in batch)
                 try:
-                    outcomes = await self._in_thread(partial(self._transact, batch))
+                    outcomes = await self._served(batch)
                 except BaseException:
                     _fail(batch, "the store has stopped")
                     _log.critical("the store's writer has stopped", exc_info=True)
@@ -188,8 +199,22 @@ class Writer:
         batch.sort(key=lambda call: call.kind.value)
         return batch
 
-    async def _in_thread(self, run: Callable[[], _R]) -> _R:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, run)
+    async def _served(self, batch: Sequence[_Call]) -> Sequence[_Outcome]:
+        loop = asyncio.get_running_loop()
+        waiting = loop.run_in_executor(self._thread, partial(self._transact, batch))
+        if self._backend.give_up is None:
+            return await waiting
+        limit = loop.call_later(self._backend.patience_seconds, self._give_up)
+        try:
+            return await waiting
+        finally:
+            limit.cancel()
+
+    def _give_up(self) -> None:
+        """The database has not answered for too long: let the thread's call fail, so that its callers hear of it."""
+        if self._connection is not None and self._backend.give_up is not None:
+            _log.error("the store does not answer: its connection is given up")
+            self._backend.give_up(self._connection)
 
     # -- in the thread
 
@@ -201,13 +226,15 @@ class Writer:
     def _transact(self, batch: Sequence[_Call]) -> Sequence[_Outcome]:
         try:
             connection = self._opened()
+            is_reading = all(call.kind is Kind.READ for call in batch)
+            begin = partial(self._backend.begin, connection, Work.READS if is_reading else Work.WRITES)
             try:
-                with connection.begin():
+                with begin():
                     return _run_together(Transaction(connection, self._log), batch)
             except _CallFailed as failed:
                 if len(batch) == 1:
                     return [(batch[0], None, failed.error)]
-            with connection.begin():
+            with begin():
                 return _run_apart(Transaction(connection, self._log), batch)
         except ConfigError as error:
             why = f"the store cannot be opened again: {error}"
@@ -227,10 +254,11 @@ class Writer:
         connection = self._connection
         if connection is None:
             return
-        doubtful = is_doubtful(error)
+        failures: tuple[type[Exception], ...] = (sa.exc.SQLAlchemyError, *self._backend.errors)
+        doubtful = self._backend.is_doubtful(error)
         try:
-            roll_back(connection)
-        except (sa.exc.SQLAlchemyError, sqlite3.Error) as second:
+            self._backend.roll_back(connection)
+        except failures as second:
             _log.error("the failed transaction could not be rolled back: %s", cut(str(second)))
             doubtful = True
         if not doubtful or self._connect is None:
@@ -239,7 +267,7 @@ class Writer:
         self._connection = None
         try:
             connection.close()
-        except (sa.exc.SQLAlchemyError, sqlite3.Error) as second:
+        except failures as second:
             _log.error("the doubtful connection did not close: %s", cut(str(second)))
 
 
@@ -297,7 +325,9 @@ def _groups(batch: Sequence[_Call]) -> list[list[_Call]]:
 def _is_of_database(error: Exception) -> bool:
     """Whether the database failed and with it the whole batch, rather than one call by what it asked for."""
     asked_wrongly = (sa.exc.IntegrityError, sa.exc.DataError, sa.exc.ProgrammingError, sa.exc.InterfaceError)
-    return isinstance(error, sa.exc.DBAPIError) and not isinstance(error, asked_wrongly)
+    if not isinstance(error, sa.exc.DBAPIError) or str(getattr(error.orig, "sqlstate", "")).startswith(_BEYOND_LIMITS):
+        return False
+    return error.connection_invalidated or not isinstance(error, asked_wrongly)
 
 
 def _text(error: sa.exc.SQLAlchemyError) -> str:

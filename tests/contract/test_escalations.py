@@ -34,12 +34,11 @@ CALL = Call("pods", "ada", 5 * MINUTE, 2, Reason.ROW_ESCALATES, "the rule escala
 NEXT = Following(Further.PASSED_ON, "bob", 5 * MINUTE)
 STORM = Gate("storm", Reason.STORM, "9 targets alert", 10 * MINUTE)
 STORM_CALL = replace(CALL, contact="infrastructure", tell="eve", severity=1, reason=Reason.STORM, detail=STORM.detail)
-DATABASES = ("sqlite:///:memory:",)
 
 
-@pytest.fixture(params=DATABASES)
-async def store(request: pytest.FixtureRequest) -> AsyncIterator[Database]:
-    database = await open_database(request.param, clock=SystemClock())
+@pytest.fixture
+async def store(database_url: str) -> AsyncIterator[Database]:
+    database = await open_database(database_url, clock=SystemClock())
     yield database
     await database.close()
 

@@ -17,12 +17,10 @@ from remediator.store.database import Database, open_database
 from remediator.units import Limit
 from tests.unit.store.examples import LEASE, NOTE, NOW, SECOND, brought_to, firing, plan, queued, target
 
-DATABASES = ("sqlite:///:memory:",)
 
-
-@pytest.fixture(params=DATABASES)
-async def store(request: pytest.FixtureRequest) -> AsyncIterator[Database]:
-    database = await open_database(request.param, clock=SystemClock())
+@pytest.fixture
+async def store(database_url: str) -> AsyncIterator[Database]:
+    database = await open_database(database_url, clock=SystemClock())
     yield database
     await database.close()
 

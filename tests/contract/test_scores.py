@@ -13,16 +13,15 @@ from remediator.model import Mode, Reason, Remediation, RemediationId, State
 from remediator.store.base import Change, Record
 from remediator.store.database import Database, open_database
 from remediator.store.scores_base import Case, Happened, Judgement, NotScored, Word, would_of
-from tests.contract.test_store import DATABASES
 from tests.unit.store.examples import NOTE, NOW, brought_to, firing, plan, queued, resolved, target
 
 LATER = NOW + timedelta(minutes=10)
 RIGHT = Judgement(Happened.SAME, True, False, "a person did it", timedelta(minutes=9), {"ready": [2, 2]})
 
 
-@pytest.fixture(params=DATABASES)
-async def store(request: pytest.FixtureRequest) -> AsyncIterator[Database]:
-    database = await open_database(request.param, clock=SystemClock())
+@pytest.fixture
+async def store(database_url: str) -> AsyncIterator[Database]:
+    database = await open_database(database_url, clock=SystemClock())
     yield database
     await database.close()
 

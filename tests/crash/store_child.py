@@ -1,8 +1,8 @@
 """A process with a store, to be killed or starved: `python -m tests.crash.store_child <url> <what>`.
 
-`after-commit` and `before-commit` accept single alerts with 20 concurrent callers and print each one's number, when
-the store has answered or (the negative control) before it was asked. `starved` fills a disk that fails at 400 kB, then
-lifts the limit; it prints what happened as JSON.
+The URL is of SQLite or PostgreSQL. `after-commit` and `before-commit` accept single alerts with 20 concurrent callers
+and print each one's number, when the store has answered or (the negative control) before it was asked. `starved` fills
+a disk that fails at 400 kB, then lifts the limit; it prints what happened as JSON.
 """
 
 from __future__ import annotations

@@ -93,7 +93,7 @@ async def test_refuses_a_read_only_file(tmp_path: Path) -> None:
         await open_database(f"sqlite:///file:{tmp_path}/r.db?mode=ro&uri=true", clock=SystemClock())
 
 
-@pytest.mark.parametrize("url", ["postgresql://localhost/r", "sqlite+aiosqlite:///r.db", "remediator.db"])
+@pytest.mark.parametrize("url", ["mysql://localhost/r", "sqlite+aiosqlite:///r.db", "remediator.db"])
 async def test_refuses_another_kind_of_url(url: str) -> None:
     with pytest.raises(ConfigError, match="sqlite:///path"):
         await open_database(url, clock=SystemClock())
