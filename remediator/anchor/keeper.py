@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import json
 from collections.abc import Callable, Sequence
 
@@ -68,11 +69,17 @@ class LogKeeper:
         self._tile: int | None = 0
 
     async def begin(self) -> None:
-        """Look at the log and its anchors as they are before anything is decided."""
+        """Look at the log and its anchors as they are before anything is decided, or received.
+
+        A new log is made known here: were it only once something has come, a crash in between would leave a log that
+        no anchor knows, and a person would have to say that it is the one it should be.
+        """
         self._begun = await self._owner.log_standing()
         self._told = max(0, self._begun.size - 1)
         if self._begun.has_key:  # without one nothing is done anyway
             await self._compare()
+            with contextlib.suppress(AnchorUnavailable):  # `run` says so, and tries again
+                await self._anchor_if_sound()
 
     async def why_not(self) -> Doubt | None:
         """Why nothing may be written now, None: the log is sound, and the anchors know all that it holds."""

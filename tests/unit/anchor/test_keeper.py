@@ -97,7 +97,23 @@ async def test_the_anchor_knows_of_everything_before_it_is_allowed() -> None:
             assert anchor.note is not None
             assert size_of(anchor.note) == number
         await keeper.why_not()
-        assert len(anchor.written) == 3, "what it knows is not written again"
+        assert [size_of(one) for one in anchor.written] == [1, 2, 3, 4], "what it knows is not written again"
+
+
+async def test_a_crash_before_the_first_write_leaves_a_log_that_its_anchor_knows(tmp_path: Path) -> None:
+    """Alerts may come as soon as it listens: what they leave in a new log must not need a person at the next start."""
+    anchor = Memory()
+    async with kept([anchor], path=tmp_path / "r.db") as (store, _):
+        await note(store, "alert.received")  # and here it dies: nobody asked whether a write is allowed
+    async with kept([anchor], path=tmp_path / "r.db") as (_, keeper):
+        assert await keeper.why_not() is None
+
+
+async def test_an_anchor_that_is_away_does_not_keep_the_service_from_starting() -> None:
+    anchor = Memory()
+    anchor.is_away = True
+    async with kept([anchor]) as (_, keeper):
+        assert await reason(keeper) is Reason.AUDIT_UNCONFIRMED
 
 
 async def test_an_anchor_that_cannot_be_written_allows_nothing() -> None:

@@ -1,0 +1,234 @@
+"""The whole service as a process that dies: `app.open_service` on a file, against servers that outlive it.
+
+Started by `zygote.py`, or as `python -m tests.crash.service_child '<spec as JSON>'`. What is wrapped here, is wrapped
+in this process only: one call, for the point at which it kills itself, and what tells the test that nothing is left to
+do. `control` makes it a worse service, for the negative controls.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import inspect
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+import remediator.app as app
+import remediator.pipeline as pipeline
+import remediator.store.database as database
+from remediator.actions.write import act, undo
+from remediator.clock import Clock, SystemClock
+from remediator.settings import Settings
+from remediator.telemetry import configure_logging
+from tests.crash.board import HITS, POLL_SECONDS, PORT, ROUND, Board, micros
+from tests.crash.points import POINTS, Point, Side
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """`settings` by name, `board` is the file of the shared page, `stderr` where the log goes. `point`: where it dies,
+    empty: nowhere. `is_stepped`: its time is the board's."""
+
+    settings: dict[str, Any]
+    board: str
+    stderr: str
+    point: str = ""
+    control: str = ""
+    is_stepped: bool = True
+
+    def text(self) -> str:
+        """One line of JSON."""
+        return json.dumps(asdict(self), default=str)
+
+
+def die() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def arm(point: Point, board: Board) -> None:
+    """Wrap the point's call so that the process dies there."""
+    module, _, path = point.call.partition(":")
+    owner: Any = importlib.import_module(module)
+    *classes, name = path.split(".")
+    for each in classes:
+        owner = getattr(owner, each)
+    setattr(owner, name, _mortal(getattr(owner, name), point, board))
+
+
+def _mortal(inner: Callable[..., Any], point: Point, board: Board) -> Callable[..., Any]:
+    seen = 0
+
+    def hit(subject: Any) -> None:
+        nonlocal seen
+        seen += bool(point.counts(subject))
+        if seen >= point.nth:
+            board[HITS] += 1
+            die()
+
+    @wraps(inner)
+    def plain(*args: Any, **kwargs: Any) -> Any:
+        if point.side is Side.BEFORE:
+            hit(args)
+        result = inner(*args, **kwargs)
+        if point.side is Side.AFTER:
+            hit(result)
+        return result
+
+    @wraps(inner)
+    async def awaited(*args: Any, **kwargs: Any) -> Any:
+        if point.side is Side.BEFORE:
+            hit(args)
+        result = await inner(*args, **kwargs)
+        if point.side is Side.AFTER:
+            hit(result)
+        return result
+
+    return awaited if inspect.iscoroutinefunction(inner) else plain
+
+
+class _Idleness:
+    """Says on the board when nothing is under way and nothing is due."""
+
+    def __init__(self, board: Board) -> None:
+        self._board = board
+        self._passes = 0
+        self._claim = database.Database.claim
+        self._one = pipeline.remediate
+
+    def watch(self) -> None:
+        watcher = self
+
+        async def claim(self: database.Database, **kwargs: Any) -> Any:
+            round_, passes = watcher._board[ROUND], watcher._passes
+            found = await watcher._claim(self, **kwargs)
+            if not found and not passes and not watcher._passes:
+                due = await self.next_due()
+                watcher._board.rest(round_, 0 if due is None else micros(due))
+            return found
+
+        database.Database.claim = claim  # type: ignore[method-assign]
+        traced = app.Service._traced
+
+        async def counted(self: app.Service, remediation: Any, work: Any) -> None:
+            watcher._passes += 1
+            try:
+                await traced(self, remediation, work)
+            finally:
+                watcher._passes -= 1
+
+        app.Service._traced = counted  # type: ignore[method-assign]
+
+
+# --- worse services
+
+
+def _blind() -> None:
+    """Recovery that does not look: it sends again, and without the tests that bind a request to what it was made for."""
+
+    async def again(plan: Any, number: int, *, cluster: Any) -> Any:
+        return await act(_unbound(plan), number, audit_id="", cluster=cluster, clock=SystemClock())
+
+    async def undo_again(plan: Any, number: int, *, cluster: Any) -> Any:
+        return await undo(_unbound(plan), number, audit_id="", cluster=cluster)
+
+    pipeline.read_back, pipeline.read_back_undo = again, undo_again
+
+
+def _unbound(plan: Any) -> Any:
+    def free(request: Any) -> Any:
+        if not isinstance(request.body, list):
+            return request
+        return replace(request, body=[part for part in request.body if part["op"] != "test"])
+
+    steps = [
+        replace(step, request=free(step.request), inverse=step.inverse and free(step.inverse)) for step in plan.steps
+    ]
+    return replace(plan, steps=tuple(steps))
+
+
+def _hasty() -> None:
+    """It answers 200 first and stores afterwards."""
+    admit = app.admit
+
+    async def later(alerts: Any, **kwargs: Any) -> Any:
+        async def store() -> None:
+            await asyncio.sleep(0.2)
+            await admit(alerts, **kwargs)
+
+        later.tasks.append(asyncio.create_task(store()))  # type: ignore[attr-defined]
+        return app.Accepted(queued=len(alerts))
+
+    later.tasks = []  # type: ignore[attr-defined]
+    app.admit = later
+
+
+def _unsynced(level: str) -> Callable[[], None]:
+    """The store's commits are not synced, after it has looked that they are."""
+
+    def weaken() -> None:
+        connect = database.connect
+
+        def weaker(url: Any) -> Any:
+            connection = connect(url)
+            connection.connection.driver_connection.execute(f"PRAGMA synchronous={level}")
+            return connection
+
+        database.connect = weaker
+
+    return weaken
+
+
+CONTROLS: dict[str, Callable[[], None]] = {
+    "blind": _blind,
+    "hasty": _hasty,
+    "synchronous-off": _unsynced("OFF"),
+    "synchronous-normal": _unsynced("NORMAL"),
+}
+
+
+async def serve(spec: Spec, board: Board) -> None:
+    clock: Clock = board if spec.is_stepped else SystemClock()
+    settings = Settings.load(None, spec.settings)
+    async with app.open_service(settings, clock=clock) as service:
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, service.stop)
+        board[PORT] = service.port
+        waking = asyncio.create_task(_wake_each_round(service, board))
+        await service.run()
+        waking.cancel()
+
+
+async def _wake_each_round(service: app.Service, board: Board) -> None:
+    """The worker looks at once when the test has something new; what it looks for by itself would cost all the time."""
+    seen = board[ROUND]
+    while True:
+        await asyncio.sleep(POLL_SECONDS)
+        if board[ROUND] != seen:
+            seen = board[ROUND]
+            service._worker.wake()
+
+
+def run(spec: Spec) -> None:
+    """Until SIGTERM, or as far as the point."""
+    log = os.open(spec.stderr, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    configure_logging("info", log_format="logfmt")
+    board = Board(Path(spec.board))
+    if spec.control:
+        CONTROLS[spec.control]()
+    if spec.is_stepped:
+        _Idleness(board).watch()
+    if spec.point:
+        arm(POINTS[spec.point], board)
+    asyncio.run(serve(spec, board))
+
+
+if __name__ == "__main__":
+    run(Spec(**json.loads(sys.argv[1])))
