@@ -65,12 +65,17 @@ from remediator.store.base import Accepted, Record
 from remediator.store.database import Database, open_database
 from remediator.store.log import LogKeys
 from remediator.store.log_base import LogStanding
+from remediator.store.place import storage_of
+from remediator.store.sqlite import check_url
 from remediator.telemetry import Telemetry, otlp_exporter
 from remediator.watch import watcher as watch
 from remediator.worker import Escalator, Pace, Publisher, Worker
 
 PASS_SHARE = 0.75
 """Share of the lease that one pass over a remediation may take; the rest is for the last commit and for clocks."""
+
+STORE_SECONDS = 5.0
+"""Within what time a store that is ready commits."""
 
 PRUNE_EVERY_SECONDS = 24 * 3600.0
 PRUNE_PAUSE_SECONDS = 0.5
@@ -111,6 +116,7 @@ class Service:
         self._reload_asked = asyncio.Event()
         self._reloading = asyncio.Lock()
         self.database = database
+        self.storage = storage_of(check_url(settings.storage_url))
         self._keeper = LogKeeper(
             database,
             anchors_of(settings, cluster),
@@ -189,6 +195,10 @@ class Service:
             credentials=len(self.access.current.credentials.by_name),
             version=VERSION,
         )
+        stored = self.storage
+        self._log.info("storage", engine=stored.engine, file_system=stored.file_system, url=self._settings.storage_url)
+        if stored.doubt:
+            self._log.warning("what is accepted may be lost", why=stored.doubt)
         if self._settings.mode is Mode.ACTIVE and not self._settings.alertmanager_urls:
             self._log.warning("silences that come after a delivery are not seen", missing="alertmanager_urls")
         if self._is_for_anyone:
@@ -250,15 +260,16 @@ class Service:
         """What `/-/ready` says: each part, and whether it is needed for good decisions."""
         api_server = await self._cluster.is_ready()
         parts = [
-            Part("store", True),
+            Part("store", True, self.storage.doubt),
             Part("api-server", api_server, "" if api_server else f"cluster {self._cluster.name} does not answer"),
             _in_force("rules", self._table.problem),
             self._credentials_part(),
         ]
         try:
-            await self.database.kill_switch()
-        except RemediatorError as error:
-            parts[0] = Part("store", False, cut(str(error)))
+            async with asyncio.timeout(STORE_SECONDS):
+                await self.database.check_writes()
+        except (RemediatorError, TimeoutError) as error:
+            parts[0] = Part("store", False, cut(str(error)) or f"no commit within {STORE_SECONDS:g} s")
         try:
             doubt = await self._keeper.why_not()
         except RemediatorError:

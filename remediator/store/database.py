@@ -56,6 +56,7 @@ from remediator.store.migrate import migrate
 from remediator.store.pauses_base import Pause, PauseOf
 from remediator.store.reading import IncidentRow, IncidentView, Untold
 from remediator.store.reports import ReportTable
+from remediator.store.place import check_there
 from remediator.store.rollouts import RolloutTable
 from remediator.store.rows import record_from, to_json, to_micros
 from remediator.store.scores import ScoreTable
@@ -82,7 +83,7 @@ async def open_database(
     """
     parsed = check_url(url)
     log = Log(keys, name=log_name)
-    again = None if is_memory(parsed) else partial(connect, parsed)
+    again = None if is_memory(parsed) else partial(reopened, parsed, log)
     writer = await Writer.open(partial(ready, parsed, log, clock.now()), connect=again, log=log)
     return Database(writer, clock=clock)
 
@@ -128,6 +129,20 @@ def ready(url: sa.URL, log: Log, at: datetime) -> sa.Connection:
     return _begun(connection, log, at)
 
 
+def reopened(url: sa.URL, log: Log) -> sa.Connection:
+    """A connection to the same database again, after one that became doubtful. Raises ConfigError when it is gone, or
+    when another one, or an older copy, is in its place."""
+    check_there(url)
+    connection = connect(url)
+    try:
+        with connection.begin():
+            log.check_not_older(connection)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
 def _begun(connection: sa.Connection, log: Log, at: datetime) -> sa.Connection:
     try:
         with connection.begin():
@@ -135,6 +150,8 @@ def _begun(connection: sa.Connection, log: Log, at: datetime) -> sa.Connection:
             for entry in log.begin(connection, at=at):
                 transaction.record(entry)
             transaction.write_records()
+            log.head(connection)
+        log.committed()
     except BaseException:
         connection.close()
         raise
@@ -380,6 +397,11 @@ class Database:
             lambda t: switches.read_untold(t.connection, sink, but=but, limit=limit)
         )
         return Untold(after, upto, [record_from(row) for row in rows])
+
+    async def check_writes(self) -> None:
+        """Write what nobody reads, and commit it. Raises StoreUnavailable: a disk that is full can still be read."""
+        at = self._clock.now()
+        await self._writer.write(lambda t: switches.touch_cursors(t.connection, at=at))
 
     async def cursor(self, sink: str) -> int:
         return await self._writer.read(lambda t: switches.read_cursor(t.connection, sink))

@@ -26,7 +26,7 @@ import sqlalchemy as sa
 from remediator.errors import ConfigError, cut
 from remediator.store.base import StoreUnavailable
 from remediator.store.log import Log
-from remediator.store.sqlite import is_doubtful, roll_back
+from remediator.store.sqlite import check_in_place, is_doubtful, roll_back
 from remediator.store.transaction import Transaction
 
 _log = logging.getLogger(__name__)
@@ -199,17 +199,23 @@ class Writer:
             self._connection = None
 
     def _transact(self, batch: Sequence[_Call]) -> Sequence[_Outcome]:
+        self._log.rolled_back()  # whatever a transaction before left that was not committed
         try:
             connection = self._opened()
             try:
                 with connection.begin():
-                    return _run_together(Transaction(connection, self._log), batch)
+                    outcomes = _run_together(Transaction(connection, self._log), batch)
             except _CallFailed as failed:
                 if len(batch) == 1:
                     return [(batch[0], None, failed.error)]
-            with connection.begin():
-                return _run_apart(Transaction(connection, self._log), batch)
-        except ConfigError as error:
+                self._log.rolled_back()
+                with connection.begin():
+                    outcomes = _run_apart(Transaction(connection, self._log), batch)
+            # After COMMIT: what is gone from now on was lost after the answer, not before it.
+            check_in_place(connection)
+            self._log.committed()
+            return outcomes
+        except (ConfigError, OSError) as error:
             why = f"the store cannot be opened again: {error}"
         except sa.exc.SQLAlchemyError as error:
             why = f"the store cannot commit: {_text(error)}"
