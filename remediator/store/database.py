@@ -15,6 +15,7 @@ import sqlalchemy as sa
 
 from remediator.authority import UNLIMITED, Authority
 from remediator.clock import Clock
+from remediator.errors import ConfigError, cut
 from remediator.model import (
     AffectedPod,
     Alert,
@@ -137,6 +138,9 @@ def reopened(url: sa.URL, log: Log) -> sa.Connection:
     try:
         with connection.begin():
             log.check_not_older(connection)
+    except sa.exc.DBAPIError as error:
+        connection.close()
+        raise ConfigError(f"what is at {url.database} now cannot be used: {cut(str(error.orig))}") from error
     except BaseException:
         connection.close()
         raise
