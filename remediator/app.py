@@ -66,6 +66,8 @@ from remediator.store.base import Accepted, Record
 from remediator.store.database import Database, open_database
 from remediator.store.log import LogKeys
 from remediator.store.log_base import LogStanding
+from remediator.store.place import storage_of
+from remediator.store.urls import parsed
 from remediator.telemetry import Telemetry, otlp_exporter
 from remediator.watch import watcher as watch
 from remediator.watchdog import Patience, Watchdog, absence_of, watchdog_matchers
@@ -76,6 +78,9 @@ PASS_SHARE = 0.75
 
 REQUEST_SECONDS = 10.0
 """How long a request to the API server may take, unless a short lease leaves less of it after a pass."""
+
+STORE_SECONDS = 5.0
+"""Within what time a store that is ready commits."""
 
 PRUNE_EVERY_SECONDS = 24 * 3600.0
 PRUNE_PAUSE_SECONDS = 0.5
@@ -119,6 +124,7 @@ class Service:
         self._reload_asked = asyncio.Event()
         self._reloading = asyncio.Lock()
         self.database = database
+        self.storage = storage_of(parsed(settings.storage_url))
         self._keeper = LogKeeper(
             database,
             anchors_of(settings, cluster),
@@ -255,6 +261,10 @@ class Service:
             credentials=len(self.access.current.credentials.by_name),
             version=VERSION,
         )
+        stored = self.storage
+        self._log.info("storage", engine=stored.engine, file_system=stored.file_system, url=self._settings.storage_url)
+        if stored.doubt:
+            self._log.warning("what is accepted may be lost", why=stored.doubt)
         if self._settings.mode is Mode.ACTIVE and not self._settings.alertmanager_urls:
             self._log.warning("silences that come after a delivery are not seen", missing="alertmanager_urls")
         if self._is_for_anyone:
@@ -321,16 +331,17 @@ class Service:
         """What `/-/ready` says: each part, and whether it is needed for good decisions."""
         api_server = await self._cluster.is_ready()
         parts = [
-            Part("store", True),
+            Part("store", True, self.storage.doubt),
             Part("api-server", api_server, "" if api_server else f"cluster {self._cluster.name} does not answer"),
             _in_force("rules", self._table.problem),
             self._credentials_part(),
             self._replica_part(),
         ]
         try:
-            await self.database.kill_switch()
-        except RemediatorError as error:
-            parts[0] = Part("store", False, cut(str(error)))
+            async with asyncio.timeout(STORE_SECONDS):
+                await self.database.check_writes()
+        except (RemediatorError, TimeoutError) as error:
+            parts[0] = Part("store", False, cut(str(error)) or f"no commit within {STORE_SECONDS:g} s")
         try:
             doubt = await self._keeper.why_not()
         except RemediatorError:

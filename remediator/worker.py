@@ -83,8 +83,9 @@ class Worker:
             while not self._stopping.is_set():
                 await self._yield_to_receiver()
                 self._wake.clear()  # before the claim: what arrives during it wakes the next round
+                until = self._pass_ends_at()  # before the claim: a commit that takes long uses up the lease
                 for remediation in await self._claim(self._pace.workers - len(tasks)):
-                    task = group.create_task(self._one(remediation))
+                    task = group.create_task(self._one(remediation, until=until))
                     tasks.add(task)
                     task.add_done_callback(tasks.discard)
                     task.add_done_callback(lambda _: self._wake.set())
@@ -98,8 +99,11 @@ class Worker:
         """Take what is due now as far as it goes, one after the other; how many. For callers that move the time."""
         due = await self._claim(self._pace.workers)
         for remediation in due:
-            await self._one(remediation)
+            await self._one(remediation, until=self._pass_ends_at())
         return len(due)
+
+    def _pass_ends_at(self) -> float:
+        return asyncio.get_running_loop().time() + self._pace.pass_seconds
 
     async def _yield_to_receiver(self) -> None:
         """Let a burst of alerts be stored first: an alert that is not accepted may be lost, one that waits is not. In a
@@ -128,13 +132,13 @@ class Worker:
             async with asyncio.timeout(self._pace.poll_seconds):
                 await self._wake.wait()
 
-    async def _one(self, remediation: Remediation) -> None:
-        """One pass. Lets no Exception out: a fault of one remediation must not stop the others."""
+    async def _one(self, remediation: Remediation, *, until: float) -> None:
+        """One pass, until an instant of the loop. Lets no Exception out: a fault of one remediation must not stop the others."""
         parts = self._parts
         journal = Journal(remediation, store=parts.store, clock=parts.clock, rules=parts.rules())
         log = self._log.bind(remediation=remediation.id, alert=remediation.alert.name)
         try:
-            async with asyncio.timeout(self._pace.pass_seconds):
+            async with asyncio.timeout_at(until):
                 await self._around(remediation, remediate(journal, self._parts))
         except LostClaim as lost:
             log.info("someone else has it, or it moved on", detail=cut(str(lost)))

@@ -28,6 +28,8 @@ from remediator.store.base import Accepted, StoreUnavailable
 from remediator.telemetry import Telemetry
 
 BODY_TIMEOUT_SECONDS = 10.0
+STORE_TIMEOUT_SECONDS = 10.0
+"""How long a commit may take. What is committed after the answer is a repeat when Alertmanager sends it again."""
 JSON = "application/json"
 FOREIGN = "{} with the fingerprint of an alert that is outside of what the credential may speak of"
 
@@ -102,9 +104,11 @@ class Receiver:
             _log.warning("webhook body refused", place=error.place, problem=error.problem, peer=request.remote)
             return _problem(400, error.problem, place=error.place)
         try:
-            accepted = await self._keep(payload, sender)
-        except StoreUnavailable as error:
-            _log.error("webhook not stored", problem=str(error), alerts=len(payload.alerts))
+            async with asyncio.timeout(STORE_TIMEOUT_SECONDS):
+                accepted = await self._keep(payload, sender)
+        except (StoreUnavailable, TimeoutError) as error:
+            problem = str(error) or f"no commit within {STORE_TIMEOUT_SECONDS:g} s"
+            _log.error("webhook not stored", problem=problem, alerts=len(payload.alerts))
             return _problem(503, "cannot store the alerts now")
         if any(alert.truncated for alert in payload.alerts):
             self._cut_off()

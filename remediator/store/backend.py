@@ -34,6 +34,10 @@ class Backend:
 
     `give_up` lets the call that waits for an answer on the connection fail, whatever thread it is in; it is used after
     `patience_seconds`. None: nothing is waited for here that could hang by itself.
+
+    `check_there` is asked before it is opened again; raises ConfigError where that would begin an empty one.
+    `check_in_place` is asked after each commit; raises where what was committed is not what a restart would open.
+    `is_shared`: other processes write it too.
     """
 
     connect: Callable[[sa.URL], sa.Connection]
@@ -43,3 +47,6 @@ class Backend:
     errors: tuple[type[Exception], ...]
     give_up: Callable[[sa.Connection], None] | None = None
     patience_seconds: float = 0.0
+    check_there: Callable[[sa.URL], None] = lambda _: None
+    check_in_place: Callable[[sa.Connection], None] = lambda _: None
+    is_shared: bool = False

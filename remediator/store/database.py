@@ -15,6 +15,7 @@ import sqlalchemy as sa
 
 from remediator.authority import UNLIMITED, Authority
 from remediator.clock import Clock
+from remediator.errors import ConfigError, cut
 from remediator.model import (
     AffectedPod,
     Alert,
@@ -60,6 +61,7 @@ from remediator.store.migrate import migrate
 from remediator.store.pauses_base import Pause, PauseOf
 from remediator.store.reading import IncidentRow, IncidentView, Untold
 from remediator.store.reports import ReportTable
+from remediator.store.place import check_there
 from remediator.store.rollouts import RolloutTable
 from remediator.store.rows import record_from, to_json, to_micros
 from remediator.store.scores import ScoreTable
@@ -90,7 +92,7 @@ async def open_database(
     backend = backend_of(place)
     log = Log(keys, name=log_name)
     is_lasting = is_postgres(place) or not is_memory(place)
-    again = partial(backend.connect, place) if is_lasting else None
+    again = partial(reopened, place, log) if is_lasting else None
     begun = partial(ready, place, log, clock.now())
     return Database(await Writer.open(begun, connect=again, log=log, backend=backend), clock=clock)
 
@@ -137,6 +139,24 @@ def ready(url: sa.URL, log: Log, at: datetime) -> sa.Connection:
     return _begun(connection, log, at, backend)
 
 
+def reopened(url: sa.URL, log: Log) -> sa.Connection:
+    """A connection to the same database again, after one that became doubtful. Raises ConfigError when it is gone, or
+    when another one, or an older copy, is in its place."""
+    backend = backend_of(url)
+    backend.check_there(url)
+    connection = backend.connect(url)
+    try:
+        with backend.begin(connection, Work.READS):
+            log.check_not_older(connection, is_shared=backend.is_shared)
+    except sa.exc.DBAPIError as error:
+        connection.close()
+        raise ConfigError(f"what is at {url.database} now cannot be used: {cut(str(error.orig))}") from error
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
 def _begun(connection: sa.Connection, log: Log, at: datetime, backend: Backend) -> sa.Connection:
     try:
         with backend.begin(connection, Work.MIGRATES):
@@ -144,6 +164,8 @@ def _begun(connection: sa.Connection, log: Log, at: datetime, backend: Backend) 
             for entry in log.begin(connection, at=at):
                 transaction.record(entry)
             transaction.write_records()
+            log.head(connection)
+        log.committed()
     except BaseException:
         connection.close()
         raise
@@ -394,6 +416,11 @@ class Database:
             lambda t: switches.read_untold(t.connection, sink, but=but, limit=limit)
         )
         return Untold(after, upto, [record_from(row) for row in rows])
+
+    async def check_writes(self) -> None:
+        """Write what nobody reads, and commit it. Raises StoreUnavailable: a disk that is full can still be read."""
+        at = self._clock.now()
+        await self._writer.write(lambda t: switches.touch_cursors(t.connection, at=at))
 
     async def cursor(self, sink: str) -> int:
         return await self._writer.read(lambda t: switches.read_cursor(t.connection, sink))

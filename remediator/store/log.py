@@ -32,7 +32,7 @@ from remediator.audit.note import (
 )
 from remediator.audit.record import encode_entry
 from remediator.audit.tree import Frontier, leaf_hash, span_of
-from remediator.errors import cut
+from remediator.errors import ConfigError, cut
 from remediator.store.log_base import LogStanding
 from remediator.store.rows import from_micros, to_micros
 from remediator.store.tables import log_checkpoints, log_head, log_tiles, records
@@ -111,6 +111,7 @@ class Log:
         self._keys = keys
         self._name = name
         self._remembered: Head | None = None
+        self._committed: Head | None = None
         self._kept_at: int | None = None
         self.problem = ""
         self._problem_of = ""
@@ -123,6 +124,33 @@ class Log:
         """The text as a note, signed as the head is."""
         present = self._keys.present
         return signed(text, [present] if present is not None and not self.problem else [])
+
+    # -- a database that is opened again
+
+    def committed(self) -> None:
+        """What was appended is durable: no database that holds less is ours any more."""
+        self._committed = self._remembered
+
+    def rolled_back(self) -> None:
+        """What was appended since the last COMMIT is not there."""
+        self._remembered = self._committed
+
+    def check_not_older(self, connection: sa.Connection, *, is_shared: bool) -> None:
+        """Raises ConfigError for an older copy: what was done since then would be unknown, and done again.
+
+        `is_shared`: it may be that another replica has begun a new epoch meanwhile, as a person decided there.
+        """
+        known = self._committed
+        row = connection.execute(_HEAD).one_or_none()
+        if known is None:
+            return
+        is_later = row is not None and (row.size >= known.size if row.origin == known.origin else is_shared)
+        if not is_later:
+            size = "no log" if row is None else f"{row.size} records of {row.origin}"
+            raise ConfigError(
+                f"the database that is there now holds {size}, and the one before {known.size} of {known.origin}: an "
+                "older copy, or another one; stop remediator, bring back the right one, and start it again"
+            )
 
     # -- appending
 

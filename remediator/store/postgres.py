@@ -253,4 +253,5 @@ POSTGRES = Backend(
     errors=(psycopg.Error,),
     give_up=give_up,
     patience_seconds=_PATIENCE_SECONDS,
+    is_shared=True,
 )

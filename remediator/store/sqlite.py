@@ -10,7 +10,6 @@ from __future__ import annotations
 import sqlite3
 from contextlib import AbstractContextManager
 from functools import cache
-from pathlib import Path
 from typing import Any, cast
 
 import sqlalchemy as sa
@@ -18,6 +17,8 @@ from sqlalchemy.pool import NullPool
 
 from remediator.errors import ConfigError, cut
 from remediator.store.backend import Backend, Work
+from remediator.store.place import check_file_system, check_there, identities, path_of
+from remediator.store.place import check_in_place as check_files
 
 _SCHEME = "sqlite"
 _SYNCHRONOUS_FULL = 2
@@ -30,6 +31,9 @@ _PASSING = frozenset(
 """Errors that leave the connection as good as before."""
 
 _BUSY = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
+
+_FILES = "remediator.files"
+"""Where a connection keeps which files it was opened on."""
 
 
 def check_url(url: str) -> sa.URL:
@@ -62,7 +66,8 @@ def connect(url: sa.URL) -> sa.Connection:
     try:
         _configure(_driver(connection))
         _check(connection, url)
-    except sqlite3.Error as error:
+        connection.info[_FILES] = identities(url)
+    except (sqlite3.Error, OSError) as error:
         connection.close()
         raise ConfigError(_why_not(url, error)) from error
     except BaseException:
@@ -100,20 +105,29 @@ def fill(connection: sa.Connection, image: bytes) -> None:
     _driver(connection).deserialize(image)
 
 
+def check_in_place(connection: sa.Connection) -> None:
+    """Raises OutOfPlace when what was just written is not in the files that a restart would open."""
+    check_files(connection.info[_FILES])
+
+
 def is_doubtful(error: sa.exc.SQLAlchemyError) -> bool:
     """Whether what the connection believes may differ from what the disk holds, so that it must be opened anew."""
     return not isinstance(error, sa.exc.DBAPIError) or _code(error) not in _PASSING
 
 
 def _check_place(url: sa.URL) -> None:
-    name = url.database or ""
-    if is_memory(url) or name.startswith("file:"):
+    path = path_of(url)
+    if path is None:
         return
-    path = Path(name).resolve()
-    if not path.parent.is_dir():
-        raise ConfigError(f"storage folder {path.parent} does not exist; create it or change the storage URL")
-    if path.is_dir():
-        raise ConfigError(f"storage {path} is a folder; name a file in it")
+    try:
+        path = path.resolve()
+        if not path.parent.is_dir():
+            raise ConfigError(f"storage folder {path.parent} does not exist; create it or change the storage URL")
+        if path.is_dir():
+            raise ConfigError(f"storage {path} is a folder; name a file in it")
+    except OSError as error:
+        raise ConfigError(f"storage {path} cannot be looked at: {error.strerror}") from error
+    check_file_system(path)
 
 
 def _driver(connection: sa.Connection) -> sqlite3.Connection:
@@ -160,7 +174,7 @@ def _check(connection: sa.Connection, url: sa.URL) -> None:
         raise ConfigError(f"storage {url.database}: not durable here: {found}, needed is {wanted}")
 
 
-def _why_not(url: sa.URL, error: sa.exc.DBAPIError | sqlite3.Error) -> str:
+def _why_not(url: sa.URL, error: sa.exc.DBAPIError | sqlite3.Error | OSError) -> str:
     code = _code(error)
     if code in _BUSY:
         return f"another remediator holds {url.database}; stop it first, or use another file"
@@ -175,17 +189,23 @@ def _why_not(url: sa.URL, error: sa.exc.DBAPIError | sqlite3.Error) -> str:
     return f"storage {url.database} cannot be opened: {cut(str(getattr(error, 'orig', None) or error))}"
 
 
-def _code(error: sa.exc.DBAPIError | sqlite3.Error) -> int | None:
+def _code(error: sa.exc.DBAPIError | sqlite3.Error | OSError) -> int | None:
     # The low byte is the kind, the rest its detail (SQLITE_IOERR_FSYNC is SQLITE_IOERR).
     code = _extended_code(error)
     return None if code is None else code & 0xFF
 
 
-def _extended_code(error: sa.exc.DBAPIError | sqlite3.Error) -> int | None:
+def _extended_code(error: sa.exc.DBAPIError | sqlite3.Error | OSError) -> int | None:
     origin = error.orig if isinstance(error, sa.exc.DBAPIError) else error
     return getattr(origin, "sqlite_errorcode", None)
 
 
 SQLITE = Backend(
-    connect=connect, begin=begin, roll_back=roll_back, is_doubtful=is_doubtful, errors=(sqlite3.Error,)
+    connect=connect,
+    begin=begin,
+    roll_back=roll_back,
+    is_doubtful=is_doubtful,
+    errors=(sqlite3.Error,),
+    check_there=check_there,
+    check_in_place=check_in_place,
 )

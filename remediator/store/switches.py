@@ -98,6 +98,11 @@ def move_cursor(connection: sa.Connection, sink: str, *, after: int, to: int, at
     return True
 
 
+def touch_cursors(connection: sa.Connection, *, at: datetime) -> None:
+    """A write that changes something, and decides nothing."""
+    connection.execute(cursors.update().values(moved_at=to_micros(at)))
+
+
 def last_action_at(connection: sa.Connection, target_key: str) -> datetime | None:
     newest = sa.select(sa.func.max(remediations.c.acted_at)).where(remediations.c.target_key == target_key)
     micros = connection.execute(newest).scalar_one()

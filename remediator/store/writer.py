@@ -224,19 +224,25 @@ class Writer:
             self._connection = None
 
     def _transact(self, batch: Sequence[_Call]) -> Sequence[_Outcome]:
+        self._log.rolled_back()  # whatever a transaction before left that was not committed
         try:
             connection = self._opened()
             is_reading = all(call.kind is Kind.READ for call in batch)
             begin = partial(self._backend.begin, connection, Work.READS if is_reading else Work.WRITES)
             try:
                 with begin():
-                    return _run_together(Transaction(connection, self._log), batch)
+                    outcomes = _run_together(Transaction(connection, self._log), batch)
             except _CallFailed as failed:
                 if len(batch) == 1:
                     return [(batch[0], None, failed.error)]
-            with begin():
-                return _run_apart(Transaction(connection, self._log), batch)
-        except ConfigError as error:
+                self._log.rolled_back()
+                with begin():
+                    outcomes = _run_apart(Transaction(connection, self._log), batch)
+            # After COMMIT: what is gone from now on was lost after the answer, not before it.
+            self._backend.check_in_place(connection)
+            self._log.committed()
+            return outcomes
+        except (ConfigError, OSError) as error:
             why = f"the store cannot be opened again: {error}"
         except sa.exc.SQLAlchemyError as error:
             why = f"the store cannot commit: {_text(error)}"
