@@ -166,7 +166,14 @@ class Service:
             clock=clock,
             pace=score.Pace(settings.score_poll_seconds, timedelta(seconds=settings.score_window_seconds)),
         )
-        self._server = HttpServer(self._application(), grace_seconds=settings.grace_seconds, tls=access.current.web.tls)
+        self._server = HttpServer(
+            self._application(),
+            grace_seconds=settings.grace_seconds,
+            tls=access.current.web.tls,
+            max_connections=settings.web_max_connections,
+            max_connections_per_peer=settings.web_max_connections_per_peer,
+            refused=telemetry.connection_refused,
+        )
 
     @property
     def port(self) -> int:

@@ -127,10 +127,13 @@ class Telemetry:
                 f"remediator.{name}", [self._observe(self._gauges[name])], unit, description
             )
         # These are counted for every request: adding here and being read at a scrape costs a tenth of `Counter.add`.
-        self._totals: dict[str, dict[Labels, int]] = {"alerts_received": {}, "webhook_requests": {}}
+        self._totals: dict[str, dict[Labels, int]] = {
+            "alerts_received": {}, "webhook_requests": {}, "connections_refused": {}
+        }
         for name, description in (
             ("alerts_received", "Alerts received."),
             ("webhook_requests", "Webhook requests by HTTP status code."),
+            ("connections_refused", "Connections refused, or ended before they had asked, by why."),
         ):
             meter.create_observable_counter(
                 f"remediator.{name}", [self._observe(self._totals[name])], description=description
@@ -181,6 +184,10 @@ class Telemetry:
 
     def webhook_answered(self, code: int) -> None:
         self._count("webhook_requests", ("code", str(code)), 1)
+
+    def connection_refused(self, why: str) -> None:
+        """`why` is `headers`, `unread`, `connections_peer`, `connections_all` or `idle`."""
+        self._count("connections_refused", ("reason", why), 1)
 
     def decided(self, *, rule: str | None, action: str | None, decision: Decided) -> None:
         self._decisions.add(1, {"rule": rule or "", "action": action or "", "decision": decision.value})

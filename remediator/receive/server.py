@@ -16,18 +16,22 @@ from collections.abc import Awaitable, Callable, Sequence
 import structlog
 from aiohttp import hdrs, web
 
-from remediator.access.base import PRINCIPAL
+from remediator.access.base import PRINCIPAL, Credential
 from remediator.authority import Authority
 from remediator.errors import cut
 from remediator.model import Alert
 from remediator.receive.base import BadBody, Quarantined
+from remediator.receive.bodies import Bodies, NoRoom
 from remediator.receive.paths import PATHS
 from remediator.receive.payload import Payload, read
 from remediator.redact import Remembering
 from remediator.store.base import Accepted, StoreUnavailable
 from remediator.telemetry import Telemetry
 
-BODY_TIMEOUT_SECONDS = 10.0
+LARGE_BODY_BYTES = 16 * 1024
+"""A larger body is read in a thread, since it may take longer than others can wait: one at a time, the rest queue."""
+MAX_TOLD = 10
+"""Lines in the log about what one body held that cannot be used; all that is kept of it is in the audit log."""
 JSON = "application/json"
 FOREIGN = "{} with the fingerprint of an alert that is outside of what the credential may speak of"
 
@@ -58,6 +62,8 @@ class Receiver:
         self._max_body_bytes = max_body_bytes
         self._stopping = stopping
         self._redaction = Remembering()
+        self._bodies = Bodies(max_body_bytes)
+        self._one_large = asyncio.Lock()
 
     def routes(self) -> list[web.RouteDef]:
         return [web.post(path, self.receive) for path in PATHS]
@@ -81,20 +87,24 @@ class Receiver:
         if refusal := self._refused(request):
             return refusal
         try:
-            if request.content.is_eof():  # it came with its headers: nothing to wait for, so no timer either
-                body = await request.read()
-            else:
-                async with asyncio.timeout(BODY_TIMEOUT_SECONDS):
-                    body = await request.read()
-        except TimeoutError:
-            return _problem(503, f"the body did not arrive within {BODY_TIMEOUT_SECONDS:g} s")
+            if request.content.is_eof():  # it came with its headers
+                return await self._answer_to(await request.read(), request)
+            async with self._bodies.read(request) as body:
+                return await self._answer_to(body, request)
+        except NoRoom:
+            _log.warning("webhook body refused: too much of others is in memory", peer=request.remote)
+            return _problem(503, "too many large bodies at once")
+        except TimeoutError as error:  # the server's watchdog set it
+            return _problem(503, str(error))
         except web.HTTPRequestEntityTooLarge:
             return self._too_large(request)
         except (web.RequestPayloadError, ConnectionError):
             return _problem(400, "the body broke off")
+
+    async def _answer_to(self, body: bytes, request: web.Request) -> web.Response:
         sender = request[PRINCIPAL].credential
         try:
-            payload = read(body, self._redaction, sender=sender)
+            payload = await self._read(body, sender)
         except BadBody as error:
             _log.warning("webhook body refused", place=error.place, problem=error.problem, peer=request.remote)
             return _problem(400, error.problem, place=error.place)
@@ -119,6 +129,12 @@ class Receiver:
                 "quarantined": aside,
             },
         )
+
+    async def _read(self, body: bytes, sender: Credential) -> Payload:
+        if len(body) <= LARGE_BODY_BYTES:
+            return read(body, self._redaction, sender=sender)
+        async with self._one_large:
+            return await asyncio.to_thread(read, body, self._redaction, sender=sender)
 
     def _refused(self, request: web.Request) -> web.Response | None:
         """The answer to a request that its headers already rule out."""
@@ -147,13 +163,15 @@ class Receiver:
         """Count what was accepted, and log what was not."""
         for status, count in Counter(alert.status for alert in payload.alerts).items():
             self._telemetry.alerts_received(status, count)
-        if aside := len(payload.quarantined) + accepted.foreign:
+        if aside := payload.aside + accepted.foreign:
             self._telemetry.alerts_quarantined(aside)
         outside = sum(bool(item.credential) for item in payload.quarantined) + accepted.foreign
         if outside:
             self._telemetry.alerts_outside_credential(credential, outside)
-        for item in payload.quarantined:
+        for item in payload.quarantined[:MAX_TOLD]:
             _log.error("alert quarantined", place=item.place, problem=item.problem, element=item.element)
+        if payload.aside > MAX_TOLD:
+            _log.error("more alerts of this body quarantined", count=payload.aside - MAX_TOLD)
         if accepted.foreign:
             _log.error("alert quarantined", problem=FOREIGN.format(accepted.foreign), credential=credential)
 
