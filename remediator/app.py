@@ -288,7 +288,14 @@ class Service:
         )
 
     async def _admit(self, alerts: Sequence[Alert], authority: Authority) -> Accepted:
-        accepted = await admit(alerts, store=self.database, clock=self.parts.clock, authority=authority)
+        accepted = await admit(
+            alerts,
+            store=self.database,
+            clock=self.parts.clock,
+            authority=authority,
+            rules=self.parts.rules(),
+            max_open=self._settings.max_waiting,
+        )
         if accepted.queued:
             self._worker.wake()
         return accepted

@@ -80,6 +80,9 @@ class Telemetry:
         self._quarantined = meter.create_counter(
             "remediator.alerts_quarantined", description="Alerts of accepted bodies that could not be used."
         )
+        self._refused = meter.create_counter(
+            "remediator.alerts_refused", description="Alerts of bodies that were answered with 503, by why."
+        )
         self._outside = meter.create_counter(
             "remediator.alerts_outside_credential",
             description="Alerts set aside since the credential that they came by may not speak of them.",
@@ -177,6 +180,10 @@ class Telemetry:
 
     def alerts_quarantined(self, count: int) -> None:
         self._quarantined.add(count)
+
+    def alerts_refused(self, why: str, count: int) -> None:
+        """`why` is `max_waiting` or `store`; they are sent again, and then counted again."""
+        self._refused.add(count, {"reason": why})
 
     def alerts_outside_credential(self, credential: str, count: int) -> None:
         """`credential` is a name of the operator's own file."""

@@ -25,7 +25,7 @@ from remediator.receive.bodies import Bodies, NoRoom
 from remediator.receive.paths import PATHS
 from remediator.receive.payload import Payload, read
 from remediator.redact import Remembering
-from remediator.store.base import Accepted, StoreUnavailable
+from remediator.store.base import Accepted, StoreUnavailable, TooManyOpen
 from remediator.telemetry import Telemetry
 
 LARGE_BODY_BYTES = 16 * 1024
@@ -112,7 +112,12 @@ class Receiver:
             if payload.quarantined:
                 await self._set_aside(payload.quarantined)
             accepted = await self._admit(payload.alerts, sender.authority)
+        except TooManyOpen as error:
+            _log.error("webhook refused: max_waiting is reached", problem=str(error), alerts=len(payload.alerts))
+            self._telemetry.alerts_refused("max_waiting", len(payload.alerts))
+            return _problem(503, "too many remediations are open")
         except StoreUnavailable as error:
+            self._telemetry.alerts_refused("store", len(payload.alerts))
             _log.error("webhook not stored", problem=str(error), alerts=len(payload.alerts))
             return _problem(503, "cannot store the alerts now")
         self._tell(payload, accepted, sender.name)
