@@ -14,7 +14,7 @@ from opentelemetry.trace import SpanKind
 
 from remediator.access.authenticate import Authenticator
 from remediator.access.base import May
-from remediator.api.answers import problem
+from remediator.api.answers import SECURITY_HEADERS, problem
 from remediator.api.audit import AuditRoutes
 from remediator.api.budgets import BudgetRoutes
 from remediator.api.connections import BodyTooSlow, request_answered, request_arrived
@@ -30,14 +30,6 @@ from remediator.api.reports import ReportRoutes
 from remediator.api.scorecard import ScoreRoutes
 from remediator.store.base import StoreUnavailable
 from remediator.telemetry import Telemetry
-
-SECURITY_HEADERS = (
-    ("X-Content-Type-Options", "nosniff"),
-    ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"),
-    ("Referrer-Policy", "no-referrer"),
-    ("Cache-Control", "no-store"),
-    (hdrs.SERVER, "remediator"),
-)
 
 _log = structlog.get_logger(__name__)
 

@@ -21,6 +21,8 @@ import structlog
 from aiohttp import web
 
 from remediator.access.tls import Tls, names_of
+from remediator.api.answers import SECURITY_HEADERS, problem
+from remediator.errors import cut
 
 HEADERS_SECONDS = 5.0
 """From the connection, or the first byte of a later request, to the end of the headers."""
@@ -59,7 +61,7 @@ class Connections:
     def __init__(self, *, at_most: int, at_most_per_peer: int, refused: Callable[[str], None]) -> None:
         self._at_most = at_most
         self._at_most_per_peer = at_most_per_peer
-        self._refused = refused
+        self.refused = refused
         self._all: set[Connection] = set()
         self._of_peer: Counter[str] = Counter()
 
@@ -91,7 +93,7 @@ class Connections:
     def _make_room(self, short: str, peer: str | None) -> bool:
         waiting = [one for one in self._all if one.is_awaited and peer in (None, one.peer)]
         if not waiting:
-            self._refused(f"connections_{short}")
+            self.refused(f"connections_{short}")
             return False
         self._end(min(waiting, key=lambda one: (one.standing is Standing.DELIVERED, one.since)), f"connections_{short}")
         return True
@@ -99,7 +101,7 @@ class Connections:
     def _end(self, one: Connection, why: str) -> None:
         self.leave(one)
         if one.standing is not Standing.IDLE or why != "idle":
-            self._refused(why)
+            self.refused(why)
             _log.debug("connection ended", why=why, peer=one.peer)
         one.end()
 
@@ -148,6 +150,24 @@ class Connection(web.RequestHandler):
     def answered(self, *, is_delivery: bool) -> None:
         self._request = None
         self._turn(Standing.DELIVERED if is_delivery else Standing.IDLE)
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """What is no HTTP is answered and counted. aiohttp would print a stack trace for each: whoever reaches the port
+        could fill the log."""
+        if status >= 500:
+            return super().handle_error(request, status, exc, message)
+        self._connections.refused("malformed")
+        _log.debug("not HTTP", problem=cut(str(message)), peer=self.peer)
+        answer = problem(status, f"not HTTP: {message.splitlines()[0] if message else type(exc).__name__}")
+        answer.headers.update(SECURITY_HEADERS)
+        answer.force_close()
+        return answer
 
     @property
     def is_awaited(self) -> bool:
