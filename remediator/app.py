@@ -233,7 +233,14 @@ class Service:
                 clock=clock,
                 pace=reconcile.Pace(timedelta(seconds=settings.reconcile_seconds)),
             )
-        self._server = HttpServer(self._application(), grace_seconds=settings.grace_seconds, tls=access.current.web.tls)
+        self._server = HttpServer(
+            self._application(),
+            grace_seconds=settings.grace_seconds,
+            tls=access.current.web.tls,
+            max_connections=settings.web_max_connections,
+            max_connections_per_peer=settings.web_max_connections_per_peer,
+            refused=telemetry.connection_refused,
+        )
 
     @property
     def port(self) -> int:
@@ -372,7 +379,14 @@ class Service:
             if watchdogs:
                 await self._watchdog.heard(watchdogs, at=self.parts.clock.now())
                 await self._tell_watchdog()
-        accepted = await admit(alerts, store=self.database, clock=self.parts.clock, authority=authority)
+        accepted = await admit(
+            alerts,
+            store=self.database,
+            clock=self.parts.clock,
+            authority=authority,
+            rules=self.parts.rules(),
+            max_open=self._settings.max_waiting,
+        )
         if accepted.queued:
             self._worker.wake()
         return accepted

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import partial
 
 from remediator.actions.base import SCALABLE_KINDS, Case, NamesWorkloads
 from remediator.actions.write import Gate, Written, act, read_back, read_back_undo, undo
@@ -106,12 +107,29 @@ class Parts:
     lease: timedelta = timedelta(minutes=1)
 
 
-async def admit(alerts: Sequence[Alert], *, store: Store, clock: Clock, authority: Authority) -> Accepted:
+async def admit(
+    alerts: Sequence[Alert],
+    *,
+    store: Store,
+    clock: Clock,
+    authority: Authority,
+    rules: RuleSet | None = None,
+    max_open: int | None = None,
+) -> Accepted:
     """Step 1, receive: keep every alert durably and queue the new ones. After this returns, 200 is true.
 
-    `authority` is the sender's: nothing outside of it is repeated or resolved.
+    `authority` is the sender's: nothing outside of it is repeated or resolved. By `rules` the severe ones are decided
+    first; None: in the order in which they come. Raises TooManyOpen where more than `max_open` remediations would be
+    open.
     """
-    return await store.accept(alerts, at=clock.now(), authority=authority)
+    severity = (lambda _: None) if rules is None else partial(urgency_of, rules)
+    return await store.accept(alerts, at=clock.now(), authority=authority, severity=severity, max_open=max_open)
+
+
+def urgency_of(rules: RuleSet, alert: Alert) -> int | None:
+    """The severity of the rule that the alert matches now; what is decided, and by which rule, is decided later."""
+    rule = match(alert, rules)
+    return None if isinstance(rule, NoMatch) else severity_of(rules, rule, alert)
 
 
 async def remediate(journal: Journal, parts: Parts) -> None:

@@ -65,6 +65,25 @@ class Settings(BaseSettings):
         description="Largest webhook body in bytes. A larger one is answered with 413, which Alertmanager does not "
         "retry within the flush. An alert takes about 850 bytes.",
     )
+    web_max_connections: int = Field(
+        256,
+        ge=16,
+        le=65536,
+        description="How many clients may be connected at once. Above it, who waits longest without a request goes.",
+    )
+    web_max_connections_per_peer: int = Field(
+        32,
+        ge=1,
+        le=65536,
+        description="How many of them may have the same address. Raise it where all come through one proxy.",
+    )
+    max_waiting: int = Field(
+        20_000,
+        ge=100,
+        le=10_000_000,
+        description="Remediations that may be undecided or under way at once. A body that would begin more is answered "
+        "with 503, and Alertmanager sends it again.",
+    )
     storage_url: str = Field(
         "sqlite:///remediator.db",
         description="Database: sqlite:///FILE, or postgresql://USER@HOST/DATABASE for several replicas, which needs "

@@ -80,6 +80,9 @@ class Telemetry:
         self._quarantined = meter.create_counter(
             "remediator.alerts_quarantined", description="Alerts of accepted bodies that could not be used."
         )
+        self._refused = meter.create_counter(
+            "remediator.alerts_refused", description="Alerts of bodies that were answered with 503, by why."
+        )
         self._outside = meter.create_counter(
             "remediator.alerts_outside_credential",
             description="Alerts set aside since the credential that they came by may not speak of them.",
@@ -138,10 +141,13 @@ class Telemetry:
                 f"remediator.{name}", [self._observe(self._gauges[name])], unit, description
             )
         # These are counted for every request: adding here and being read at a scrape costs a tenth of `Counter.add`.
-        self._totals: dict[str, dict[Labels, int]] = {"alerts_received": {}, "webhook_requests": {}}
+        self._totals: dict[str, dict[Labels, int]] = {
+            "alerts_received": {}, "webhook_requests": {}, "connections_refused": {}
+        }
         for name, description in (
             ("alerts_received", "Alerts received."),
             ("webhook_requests", "Webhook requests by HTTP status code."),
+            ("connections_refused", "Connections refused, or ended before they had asked, by why."),
         ):
             meter.create_observable_counter(
                 f"remediator.{name}", [self._observe(self._totals[name])], description=description
@@ -186,6 +192,10 @@ class Telemetry:
     def alerts_quarantined(self, count: int) -> None:
         self._quarantined.add(count)
 
+    def alerts_refused(self, why: str, count: int) -> None:
+        """`why` is `max_waiting` or `store`; they are sent again, and then counted again."""
+        self._refused.add(count, {"reason": why})
+
     def alerts_outside_credential(self, credential: str, count: int) -> None:
         """`credential` is a name of the operator's own file."""
         self._outside.add(count, {"credential": credential})
@@ -198,6 +208,10 @@ class Telemetry:
 
     def webhook_answered(self, code: int) -> None:
         self._count("webhook_requests", ("code", str(code)), 1)
+
+    def connection_refused(self, why: str) -> None:
+        """`why` is `malformed`, `headers`, `unread`, `connections_peer`, `connections_all` or `idle`."""
+        self._count("connections_refused", ("reason", why), 1)
 
     def decided(self, *, rule: str | None, action: str | None, decision: Decided) -> None:
         self._decisions.add(1, {"rule": rule or "", "action": action or "", "decision": decision.value})

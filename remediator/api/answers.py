@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Self
 
-from aiohttp import web
+from aiohttp import hdrs, web
 from pydantic import BaseModel, ConfigDict, Field
 
 from remediator.disclosed import disclosed_plan
@@ -19,6 +19,15 @@ from remediator.errors import cut
 from remediator.model import Json, Plan, Remediation, Target
 from remediator.store.escalations_base import Escalation
 from remediator.store.reading import IncidentRow, IncidentView
+
+SECURITY_HEADERS = (
+    ("X-Content-Type-Options", "nosniff"),
+    ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"),
+    ("Referrer-Policy", "no-referrer"),
+    ("Cache-Control", "no-store"),
+    (hdrs.SERVER, "remediator"),
+)
+"""Of every answer."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,9 +14,10 @@ from opentelemetry.trace import SpanKind
 
 from remediator.access.authenticate import Authenticator
 from remediator.access.base import May
-from remediator.api.answers import problem
+from remediator.api.answers import SECURITY_HEADERS, problem
 from remediator.api.audit import AuditRoutes
 from remediator.api.budgets import BudgetRoutes
+from remediator.api.connections import BodyTooSlow, request_answered, request_arrived
 from remediator.api.control import ControlRoutes
 from remediator.api.deployments import DeploymentRoutes
 from remediator.api.entrance import Entrance, route_of
@@ -27,17 +28,8 @@ from remediator.api.operating import OperatingRoutes
 from remediator.api.reading import IncidentRoutes
 from remediator.api.reports import ReportRoutes
 from remediator.api.scorecard import ScoreRoutes
-from remediator.api.server import request_arrived
 from remediator.store.base import StoreUnavailable
 from remediator.telemetry import Telemetry
-
-SECURITY_HEADERS = (
-    ("X-Content-Type-Options", "nosniff"),
-    ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"),
-    ("Referrer-Policy", "no-referrer"),
-    ("Cache-Control", "no-store"),
-    (hdrs.SERVER, "remediator"),
-)
 
 _log = structlog.get_logger(__name__)
 
@@ -94,6 +86,19 @@ def _middleware(entrance: Entrance, authenticator: Authenticator, telemetry: Tel
     @web.middleware
     async def around(request: web.Request, handler: Handler) -> web.StreamResponse:
         request_arrived(request)
+        is_delivery = False
+        try:
+            response = await traced(request, handler)
+            is_delivery = response.status == 200 and entrance.need(request) is May.ALERT
+        finally:
+            request_answered(request, is_delivery=is_delivery)
+        for name, value in authenticator.access.web.headers.items():
+            response.headers[name] = value
+        for name, value in SECURITY_HEADERS:
+            response.headers.setdefault(name, value)
+        return response
+
+    async def traced(request: web.Request, handler: Handler) -> web.StreamResponse:
         route = route_of(request)
         attributes = {"http.request.method": request.method, "http.route": route}
         with telemetry.span(
@@ -104,10 +109,6 @@ def _middleware(entrance: Entrance, authenticator: Authenticator, telemetry: Tel
                 telemetry.webhook_answered(refusal.status)
             response = refusal or await _answered(request, handler)
             span.set_attribute("http.response.status_code", response.status)
-        for name, value in authenticator.access.web.headers.items():
-            response.headers[name] = value
-        for name, value in SECURITY_HEADERS:
-            response.headers.setdefault(name, value)
         return response
 
     return around
@@ -119,6 +120,10 @@ async def _answered(request: web.Request, handler: Handler) -> web.StreamRespons
     except StoreUnavailable as error:
         _log.error("store unavailable", path=request.path, problem=str(error))
         return problem(503, "the store cannot answer now")
+    except BodyTooSlow as error:
+        answer = problem(408, str(error))
+        answer.force_close()
+        return answer
     except web.HTTPException as error:
         answer = problem(error.status, error.reason)
         if allow := error.headers.get(hdrs.ALLOW):

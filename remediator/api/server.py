@@ -1,4 +1,4 @@
-"""The listening socket: how long and how many clients may stay connected.
+"""The listening socket. Who stays connected, and for how long, is `connections.py`'s.
 
 `app.py` starts one `HttpServer` with the application and stops it when the process drains.
 """
@@ -7,24 +7,38 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from collections.abc import Callable
 from typing import Any
 
 from aiohttp import web
 
-from remediator.access.tls import Tls, names_of
+from remediator.access.tls import Tls
+from remediator.api.connections import HEADERS_SECONDS, LOOK_SECONDS, Connection, Connections
 from remediator.errors import ConfigError
 
-KEEPALIVE_SECONDS = 330.0
-"""Above the five minutes for which Alertmanager keeps a connection, so that its POST never meets one that closes."""
-HEADERS_SECONDS = 5.0
 MAX_CONNECTIONS = 256
+MAX_CONNECTIONS_PER_PEER = 32
 
 
 class HttpServer:
     """Owns the socket and the connections. `start` once, `stop` once."""
 
-    def __init__(self, application: web.Application, *, grace_seconds: float, tls: Tls | None = None) -> None:
-        """`grace_seconds` is how long running requests may take to finish after `stop`. `tls` None: plain HTTP."""
+    def __init__(
+        self,
+        application: web.Application,
+        *,
+        grace_seconds: float,
+        tls: Tls | None = None,
+        max_connections: int = MAX_CONNECTIONS,
+        max_connections_per_peer: int = MAX_CONNECTIONS_PER_PEER,
+        refused: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        """`grace_seconds` is how long running requests may take to finish after `stop`. `tls` None: plain HTTP.
+        `refused` is told why a connection was ended by us before it had asked for anything."""
+        self._connections = Connections(
+            at_most=max_connections, at_most_per_peer=max_connections_per_peer, refused=refused
+        )
+        self._looking: asyncio.TimerHandle | None = None
         self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=grace_seconds)
         self._server: asyncio.Server | None = None
         self._tls = tls
@@ -38,15 +52,8 @@ class HttpServer:
         loop = asyncio.get_running_loop()
 
         def connection() -> asyncio.Protocol:
-            if len(manager.connections) >= MAX_CONNECTIONS:
-                return _Refusal()
-            return _Connection(
-                self._tls,
-                manager,
-                loop=loop,
-                keepalive_timeout=KEEPALIVE_SECONDS,
-                auto_decompress=False,
-                access_log=None,
+            return Connection(
+                self._connections, self._tls, manager, loop=loop, auto_decompress=False, access_log=None
             )
 
         try:
@@ -61,6 +68,7 @@ class HttpServer:
         except OSError as error:
             await self._runner.cleanup()
             raise ConfigError(f"web_listen_address: cannot listen on {host or ''}:{port}: {error.strerror}") from error
+        self._look()
 
     @property
     def port(self) -> int:
@@ -81,9 +89,16 @@ class HttpServer:
 
     async def stop(self) -> None:
         """Take no more connections, let running requests finish, close the rest."""
+        if self._looking is not None:
+            self._looking.cancel()
         if self._server is not None:
             self._server.close()
         await self._runner.cleanup()
+
+    def _look(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._connections.look(loop.time())
+        self._looking = loop.call_later(LOOK_SECONDS, self._look)
 
 
 class _Newest(ssl.SSLContext):
@@ -99,47 +114,3 @@ class _Newest(ssl.SSLContext):
 
     def wrap_bio(self, *args: Any, **options: Any) -> ssl.SSLObject:
         return self.newest.wrap_bio(*args, **options)
-
-
-class _Connection(web.RequestHandler):
-    """A connection that is closed when its first request's headers take too long (aiohttp itself waits for ever), or
-    when its client's certificate has none of the names that are let in."""
-
-    __slots__ = ("_tls", "_until_headers")
-
-    _until_headers: asyncio.TimerHandle | None
-
-    def __init__(self, tls: Tls | None, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options)
-        self._tls = tls
-        self._until_headers = None
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        super().connection_made(transport)
-        if self._tls is not None and not self._tls.lets_in(names_of(transport.get_extra_info("peercert"))):
-            self.force_close()
-            return
-        loop = asyncio.get_running_loop()
-        self._until_headers = loop.call_later(HEADERS_SECONDS, self.force_close)
-
-    def connection_lost(self, exc: BaseException | None) -> None:
-        self.headers_arrived()
-        super().connection_lost(exc)
-
-    def headers_arrived(self) -> None:
-        if self._until_headers is not None:
-            self._until_headers.cancel()
-            self._until_headers = None
-
-
-class _Refusal(asyncio.Protocol):
-    """Closes at once: the client sees a transport error, which Alertmanager retries."""
-
-    def connection_made(self, transport: Any) -> None:
-        transport.abort()
-
-
-def request_arrived(request: web.Request) -> None:
-    """Called at the start of each request: its connection has shown itself to be in earnest."""
-    if isinstance(request.protocol, _Connection):
-        request.protocol.headers_arrived()

@@ -27,6 +27,11 @@ from remediator.redact import Remembering, redact
 
 MAX_LABELS = 64
 MAX_VALUE_LENGTH = 4096
+LEAST_ALERT_BYTES = 64
+"""A list with more elements than that leaves room for holds no alerts."""
+MAX_ASIDE = 100
+"""Alerts of one body that are set aside with their content; of the others their number is kept."""
+SHOWN_LENGTH = 1024
 NAMES_OF_STATUS = {"firing": AlertStatus.FIRING, "resolved": AlertStatus.RESOLVED}
 
 LabelName = Annotated[str, StringConstraints(min_length=1, max_length=MAX_VALUE_LENGTH)]
@@ -61,10 +66,17 @@ class WebhookBody(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Payload:
-    """What one body held. Places in `quarantined` count from `alerts[0]` of the body."""
+    """What one body held. Places in `quarantined` count from `alerts[0]` of the body; `more_aside` could not be used
+    either, and are told by their number in the last of `quarantined`."""
 
     alerts: Sequence[Alert]
     quarantined: Sequence[Quarantined]
+    more_aside: int = 0
+
+    @property
+    def aside(self) -> int:
+        """How many alerts could not be used."""
+        return len(self.quarantined) + (self.more_aside - 1 if self.more_aside else 0)
 
 
 def read(body: bytes, redaction: Remembering, *, sender: Credential) -> Payload:
@@ -85,21 +97,31 @@ def read(body: bytes, redaction: Remembering, *, sender: Credential) -> Payload:
         webhook = WebhookBody.model_validate(value)
     except ValidationError as error:
         raise BadBody(*_first_error(error, "")) from error
+    if len(webhook.alerts) > 1 + len(body) // LEAST_ALERT_BYTES:
+        raise BadBody("alerts", "more elements than a body of this size can hold alerts")
+    webhook = webhook.model_copy(update={"group_key": redaction.text(_shortened(webhook.group_key))})
     alerts: list[Alert] = []
     quarantined: list[Quarantined] = []
+    more_aside = 0
     is_limited = sender.authority.is_limited
     for index, element in enumerate(webhook.alerts):
         place = f"alerts[{index}]"
         outcome = (poison(element, place) if suspicious else None) or _alert(
             element, place, webhook, redaction, sender.name
         )
-        if not isinstance(outcome, Alert):
-            quarantined.append(_quarantined(element, *outcome))
-        elif is_limited and (problem := _outside(element, place, webhook.receiver, sender)):
-            quarantined.append(_quarantined(element, *problem, credential=sender.name))
+        credential = ""
+        if isinstance(outcome, Alert):
+            if not is_limited or (problem := _outside(element, place, webhook.receiver, sender)) is None:
+                alerts.append(outcome)
+                continue
+            outcome, credential = problem, sender.name
+        if len(quarantined) < MAX_ASIDE:
+            quarantined.append(_quarantined(element, *outcome, credential=credential))
         else:
-            alerts.append(outcome)
-    return Payload(alerts, quarantined)
+            more_aside += 1
+    if more_aside:
+        quarantined.append(Quarantined("alerts", f"{more_aside} more of this body could not be used", ""))
+    return Payload(alerts, quarantined, more_aside)
 
 
 def fingerprint(labels: Mapping[str, str]) -> str:
@@ -140,6 +162,8 @@ def _alert(
     element: Json, place: str, webhook: WebhookBody, redaction: Remembering, credential: str
 ) -> Alert | tuple[str, str]:
     """The alert, or the place and the problem why it is none."""
+    if (problem := _too_many(element, place)) is not None:
+        return problem
     try:
         read_element = AlertElement.model_validate(element)
     except ValidationError as error:
@@ -163,10 +187,18 @@ def _alert(
         ends_at=ends_at,
         generator_url=redaction.text(_shortened(read_element.generator_url or "")),
         receiver=webhook.receiver,
-        group_key=redaction.text(webhook.group_key),
+        group_key=webhook.group_key,
         truncated=webhook.truncated_alerts,
         credential=credential,
     )
+
+
+def _too_many(element: Json, place: str) -> tuple[str, str] | None:
+    """As the model says, but before it looks at each of a hundred thousand."""
+    for name in ("labels", "annotations"):
+        if isinstance(element, dict) and isinstance(pairs := element.get(name), dict) and len(pairs) > MAX_LABELS:
+            return f"{place}.{name}", f"{len(pairs)} {name}, at most {MAX_LABELS} are read"
+    return None
 
 
 def _instant(text: str) -> datetime | None:
@@ -197,6 +229,16 @@ def _quarantined(element: Json, place: str, problem: str, *, credential: str = "
     return Quarantined(
         place=cut(place.encode("utf-8", "replace").decode("utf-8"), max_length=120),
         problem=cut(problem),
-        element=redact(json.dumps(element)[:1024]),
+        element=redact(_shown(element)),
         credential=credential,
     )
+
+
+def _shown(element: Json) -> str:
+    """The beginning of its JSON; what is not shown is not written either."""
+    text = ""
+    for piece in json.JSONEncoder().iterencode(element):
+        text += piece[:SHOWN_LENGTH]
+        if len(text) >= SHOWN_LENGTH:
+            break
+    return text[:SHOWN_LENGTH]

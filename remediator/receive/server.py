@@ -21,15 +21,19 @@ from remediator.authority import Authority
 from remediator.errors import cut
 from remediator.model import Alert
 from remediator.receive.base import BadBody, Quarantined
+from remediator.receive.bodies import Bodies, NoRoom
 from remediator.receive.paths import PATHS
 from remediator.receive.payload import Payload, read
 from remediator.redact import Remembering
-from remediator.store.base import Accepted, StoreUnavailable
+from remediator.store.base import Accepted, StoreUnavailable, TooManyOpen
 from remediator.telemetry import Telemetry
 
-BODY_TIMEOUT_SECONDS = 10.0
 STORE_TIMEOUT_SECONDS = 10.0
 """How long a commit may take. What is committed after the answer is a repeat when Alertmanager sends it again."""
+LARGE_BODY_BYTES = 16 * 1024
+"""A larger body is read in a thread, since it may take longer than others can wait: one at a time, the rest queue."""
+MAX_TOLD = 10
+"""Lines in the log about what one body held that cannot be used; all that is kept of it is in the audit log."""
 JSON = "application/json"
 FOREIGN = "{} with the fingerprint of an alert that is outside of what the credential may speak of"
 
@@ -63,6 +67,8 @@ class Receiver:
         self._stopping = stopping
         self._cut_off = cut_off
         self._redaction = Remembering()
+        self._bodies = Bodies(max_body_bytes)
+        self._one_large = asyncio.Lock()
 
     def routes(self) -> list[web.RouteDef]:
         return [web.post(path, self.receive) for path in PATHS]
@@ -86,28 +92,37 @@ class Receiver:
         if refusal := self._refused(request):
             return refusal
         try:
-            if request.content.is_eof():  # it came with its headers: nothing to wait for, so no timer either
-                body = await request.read()
-            else:
-                async with asyncio.timeout(BODY_TIMEOUT_SECONDS):
-                    body = await request.read()
-        except TimeoutError:
-            return _problem(503, f"the body did not arrive within {BODY_TIMEOUT_SECONDS:g} s")
+            if request.content.is_eof():  # it came with its headers
+                return await self._answer_to(await request.read(), request)
+            async with self._bodies.read(request) as body:
+                return await self._answer_to(body, request)
+        except NoRoom:
+            _log.warning("webhook body refused: too much of others is in memory", peer=request.remote)
+            return _problem(503, "too many large bodies at once")
+        except TimeoutError as error:  # the server's watchdog set it
+            return _problem(503, str(error))
         except web.HTTPRequestEntityTooLarge:
             return self._too_large(request)
         except (web.RequestPayloadError, ConnectionError):
             return _problem(400, "the body broke off")
+
+    async def _answer_to(self, body: bytes, request: web.Request) -> web.Response:
         sender = request[PRINCIPAL].credential
         try:
-            payload = read(body, self._redaction, sender=sender)
+            payload = await self._read(body, sender)
         except BadBody as error:
             _log.warning("webhook body refused", place=error.place, problem=error.problem, peer=request.remote)
             return _problem(400, error.problem, place=error.place)
         try:
             async with asyncio.timeout(STORE_TIMEOUT_SECONDS):
                 accepted = await self._keep(payload, sender)
+        except TooManyOpen as error:
+            _log.error("webhook refused: max_waiting is reached", problem=str(error), alerts=len(payload.alerts))
+            self._telemetry.alerts_refused("max_waiting", len(payload.alerts))
+            return _problem(503, "too many remediations are open")
         except (StoreUnavailable, TimeoutError) as error:
             problem = str(error) or f"no commit within {STORE_TIMEOUT_SECONDS:g} s"
+            self._telemetry.alerts_refused("store", len(payload.alerts))
             _log.error("webhook not stored", problem=problem, alerts=len(payload.alerts))
             return _problem(503, "cannot store the alerts now")
         if any(alert.truncated for alert in payload.alerts):
@@ -138,6 +153,12 @@ class Receiver:
         self._tell(payload, accepted, sender.name)
         return accepted
 
+    async def _read(self, body: bytes, sender: Credential) -> Payload:
+        if len(body) <= LARGE_BODY_BYTES:
+            return read(body, self._redaction, sender=sender)
+        async with self._one_large:
+            return await asyncio.to_thread(read, body, self._redaction, sender=sender)
+
     def _refused(self, request: web.Request) -> web.Response | None:
         """The answer to a request that its headers already rule out."""
         if request.headers.get(hdrs.CONTENT_TYPE) != JSON and request.content_type != JSON:
@@ -165,13 +186,15 @@ class Receiver:
         """Count what was accepted, and log what was not."""
         for status, count in Counter(alert.status for alert in payload.alerts).items():
             self._telemetry.alerts_received(status, count)
-        if aside := len(payload.quarantined) + accepted.foreign:
+        if aside := payload.aside + accepted.foreign:
             self._telemetry.alerts_quarantined(aside)
         outside = sum(bool(item.credential) for item in payload.quarantined) + accepted.foreign
         if outside:
             self._telemetry.alerts_outside_credential(credential, outside)
-        for item in payload.quarantined:
+        for item in payload.quarantined[:MAX_TOLD]:
             _log.error("alert quarantined", place=item.place, problem=item.problem, element=item.element)
+        if payload.aside > MAX_TOLD:
+            _log.error("more alerts of this body quarantined", count=payload.aside - MAX_TOLD)
         if accepted.foreign:
             _log.error("alert quarantined", problem=FOREIGN.format(accepted.foreign), credential=credential)
 

@@ -16,6 +16,9 @@ from remediator.redact.forms import MASK
 from remediator.redact.settings import is_secret_name
 from remediator.redact.text import only_secrets, redact
 
+MAX_REMEMBERED = 512
+"""Characters of the longest text that is remembered."""
+
 CHANGED = f"{MASK} (changed)"
 """A masked value that is another one afterwards: what people need of a difference."""
 
@@ -48,20 +51,24 @@ def redact_pair(before: Any, after: Any) -> tuple[Any, Any]:
 class Remembering:
     """`redact_values` and `redact` of single texts for the hot path, where the same ones come again and again.
 
-    Remembers up to 4096 texts, each as long as the caller lets them be, and 1024 sets of names. A text that was seen
-    costs a look-up instead of some 20 us; one that looks like the name of an object (no mark of any form fits into it)
-    costs a match.
+    Remembers up to 4096 texts and 1024 sets of names, some 10 MB at most: long ones are not remembered, since who sends
+    them may send others for ever. A text that was seen costs a look-up instead of some 20 us; one that looks like the
+    name of an object (no mark of any form fits into it) costs a match.
     """
 
     def __init__(self) -> None:
-        self.text = lru_cache(maxsize=4096)(_only_secrets)
-        self._secret_names = lru_cache(maxsize=1024)(_secret_names)
+        self._known_text = lru_cache(maxsize=4096)(_only_secrets)
+        self._known_names = lru_cache(maxsize=1024)(_secret_names)
+
+    def text(self, text: str) -> str:
+        return self._known_text(text) if len(text) <= MAX_REMEMBERED else _only_secrets(text)
 
     def values(self, values: Mapping[str, str]) -> dict[str, str]:
         """As `redact_values`."""
         text = self.text
         told = {name: text(value) for name, value in values.items()}
-        for name in self._secret_names(tuple(values)):
+        secret_names = self._known_names if sum(map(len, values)) <= 2 * MAX_REMEMBERED else _secret_names
+        for name in secret_names(tuple(values)):
             if _is_unmasked(values[name]):
                 told[name] = MASK
         return told

@@ -6,7 +6,7 @@ after COMMIT, so what was returned is durable. `store/database.py` implements it
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -38,6 +38,10 @@ from remediator.store.pauses_base import Pauses
 
 class StoreUnavailable(TransientError):
     """The store cannot commit now. The receiver answers 503; nobody acts."""
+
+
+class TooManyOpen(StoreUnavailable):
+    """So many remediations are open that no more may begin now; nothing of the body was kept."""
 
 
 class LostClaim(TransientError):
@@ -139,7 +143,15 @@ class KillSwitch:
 class Store(Ledger, Gates, Pauses, Approvals, Escalations, Duties, Protocol):
     """The service's memory. Every method raises StoreUnavailable when the database cannot answer."""
 
-    async def accept(self, alerts: Sequence[Alert], *, at: datetime, authority: Authority = UNLIMITED) -> Accepted:
+    async def accept(
+        self,
+        alerts: Sequence[Alert],
+        *,
+        at: datetime,
+        authority: Authority = UNLIMITED,
+        severity: Callable[[Alert], int | None] = lambda _: None,
+        max_open: int | None = None,
+    ) -> Accepted:
         """Keep every alert of one body, and queue a remediation for each new firing episode.
 
         An episode is (fingerprint, starts_at): a repeat of it queues nothing, whatever became of it. A resolved alert
@@ -147,6 +159,9 @@ class Store(Ledger, Gates, Pauses, Approvals, Escalations, Duties, Protocol):
         One `alert.received` or `alert.resolved` record for each change, none for a repeat. What `authority` does not
         hold is touched by none of them: an alert whose fingerprint is of such an episode leaves an
         `alert.quarantined` record and no more.
+
+        `severity` says how soon each is to be decided, before anybody has looked at it; None: after those that are
+        known to be severe. Raises TooManyOpen where more than `max_open` remediations would be open.
         """
 
     async def claim(self, *, owner: str, at: datetime, lease: timedelta, limit: int) -> Sequence[Remediation]:

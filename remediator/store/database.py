@@ -7,7 +7,8 @@ raise ValueError before anything is queued, and makes one call to the writer; th
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+import asyncio
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import cache, partial
 
@@ -46,7 +47,7 @@ from remediator.store import (
 from remediator.store import budgets as ledger
 from remediator.store.approvals_base import Approval, Awaiting
 from remediator.store.backend import Backend, Work
-from remediator.store.base import Accepted, Change, CommittedRecord, KillSwitch, Record, TemplateEvent
+from remediator.store.base import Accepted, Change, CommittedRecord, KillSwitch, Record, TemplateEvent, TooManyOpen
 from remediator.store.budgets_base import Forgiven, PastAction, Reset, Spender, Use
 from remediator.store.direct import Direct
 from remediator.store.duties_base import Duty, Held
@@ -73,6 +74,7 @@ from remediator.store.watchdog import WatchdogTable
 from remediator.store.writer import AtOnce, Writer
 
 _NO_CHANGE = Change()
+_PREPARED_AT_ONCE = 100
 _MEMORY = "sqlite:///:memory:"
 _NO_KEYS = LogKeys()
 
@@ -197,11 +199,23 @@ class Database:
     # -- Store
 
     async def accept(
-        self, alerts: Sequence[Alert], *, at: datetime, authority: Authority = UNLIMITED
+        self,
+        alerts: Sequence[Alert],
+        *,
+        at: datetime,
+        authority: Authority = UNLIMITED,
+        severity: Callable[[Alert], int | None] = lambda _: None,
+        max_open: int | None = None,
     ) -> Accepted:
         if not alerts:
             return Accepted()
-        return await self._writer.merge(intake.accept, prepare(alerts, at, authority), weight=len(alerts))
+        of = partial(prepare, alerts, at, authority, severity, max_open)
+        # Many take longer than others can wait.
+        prepared = of() if len(alerts) <= _PREPARED_AT_ONCE else await asyncio.to_thread(of)
+        accepted = await self._writer.merge(intake.accept, prepared, weight=len(alerts))
+        if accepted is None:
+            raise TooManyOpen(f"more than {max_open} remediations would be open")
+        return accepted
 
     async def claim(self, *, owner: str, at: datetime, lease: timedelta, limit: int) -> Sequence[Remediation]:
         return await self._writer.write(partial(queue.claim, owner=owner, at=at, lease=lease, limit=limit))

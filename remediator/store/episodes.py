@@ -13,7 +13,7 @@ already stands for.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -44,15 +44,18 @@ class Received(NamedTuple):  # as are those below: made for each alert, and a fr
     columns: dict[str, Any]
     body: bytes
     beside: bytes
+    severity: int | None
 
 
 @dataclass(frozen=True, slots=True)
 class Intake:
-    """The alerts of one webhook body and when they came in."""
+    """The alerts of one webhook body and when they came in. `max_open`: how many remediations may be open for it to
+    begin more, None: any number."""
 
     received: Sequence[Received]
     at: datetime
     authority: Authority = UNLIMITED
+    max_open: int | None = None
 
 
 class Sighting(NamedTuple):
@@ -95,6 +98,7 @@ class Event(NamedTuple):
     at: datetime
     body: bytes
     beside: bytes
+    severity: int | None
 
 
 @dataclass(slots=True)
@@ -108,10 +112,16 @@ class Sorted:
     touched: list[Episode] = field(default_factory=list)
 
 
-def prepare(alerts: Sequence[Alert], at: datetime, authority: Authority = UNLIMITED) -> Intake:
+def prepare(
+    alerts: Sequence[Alert],
+    at: datetime,
+    authority: Authority = UNLIMITED,
+    severity: Callable[[Alert], int | None] = lambda _: None,
+    max_open: int | None = None,
+) -> Intake:
     """Raises ValueError for a time without a zone and for text that is not Unicode, before anything is stored."""
     to_micros(at)
-    return Intake([_received(alert) for alert in alerts], at, authority)
+    return Intake([_received(alert, severity(alert)) for alert in alerts], at, authority, max_open)
 
 
 def sort(intakes: Iterable[Intake], known: Iterable[Episode], holders: Mapping[str, str] = NO_HOLDERS) -> Sorted:
@@ -144,14 +154,14 @@ def sort(intakes: Iterable[Intake], known: Iterable[Episode], holders: Mapping[s
             if received.firing:
                 counts["queued" if is_new else "repeated"] += 1
                 if is_new:
-                    result.events.append(Event(Kind.RECEIVED, own, intake.at, received.body, received.beside))
+                    result.events.append(Event(Kind.RECEIVED, own, intake.at, *received[3:]))
                 continue
             ended = [e for start, e in episodes.items() if (start <= starts_at or e is own) and e.firing]
             counts["resolved" if ended else "repeated"] += 1
             for episode in ended:
                 episode.firing, episode.resolution = False, Sighting(received, intake.at)
                 touched[episode.key] = episode
-                result.events.append(Event(Kind.RESOLVED, episode, intake.at, received.body, received.beside))
+                result.events.append(Event(Kind.RESOLVED, episode, intake.at, *received[3:]))
         result.accepted.append(Accepted(**counts))
     result.touched = list(touched.values())
     return result
@@ -188,7 +198,7 @@ def _foreign(received: Received) -> tuple[bytes, bytes | None]:
     return sealed({"credential": credential, "element": labels[:1024], "place": "fingerprint", "problem": problem})
 
 
-def _received(alert: Alert) -> Received:
+def _received(alert: Alert, severity: int | None = None) -> Received:
     columns = alert_columns(alert)
     free = {"annotations": columns["annotations"].encode(), "generator_url": quoted(alert.generator_url).encode()}
     hashes, beside = hidden(free)
@@ -206,4 +216,4 @@ def _received(alert: Alert) -> Received:
     )
     is_firing = alert.status is AlertStatus.FIRING
     body = canonical_object(_MEMBERS, values)
-    return Received((alert.fingerprint, columns["starts_at"]), is_firing, columns, body, beside)
+    return Received((alert.fingerprint, columns["starts_at"]), is_firing, columns, body, beside, severity)

@@ -17,6 +17,7 @@ from remediator.store import escalations
 from remediator.store.base import Accepted
 from remediator.store.episodes import MILLISECOND, Episode, Event, Intake, Kind, Sorted, sort
 from remediator.store.log import Entry
+from remediator.store.room import fitting
 from remediator.store.rows import to_micros
 from remediator.store.tables import WAITING, alerts, remediations
 from remediator.store.transaction import Transaction
@@ -63,10 +64,21 @@ _HURRY = (
 )
 
 
-def accept(transaction: Transaction, intakes: Sequence[Intake]) -> Sequence[Accepted]:
-    """One answer for each intake, in order. What each alert is to us is decided in `episodes.py`."""
+def accept(transaction: Transaction, intakes: Sequence[Intake]) -> Sequence[Accepted | None]:
+    """One answer for each intake, in order; None: there is no room for it. What each alert is to us is decided in
+    `episodes.py`."""
     connection = transaction.connection
-    result = sort(intakes, _known(connection, intakes), _holders(connection, intakes))
+    known = _known(connection, intakes)
+    fits = fitting(connection, intakes, {episode.key for episode in known})
+    accepted = iter(_keep(transaction, [intake for intake, fit in zip(intakes, fits, strict=True) if fit], known))
+    return [next(accepted) if fit else None for fit in fits]
+
+
+def _keep(transaction: Transaction, intakes: Sequence[Intake], known: Sequence[Episode]) -> Sequence[Accepted]:
+    if not intakes:
+        return ()
+    connection = transaction.connection
+    result = sort(intakes, known, _holders(connection, intakes))
     old = [episode for episode in result.touched if episode.first is None]
     ended = [episode for episode in old if episode.resolution]
     _insert_alerts(transaction, result.touched)
@@ -188,6 +200,7 @@ def _new_remediation(remediation_id: int, action_id: str, event: Event) -> dict[
         "alert_id": event.episode.id,
         "fingerprint": event.episode.key[0],
         "state": State.QUEUED.value,
+        "severity": event.severity,
         "reason": Reason.NONE.value,
         "progress": "{}",
         "created_at": now,

@@ -211,7 +211,14 @@ async def running(
         max_body_bytes=settings.max_body_bytes,
         version="1.2.3",
     )
-    server = HttpServer(application, grace_seconds=1, tls=access.web.tls)
+    server = HttpServer(
+        application,
+        grace_seconds=1,
+        tls=access.web.tls,
+        max_connections=settings.web_max_connections,
+        max_connections_per_peer=settings.web_max_connections_per_peer,
+        refused=telemetry.connection_refused,
+    )
     await server.start("127.0.0.1", 0)
     scheme = "http" if access.web.tls is None else "https"
     try:
