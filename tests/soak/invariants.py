@@ -83,8 +83,8 @@ def kept(path: Path) -> Kept:
         outcomes = dict(
             connection.execute("SELECT kind, count(*) FROM records WHERE kind LIKE 'outcome.%' GROUP BY kind")
         )
-        bodies = connection.execute("SELECT canonical FROM records WHERE kind LIKE 'action.%'").fetchall()
-        intents = dict(_intent(json.loads(row[0])) for row in bodies if b'"audit_id"' in row[0])
+        bodies = connection.execute("SELECT canonical FROM records WHERE kind LIKE '%.intent'").fetchall()
+        intents = dict(_intent(json.loads(row[0])) for row in bodies)
         terminal = ",".join(f"'{state}'" for state in sorted(TERMINAL))
         [[orphans]] = connection.execute(
             "SELECT count(*) FROM incidents i WHERE closed_at IS NULL "

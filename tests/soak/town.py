@@ -29,6 +29,7 @@ PATIENCE = timedelta(minutes=25)
 """After it people mend what still is broken."""
 
 _GUARDS = """{storm: {targets: 500, share: 100}, attempts: {most: 5}, cluster-health: {faults: 50},
+      shared-cause: {share: 90, targets: 20},
       budgets: {action: [30 per 1h], namespace: [10 per 1h], cluster: [60 per 1h]}}"""
 RULES = """
 severities:
