@@ -247,13 +247,14 @@ async def test_the_audit_log_only_grows_by_the_next_number(store: Database, url:
 
 async def test_refuses_the_schema_of_a_newer_version(url: str) -> None:
     with psycopg.connect(url) as direct:
+        found = direct.execute("SELECT version_num FROM alembic_version").fetchone()
         direct.execute("UPDATE alembic_version SET version_num = '9999'")
     try:
         with pytest.raises(ConfigError, match=r"schema 9999.*newer remediator"):
             await open_database(url, clock=SystemClock())
     finally:
         with psycopg.connect(url) as direct:
-            direct.execute("UPDATE alembic_version SET version_num = '0014'")
+            direct.execute("UPDATE alembic_version SET version_num = %s", found)
 
 
 # -- what must not fail a batch
