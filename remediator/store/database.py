@@ -135,10 +135,14 @@ def ready(url: sa.URL, log: Log, at: datetime) -> sa.Connection:
     connection = backend.connect(url)
     try:
         migrate(connection, backend)
+        return _begun(connection, log, at, backend)
+    except sa.exc.DBAPIError as error:
+        connection.close()
+        said = cut(str(error.orig or error))
+        raise ConfigError(f"storage {url.database} cannot be made ready: {said}") from error
     except BaseException:
         connection.close()
         raise
-    return _begun(connection, log, at, backend)
 
 
 def reopened(url: sa.URL, log: Log) -> sa.Connection:

@@ -214,7 +214,7 @@ class Log:
         Sets `problem` when the log is not as its head says, or when the head was signed by a key that is not known.
         """
         row = connection.execute(_HEAD).one_or_none()
-        if row is None:
+        if row is None or not (row.size or row.note):  # an older version began it, and left it without a note
             return self._found(connection, at)
         last = self._look(connection, row)
         if last > row.size:  # rows that no head knows of: numbering has to go on behind them
@@ -236,6 +236,7 @@ class Log:
         """A new log, over the records that an older version may have left."""
         before: int = connection.execute(sa.select(sa.func.count()).select_from(records)).scalar_one()
         head = Head(self._new_origin(), Frontier(), (), b"")
+        connection.execute(log_head.delete())
         connection.execute(
             log_head.insert(), {"id": _THE_ONE, "origin": head.origin, "size": 0, "nodes": b"", "note": b"", "at": 0}
         )

@@ -24,7 +24,8 @@ from alembic.migration import MigrationContext
 
 from remediator.clock import SystemClock
 from remediator.errors import ConfigError
-from remediator.store.base import KillSwitch, Record, StoreUnavailable
+from remediator.model import State
+from remediator.store.base import KillSwitch, LostClaim, Record, StoreUnavailable
 from remediator.store.database import Database, open_database
 from remediator.store.log import TILE
 from remediator.store.pauses_base import Pause, PauseOf
@@ -32,7 +33,7 @@ from remediator.store.postgres import connect, not_durable
 from remediator.store.tables import metadata
 from remediator.store.urls import backend_of, parsed
 from tests.postgres import Server
-from tests.unit.store.examples import NOW, firing
+from tests.unit.store.examples import LEASE, NOTE, NOW, firing
 
 DURABLE: dict[str, Any] = {
     "fsync": "on",
@@ -186,6 +187,16 @@ def own_port() -> Iterator[int]:
     with socket.socket() as held:
         held.bind(("127.0.0.1", 0))
         yield held.getsockname()[1]
+
+
+async def test_a_role_that_may_not_make_tables_is_told_so(postgres: Server) -> None:
+    url = postgres.url(postgres.empty_database())
+    postgres.execute("REVOKE CREATE ON SCHEMA public FROM PUBLIC", url.rpartition("/")[2])  # the default since 15
+    postgres.execute("CREATE ROLE reader LOGIN")
+    with pytest.raises(ConfigError, match="cannot be made ready: permission denied for schema public"):
+        await open_database(url.replace("remediator@", "reader@"), clock=SystemClock())
+    postgres.drop(url)
+    postgres.execute("DROP ROLE reader")
 
 
 # -- the schema
@@ -343,6 +354,69 @@ async def test_what_a_server_answered_survives_its_crash_and_it_serves_again_by_
     assert (await store.log_standing()).problem == ""
     assert await store.log_look_over(0, 1000) == (None, "")
     await store.close()
+
+
+class Wire:
+    """Between us and the server; once told to, it takes the answer to the next COMMIT away, and the connection."""
+
+    def __init__(self, server: Server) -> None:
+        self._behind = server.port
+        self._ends: list[asyncio.StreamWriter] = []
+        self.cuts = False
+
+    async def __aenter__(self) -> Wire:
+        self._listening = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self.port: int = self._listening.sockets[0].getsockname()[1]
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._listening.close()
+        for end in self._ends:
+            end.close()
+        await asyncio.gather(*(end.wait_closed() for end in self._ends), return_exceptions=True)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        back, forth = await asyncio.open_connection("127.0.0.1", self._behind)
+        self._ends += [writer, forth]
+        async with asyncio.TaskGroup() as group:
+            answers = group.create_task(self._pass_on(back, writer))
+            while chunk := await reader.read(1 << 16):
+                if self.cuts and b"COMMIT\0" in chunk:  # the statement, not the level READ COMMITTED
+                    self.cuts = False
+                    answers.cancel()
+                    await asyncio.wait([answers])
+                    forth.write(chunk)
+                    assert b"COMMIT\0" in await back.read(1 << 16), "the server has answered"
+                    break
+                forth.write(chunk)
+            answers.cancel()
+            writer.close()
+            forth.close()
+
+    async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while chunk := await reader.read(1 << 16):
+            writer.write(chunk)
+        writer.close()
+
+
+async def test_a_commit_whose_answer_was_lost_was_done_or_not_and_is_read_back(postgres: Server, url: str) -> None:
+    """Alertmanager sends again, which is a repeat; whoever claims next finds what was committed."""
+    async with Wire(postgres) as wire:
+        store = await open_database(url.replace(str(postgres.port), str(wire.port)), clock=SystemClock())
+        wire.cuts = True
+        with pytest.raises(StoreUnavailable):
+            await store.accept([firing()], at=NOW)
+        assert (await store.accept([firing()], at=NOW)).repeated == 1
+        [claimed] = await store.claim(owner="a", at=NOW, lease=LEASE, limit=10)
+        wire.cuts = True
+        with pytest.raises(StoreUnavailable):
+            await store.advance(claimed, to=State.DIAGNOSING, record=NOTE, at=NOW)
+        with pytest.raises(LostClaim):
+            await store.advance(claimed, to=State.DIAGNOSING, record=NOTE, at=NOW)
+        [found] = await store.claim(owner="a", at=NOW + 2 * LEASE, lease=LEASE, limit=10)
+        assert (found.state, found.epoch) == (State.DIAGNOSING, claimed.epoch + 1)
+        assert [one.kind for one in await store.records(after=0, limit=9)] == ["alert.received", NOTE.kind]
+        await store.close()
 
 
 async def test_refuses_a_server_without_fsync_and_notices_when_it_goes(own_postgres: Server) -> None:
