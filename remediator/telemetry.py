@@ -210,7 +210,7 @@ class Telemetry:
         self._count("webhook_requests", ("code", str(code)), 1)
 
     def connection_refused(self, why: str) -> None:
-        """`why` is `malformed`, `headers`, `unread`, `connections_peer`, `connections_all` or `idle`."""
+        """`why` is `malformed`, `headers`, `body`, `unread`, `connections_peer`, `connections_all` or `idle`."""
         self._count("connections_refused", ("reason", why), 1)
 
     def decided(self, *, rule: str | None, action: str | None, decision: Decided) -> None:

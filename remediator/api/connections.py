@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from enum import Enum, auto
 from typing import Any
 
@@ -83,6 +83,9 @@ class Connections:
             self._of_peer[one.peer] -= 1
             if not self._of_peer[one.peer]:
                 del self._of_peer[one.peer]
+
+    def all(self) -> Collection[Connection]:
+        return frozenset(self._all)
 
     def look(self, now: float) -> None:
         """End whoever took too long."""
@@ -196,6 +199,7 @@ class Connection(web.RequestHandler):
 
     def _give_up_body(self, request: web.Request) -> None:
         if not request.content.is_eof() and request.content.exception() is None:
+            self._connections.refused("body")
             request.content.set_exception(BodyTooSlow(f"the body did not arrive within {REQUEST_SECONDS:g} s"))
 
     def _left_unread(self, now: float) -> str | None:

@@ -35,7 +35,7 @@ class HttpServer:
     ) -> None:
         """`grace_seconds` is how long running requests may take to finish after `stop`. `tls` None: plain HTTP.
         `refused` is told why a connection was ended by us before it had asked for anything."""
-        self._connections = Connections(
+        self.connections = Connections(
             at_most=max_connections, at_most_per_peer=max_connections_per_peer, refused=refused
         )
         self._looking: asyncio.TimerHandle | None = None
@@ -53,7 +53,7 @@ class HttpServer:
 
         def connection() -> asyncio.Protocol:
             return Connection(
-                self._connections, self._tls, manager, loop=loop, auto_decompress=False, access_log=None
+                self.connections, self._tls, manager, loop=loop, auto_decompress=False, access_log=None
             )
 
         try:
@@ -97,7 +97,7 @@ class HttpServer:
 
     def _look(self) -> None:
         loop = asyncio.get_running_loop()
-        self._connections.look(loop.time())
+        self.connections.look(loop.time())
         self._looking = loop.call_later(LOOK_SECONDS, self._look)
 
 

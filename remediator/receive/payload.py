@@ -28,7 +28,8 @@ from remediator.redact import Remembering, redact
 MAX_LABELS = 64
 MAX_VALUE_LENGTH = 4096
 LEAST_ALERT_BYTES = 64
-"""A list with more elements than that leaves room for holds no alerts."""
+FREE_ALERTS = 64
+"""A list with more elements than those, and one more for that many bytes of the body, does not hold alerts."""
 MAX_ASIDE = 100
 """Alerts of one body that are set aside with their content; of the others their number is kept."""
 SHOWN_LENGTH = 1024
@@ -97,7 +98,7 @@ def read(body: bytes, redaction: Remembering, *, sender: Credential) -> Payload:
         webhook = WebhookBody.model_validate(value)
     except ValidationError as error:
         raise BadBody(*_first_error(error, "")) from error
-    if len(webhook.alerts) > 1 + len(body) // LEAST_ALERT_BYTES:
+    if len(webhook.alerts) > FREE_ALERTS + len(body) // LEAST_ALERT_BYTES:
         raise BadBody("alerts", "more elements than a body of this size can hold alerts")
     webhook = webhook.model_copy(update={"group_key": redaction.text(_shortened(webhook.group_key))})
     alerts: list[Alert] = []

@@ -41,10 +41,10 @@ def asked(port: int, request: bytes, *, patience_seconds: float = 60) -> Seen:
             client.sendall(request)
             if not select.select([client], [], [], patience_seconds)[0]:
                 client.shutdown(socket.SHUT_WR)
-        return answer_of(client)
+        return answer_of(client, has_body=not request.startswith(b"HEAD "))
 
 
-def answer_of(client: socket.socket, *, kept: bytearray | None = None) -> Seen:
+def answer_of(client: socket.socket, *, kept: bytearray | None = None, has_body: bool = True) -> Seen:
     """The next answer; `kept` are the bytes that came with the one before."""
     data = bytearray() if kept is None else kept
     try:
@@ -55,7 +55,7 @@ def answer_of(client: socket.socket, *, kept: bytearray | None = None) -> Seen:
         head, _, rest = bytes(data).partition(b"\r\n\r\n")
         lines = head.decode("latin-1").split("\r\n")
         headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines[1:])}
-        length = int(headers.get("content-length", 0))
+        length = int(headers.get("content-length", 0)) if has_body else 0
         while len(rest) < length:
             if not (more := client.recv(65536)):
                 return NOTHING

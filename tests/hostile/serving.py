@@ -103,7 +103,9 @@ class Served:
 
     def faults(self) -> list[dict[str, Any]]:
         """What nobody handled: whatever came with a traceback, or from the libraries beneath."""
-        return [line for line in self.log() if "exception" in line or line.get("logger") in ("asyncio", "aiohttp.server")]
+        return [
+            line for line in self.log() if "exception" in line or line.get("logger") in ("asyncio", "aiohttp.server")
+        ]
 
     def metric(self, name: str) -> float:
         """The sum of a metric's series."""
