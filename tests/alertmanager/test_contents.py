@@ -283,3 +283,23 @@ async def test_what_never_succeeded_and_is_resolved_is_silent(
 
 def _state(one: Replica, name: str) -> str:
     return next((str(item["status"]["state"]) for item in one.alerts() if item["labels"]["alertname"] == name), "")
+
+
+async def test_what_goes_over_the_wire_is_read_as_it_is_meant(
+    alertmanager: Start, service: Running, front: Front
+) -> None:
+    """Go's escapes and raw UTF-8, a trailing newline, the zero time, more digits than we keep, an absent group label,
+    and the fingerprint that both compute."""
+    odd = Fact(labels={"note": '<a href="x">&</a> ⟳ \\ {}', "case": "x"})
+    one = alertmanager(config(front.url, route={"group_by": ["case", "absent"]}))
+    one.post_alerts([odd.fires()])
+    await passed(front, 1)
+    body, [sent] = payload(front, 0), payload(front, 0)["alerts"]
+    assert front.bodies[0].endswith(b"}\n")
+    assert b"\\u003ca href" in front.bodies[0]
+    assert "⟳".encode() in front.bodies[0]
+    assert (body["version"], body["groupLabels"], sent["endsAt"]) == ("4", {"case": "x"}, "0001-01-01T00:00:00Z")
+    assert sent["fingerprint"] == odd.fingerprint == one.alerts()[0]["fingerprint"]
+    [record] = await service.records("alert.received")
+    assert record.body["labels"] == odd.all_labels
+    assert record.body["ends_at"] is None
