@@ -10,10 +10,14 @@ from typing import Any
 import pytest
 from aiohttp import ClientSession
 
+from remediator.access.base import ANYONE
 from remediator.alertmanager.client import AlertmanagerApi
 from remediator.alertmanager.reconcile import Offer, Pace, Reconciler
 from remediator.clock import SystemClock
 from remediator.model import Reason, State
+from remediator.receive.payload import read
+from remediator.redact import Remembering
+from remediator.store.episodes import RETURNS_AFTER
 from tests.alertmanager.conftest import Start
 from tests.alertmanager.front import Does, Front
 from tests.alertmanager.lab import Fact, Replica, Running, arrived, at, config, passed, serving, until
@@ -242,6 +246,29 @@ async def test_an_old_body_that_comes_after_the_resolution_begins_nothing(
         await client.post(f"{service.url}/api/v1/alerts", data=front.bodies[0], headers=headers)
     assert await service.begun() == ["TCrash"]
     assert await service.is_firing(fact) == [False]
+
+
+async def test_a_resolution_that_is_taken_back_has_the_old_beginning(
+    alertmanager: Start, service: Running, front: Front
+) -> None:
+    """The way from Prometheus was cut for longer than a lease. Shortly after, such a body could also be an old one;
+    long after, the episode is taken up again."""
+    fact = Fact()
+    one = alertmanager(config(front.url))
+    one.post_alerts([fact.fires()])
+    await passed(front, 1)
+    one.post_alerts([fact.ends()])
+    await passed(front, 2)
+    one.post_alerts([fact.fires()])
+    await passed(front, 3)
+    first, last = payload(front, 0)["alerts"][0], payload(front, 2)["alerts"][0]
+    assert (first["startsAt"], last["status"]) == (last["startsAt"], "firing")
+    assert await service.begun() == ["TCrash"]
+    answer = await service.service.database.accept(
+        read(front.bodies[2], Remembering(), sender=ANYONE.credential).alerts, at=SystemClock().now() + RETURNS_AFTER
+    )
+    assert answer.queued == 1
+    assert await service.is_firing(fact) == [True]
 
 
 async def test_a_resolution_during_an_outage_is_kept_and_retried(

@@ -171,6 +171,13 @@ TRAPS = (
     ),
     _trap(
         "2.5",
+        "a false resolution is taken back: it fires on with its old startsAt",
+        CONTENTS + "::test_a_resolution_that_is_taken_back_has_the_old_beginning",
+        STORE + "::test_what_fires_again_long_after_its_resolution_is_taken_up_again",
+        RECONCILE + "::test_a_resolution_that_was_long_ago_is_taken_back_by_the_list",
+    ),
+    _trap(
+        "2.5",
         "missing resolved: silenced at the resolution",
         CONTENTS + "::test_the_resolution_that_never_comes_is_told_by_the_list",
         RECONCILE + "::test_what_no_replica_lists_twice_is_over",
