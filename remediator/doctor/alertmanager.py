@@ -13,7 +13,7 @@ from remediator.doctor.base import Asked, Examination, Result, failed, ok, skipp
 from remediator.doctor.routes import Route, ours, receivers_of, tree_of
 from remediator.model import Json
 from remediator.receive.paths import PATHS
-from remediator.rules.matcher import Matcher
+from remediator.rules.matcher import Matcher, Op, parse_matchers
 from remediator.rules.schema import Rule, RuleSet, alertnames
 
 SERVER, ROUTE = "alertmanager", "alertmanager-route"
@@ -22,6 +22,10 @@ SEVERITIES = ("critical", "warning")
 
 EXAMPLES = ("shop", "payments", "app", "")
 REMEDY = "`remediator generate alertmanager-route` prints a route for these rules"
+NO_WATCHDOG = (
+    "hint: the watchdog (an alert that always fires) is not sent here, so that nothing tells a resolution from "
+    "the death of Prometheus"
+)
 TRAP = "an AlertmanagerConfig gets `namespace=` of its own unless alertmanagerConfigMatcherStrategy is {type: None}"
 
 
@@ -78,11 +82,26 @@ def _reached(text: str, asked: Asked) -> Result:
         )
         told = f"{looked}: nothing is sent here (Alertmanager hides the addresses of webhooks)"
         return failed(ROUTE, told, f"name yours with --receiver; {REMEDY}")
-    return judged(asked.rules, tree, known)
+    return judged(asked.rules, tree, known, watchdog=_watchdog(asked.settings.watchdog))
 
 
-def judged(table: RuleSet, tree: Route, known: Mapping[str, Sequence[Json]]) -> Result:
-    """Whether each rule's alerts are sent to one of our receivers. Pure."""
+def _watchdog(matchers: str) -> Mapping[str, str] | None:
+    """Labels of the alert that always fires, as kube-prometheus has it; None: none is awaited, or nobody can tell."""
+    try:
+        named = {each.name: each.value for each in parse_matchers(matchers) if each.op is Op.EQUAL}
+    except ValueError:
+        return None
+    return {"severity": "none", **named} if "alertname" in named else None
+
+
+def judged(
+    table: RuleSet,
+    tree: Route,
+    known: Mapping[str, Sequence[Json]],
+    *,
+    watchdog: Mapping[str, str] | None = None,
+) -> Result:
+    """Whether each rule's alerts are sent to one of our receivers, and, as a hint only, the watchdog. Pure."""
     lost, partly = [], []
     for rule in table.rules:
         for name in sorted(alertnames(rule) or ()):
@@ -96,7 +115,9 @@ def judged(table: RuleSet, tree: Route, known: Mapping[str, Sequence[Json]]) -> 
                 partly.append(f"rule {rule.name}: {name} is sent here only with severity {', '.join(reached)}")
     hooks = [hook for some in known.values() for hook in some]
     traps = [f"{name}: {fault}" for name, some in known.items() for hook in some for fault in _faults(hook)]
-    lines = (*lost, *partly, *traps)
+    is_watched = watchdog is None or set(receivers_of(tree, watchdog)) & set(known)
+    hints = () if is_watched else (NO_WATCHDOG,)
+    lines = (*lost, *partly, *traps, *hints)
     count = sum(len(alertnames(rule) or ()) for rule in table.rules)
     if lost:
         told = f"{len(lost)} of {count} alerts of the rules never reach us: {lost[0]}"
@@ -104,7 +125,8 @@ def judged(table: RuleSet, tree: Route, known: Mapping[str, Sequence[Json]]) -> 
         return (failed if len(lost) == count else warning)(ROUTE, told, remedy, lines=lines)
     if partly or traps:
         return warning(ROUTE, lines[0], REMEDY, lines=lines)
-    return ok(ROUTE, f"all {count} alerts of the rules are sent to {', '.join(known)} ({len(hooks)} webhooks)")
+    told = f"all {count} alerts of the rules are sent to {', '.join(known)} ({len(hooks)} webhooks)"
+    return ok(ROUTE, told, lines=hints)
 
 
 def _faults(hook: Json) -> Sequence[str]:
