@@ -70,7 +70,7 @@ from remediator.store.place import storage_of
 from remediator.store.urls import parsed
 from remediator.telemetry import Telemetry, otlp_exporter
 from remediator.watch import watcher as watch
-from remediator.watchdog import Patience, Watchdog, absence_of, watchdog_matchers
+from remediator.watchdog import absence_of, watchdog_of
 from remediator.worker import Escalator, Pace, Publisher, Worker
 
 PASS_SHARE = 0.75
@@ -133,13 +133,7 @@ class Service:
             say=say,
             seen=self._log_seen,
         )
-        self._patience = Patience(
-            timedelta(seconds=settings.watchdog_absent_seconds), timedelta(seconds=settings.watchdog_confirm_seconds)
-        )
-        self._watchdog: Watchdog | None = None
-        if settings.watchdog.strip():
-            matchers = watchdog_matchers(settings.watchdog)
-            self._watchdog = Watchdog(database.watchdog, matchers, patience=self._patience)
+        self._watchdog = watchdog_of(settings, database.watchdog)
         api_server, prometheus = Faults("the API server", clock), Faults("Prometheus", clock)
         self.parts = Parts(
             store=database,
@@ -374,11 +368,6 @@ class Service:
         )
 
     async def _admit(self, alerts: Sequence[Alert], authority: Authority) -> Accepted:
-        if self._watchdog is not None:
-            alerts, watchdogs = self._watchdog.split(alerts, authority)
-            if watchdogs:
-                await self._watchdog.heard(watchdogs, at=self.parts.clock.now())
-                await self._tell_watchdog()
         accepted = await admit(
             alerts,
             store=self.database,
@@ -386,7 +375,10 @@ class Service:
             authority=authority,
             rules=self.parts.rules(),
             max_open=self._settings.max_waiting,
+            watchdog=self._watchdog,
         )
+        if any(self._is_watchdog(alert.labels) for alert in alerts):
+            await self._tell_watchdog()
         if accepted.queued:
             self._worker.wake()
         return accepted
@@ -399,7 +391,7 @@ class Service:
         if heard is None:
             self._telemetry.watchdog(last_seen_seconds=None, is_absent=False)
             return Part("watchdog", True, "never heard, so that none is awaited", is_required=False)
-        absence = absence_of(heard, now, after=self._patience.absent_after)
+        absence = absence_of(heard, now, after=self._watchdog.patience.absent_after)
         self._telemetry.watchdog(last_seen_seconds=heard.seen_at.timestamp(), is_absent=absence is not None)
         if absence is not None:
             return Part("watchdog", False, f"{absence}: no resolution is believed", is_required=False)

@@ -115,13 +115,17 @@ async def admit(
     authority: Authority,
     rules: RuleSet | None = None,
     max_open: int | None = None,
+    watchdog: Watchdog | None = None,
 ) -> Accepted:
     """Step 1, receive: keep every alert durably and queue the new ones. After this returns, 200 is true.
 
     `authority` is the sender's: nothing outside of it is repeated or resolved. By `rules` the severe ones are decided
-    first; None: in the order in which they come. Raises TooManyOpen where more than `max_open` remediations would be
-    open.
+    first; None: in the order in which they come. The `watchdog` is heard, and begins nothing. Raises TooManyOpen where
+    more than `max_open` remediations would be open.
     """
+    if watchdog is not None:
+        alerts, heard = watchdog.split(alerts, authority)
+        await watchdog.heard(heard, at=clock.now())
     severity = (lambda _: None) if rules is None else partial(urgency_of, rules)
     return await store.accept(alerts, at=clock.now(), authority=authority, severity=severity, max_open=max_open)
 

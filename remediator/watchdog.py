@@ -1,7 +1,6 @@
 """The watchdog: an alert that always fires, routed to us, proves the path Prometheus -> Alertmanager -> us.
 
-It begins no incident. `app.py` takes it out of what the webhook delivers; the pipeline, a guard and the verification
-ask what a resolution, and the silence of other alerts, is worth by it. Where none ever came, everything counts as if it
+It begins no incident. The pipeline takes it out of what is delivered; it, a guard and the verification ask what a resolution, and the silence of other alerts, is worth by it. Where none ever came, everything counts as if it
 were not for this module: a watchdog is awaited from its first firing on.
 
 Prometheus that dies lets the leases of all its alerts run out, and Alertmanager reports them as resolved; the watchdog
@@ -20,6 +19,7 @@ from remediator.clock import rfc3339
 from remediator.errors import ConfigError, cut
 from remediator.model import Alert, AlertStatus
 from remediator.rules.matcher import Matcher, Op, parse_matchers
+from remediator.settings import Settings
 from remediator.store.watchdog_base import Heard, WatchdogStore
 from remediator.units import format_duration
 
@@ -40,6 +40,10 @@ class Watchdog:
         self._store = store
         self._matchers = matchers
         self._patience = patience
+
+    @property
+    def patience(self) -> Patience:
+        return self._patience
 
     def is_it(self, alert: Alert) -> bool:
         return self.is_meant_by(alert.labels)
@@ -93,6 +97,15 @@ def doubt_of(heard: Heard, resolved_at: datetime) -> str | None:
         f"reported as resolved at {rfc3339(resolved_at)}, and the watchdog has not fired long enough after that "
         f"(last at {rfc3339(heard.seen_at)}): it would say so as well if Prometheus had died"
     )
+
+
+def watchdog_of(settings: Settings, store: WatchdogStore) -> Watchdog | None:
+    """The one that the settings name; None: none is awaited. Raises ConfigError."""
+    if not settings.watchdog.strip():
+        return None
+    absent = timedelta(seconds=settings.watchdog_absent_seconds)
+    confirm = timedelta(seconds=settings.watchdog_confirm_seconds)
+    return Watchdog(store, watchdog_matchers(settings.watchdog), patience=Patience(absent, confirm))
 
 
 def watchdog_matchers(text: str) -> tuple[Matcher, ...]:

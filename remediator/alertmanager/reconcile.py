@@ -26,6 +26,7 @@ from remediator.alertmanager.base import Lists
 from remediator.clock import Clock, parse_rfc3339, rfc3339
 from remediator.errors import RemediatorError, cut
 from remediator.model import Json
+from remediator.store.episodes import RETURNS_AFTER
 from remediator.store.known_base import KnownAlert, KnownAlerts
 
 OURS = "remediator"
@@ -67,16 +68,25 @@ Take = Callable[[Offer], Awaitable[int | None]]
 
 
 def unknown(
-    listed: Sequence[Json], known: Sequence[KnownAlert], *, is_ours: Callable[[str], bool], begun_before: datetime
+    listed: Sequence[Json],
+    known: Sequence[KnownAlert],
+    *,
+    is_ours: Callable[[str], bool],
+    begun_before: datetime,
+    ended_before: datetime,
 ) -> Sequence[tuple[str, Json]]:
     """(receiver, alert) of what is active for us and was never heard of. Pure.
 
-    An episode that is known is never new, also when it was resolved; neither is a fingerprint that fires already, since
-    the beginning of an episode moves when Alertmanager restarts (`alertmanager.md` 2.6). The API cuts times to
-    milliseconds.
+    An episode that is known is not new, also when it was resolved after `ended_before`: longer ago, what is listed as
+    active is a resolution taken back. Neither is a fingerprint that fires already, since the beginning of an episode
+    moves when Alertmanager restarts (`alertmanager.md` 2.6). The API cuts times to milliseconds.
     """
     firing = {one.fingerprint for one in known if one.is_firing}
-    began = {(one.fingerprint, _milliseconds(one.starts_at)) for one in known}
+    began = {
+        (one.fingerprint, _milliseconds(one.starts_at))
+        for one in known
+        if one.resolved_at is None or one.resolved_at > ended_before
+    }
     found = []
     for item in listed:
         receiver = next((name for name in receivers_of(item) if is_ours(name)), None)
@@ -184,7 +194,8 @@ class Reconciler:
         listed = [one for one in listing.alerts if not self._is_left_out(_texts(one.get("labels")))]
         known = await self._known.of({str(one.get("fingerprint")) for one in listed})
         old_enough = now if is_asked else now - self._pace.every
-        found = unknown(listed, known, is_ours=self._is_ours, begun_before=old_enough)
+        ended = now - RETURNS_AFTER
+        found = unknown(listed, known, is_ours=self._is_ours, begun_before=old_enough, ended_before=ended)
         self._refused &= {_key(item) for _, item in found}
         found = [(receiver, item) for receiver, item in found if _key(item) not in self._refused]
         if len(found) > MAX_OFFERED:

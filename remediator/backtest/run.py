@@ -115,6 +115,7 @@ class _Run:
     def __init__(self, every: Sequence[Episode], table: RuleSet, store: PastStore, clock: PastClock) -> None:
         self._clock = clock
         self._store = store
+        self._table = as_active(table)
         self._episodes: dict[tuple[str, datetime], Episode] = {}
         self._order: list[tuple[str, datetime]] = []
         happenings: list[tuple[datetime, int, int, Alert]] = []
@@ -127,7 +128,6 @@ class _Run:
                 happenings.append((ends, 0, number, replace(alert, status=AlertStatus.RESOLVED, ends_at=ends)))
         happenings.sort(key=lambda one: one[:3])
         self._happenings = [(at, alert) for at, _, _, alert in happenings]
-        active = as_active(table)
         facts = store.facts
         cluster = PastCluster(CLUSTER, facts, clock)
         parts = Parts(
@@ -135,7 +135,7 @@ class _Run:
             cluster=cluster,
             metrics=None,
             clock=clock,
-            rules=lambda: active,
+            rules=lambda: self._table,
             mode=Mode.ACTIVE,
             protected_namespaces=PROTECTED_BY_DEFAULT,
             authority_of=lambda _: UNLIMITED,
@@ -156,7 +156,7 @@ class _Run:
             batch = [alert for when, alert in _from(happenings, done) if when <= at]
             done += len(batch)
             wanted = [alert for alert in batch if await self._counts(alert)]
-            await admit(wanted, store=self._store, clock=self._clock, authority=UNLIMITED)
+            await admit(wanted, store=self._store, clock=self._clock, authority=UNLIMITED, rules=self._table)
             self._store.unseen = sum(one.status is AlertStatus.FIRING for one in wanted)
             is_due = bool(self._due) and self._due[0] <= at
             while self._due and self._due[0] <= at:

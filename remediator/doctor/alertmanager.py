@@ -12,7 +12,7 @@ from remediator.lint.noted import Noted
 from remediator.lint.routing.config import Config, Receiver, read_config
 from remediator.lint.routing.reach import receivers_told
 from remediator.lint.routing.webhooks import review_webhooks
-from remediator.rules.matcher import Matcher
+from remediator.rules.matcher import Matcher, Op, parse_matchers
 from remediator.rules.report import FileError, Level
 from remediator.rules.schema import Rule, RuleSet, alertnames
 
@@ -22,6 +22,10 @@ SEVERITIES = ("critical", "warning")
 
 EXAMPLES = ("shop", "payments", "app", "")
 REMEDY = "`remediator generate alertmanager-route` prints a route for these rules"
+NO_WATCHDOG = (
+    "hint: the watchdog (an alert that always fires) is not sent here, so that nothing tells a resolution from "
+    "the death of Prometheus"
+)
 TRAP = "an AlertmanagerConfig gets `namespace=` of its own unless alertmanagerConfigMatcherStrategy is {type: None}"
 
 
@@ -78,11 +82,26 @@ def _reached(text: str, asked: Asked) -> Result:
         )
         told = f"{looked}: nothing is sent here (Alertmanager hides the addresses of webhooks)"
         return failed(ROUTE, told, f"name yours with --receiver; {REMEDY}")
-    return judged(asked.rules, config, known)
+    return judged(asked.rules, config, known, watchdog=_watchdog(asked.settings.watchdog))
 
 
-def judged(table: RuleSet, config: Config, known: Mapping[str, Receiver]) -> Result:
-    """Whether each rule's alerts are sent to one of our receivers. Pure."""
+def _watchdog(matchers: str) -> Mapping[str, str] | None:
+    """Labels of the alert that always fires, as kube-prometheus has it; None: none is awaited, or nobody can tell."""
+    try:
+        named = {each.name: each.value for each in parse_matchers(matchers) if each.op is Op.EQUAL}
+    except ValueError:
+        return None
+    return {"severity": "none", **named} if "alertname" in named else None
+
+
+def judged(
+    table: RuleSet,
+    config: Config,
+    known: Mapping[str, Receiver],
+    *,
+    watchdog: Mapping[str, str] | None = None,
+) -> Result:
+    """Whether each rule's alerts are sent to one of our receivers, and, as a hint only, the watchdog. Pure."""
     lost, partly = [], []
     for rule in table.rules:
         for name in sorted(alertnames(rule) or ()):
@@ -96,7 +115,9 @@ def judged(table: RuleSet, config: Config, known: Mapping[str, Receiver]) -> Res
     for receiver in known.values():
         review_webhooks(receiver, config, noted)
     traps = [f"{problem.text}; {problem.hint}" for problem in noted.in_order() if problem.level is Level.ERROR]
-    lines = (*lost, *partly, *traps)
+    is_watched = watchdog is None or set(receivers_told(config.root, watchdog)) & set(known)
+    hints = () if is_watched else (NO_WATCHDOG,)
+    lines = (*lost, *partly, *traps, *hints)
     count = sum(len(alertnames(rule) or ()) for rule in table.rules)
     if lost:
         told = f"{len(lost)} of {count} alerts of the rules never reach us: {lost[0]}"
@@ -105,7 +126,8 @@ def judged(table: RuleSet, config: Config, known: Mapping[str, Receiver]) -> Res
     if partly or traps:
         return warning(ROUTE, lines[0], REMEDY, lines=lines)
     hooks = sum(len(receiver.webhooks) for receiver in known.values())
-    return ok(ROUTE, f"all {count} alerts of the rules are sent to {', '.join(known)} ({hooks} webhooks)")
+    told = f"all {count} alerts of the rules are sent to {', '.join(known)} ({hooks} webhooks)"
+    return ok(ROUTE, told, lines=hints)
 
 
 def _examples(rule: Rule, alertname: str) -> Sequence[tuple[str, Mapping[str, str]]]:

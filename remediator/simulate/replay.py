@@ -191,8 +191,9 @@ class _Replay:
         outbox = self._stage.alertmanager.outbox
         while outbox:
             sender = ANYONE.credential
-            payload = read(wire_bytes(outbox.pop(0)), self._redaction, sender=sender)
-            await admit(payload.alerts, store=self._database, clock=self._clock, authority=sender.authority)
+            alerts = read(wire_bytes(outbox.pop(0)), self._redaction, sender=sender).alerts
+            store, authority = self._database, sender.authority
+            await admit(alerts, store=store, clock=self._clock, authority=authority, rules=self._table)
 
     async def _look(self) -> None:
         """One look of the deployment watch; where it cannot look, it goes on without, as the service does."""

@@ -24,6 +24,7 @@ from remediator.receive.base import Quarantined
 from remediator.receive.payload import read
 from remediator.redact import Remembering
 from remediator.rules.schema import RuleSet
+from remediator.settings import Settings
 from remediator.simulate.assumed import AssumedFiring
 from remediator.simulate.dump import Dump
 from remediator.simulate.dumped import DumpedCluster
@@ -32,6 +33,7 @@ from remediator.store.base import CommittedRecord
 from remediator.store.database import Database, open_in_memory
 from remediator.store.reading import IncidentReader, IncidentView
 from remediator.target.spec import PROTECTED_BY_DEFAULT
+from remediator.watchdog import watchdog_of
 from remediator.worker import Pace, Worker
 
 CLUSTER = "dump"
@@ -45,6 +47,9 @@ METRICS, ALERTMANAGER = "metrics", "silences"
 
 DECIDES = ("decision.", "action.intent")
 """Kinds of records that say what was decided."""
+
+
+UNDECIDED = "not decided yet: its resolution is not confirmed, or something that it needs did not answer"
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,10 +114,10 @@ async def simulate(bodies: Sequence[bytes], setting: Setting) -> Simulation:
     cluster = DumpedCluster(setting.dump, clock, name=CLUSTER)
     try:
         payloads = [read(body, Remembering(), sender=ANYONE.credential) for body in bodies]
-        repeated = [await _admitted(alert, database, clock) for payload in payloads for alert in payload.alerts]
         alerts = [alert for payload in payloads for alert in payload.alerts]
         metrics = AssumedFiring(alerts, clock.now) if setting.assumes_firing else setting.metrics
         parts = replace(_parts(setting, database, cluster, clock), metrics=metrics)
+        repeated = [await _admitted(alert, parts) for alert in alerts]
         await _decide(parts, database, clock, until=setting.at + setting.follow)
         told = await by_episode(database)
         return Simulation(
@@ -128,9 +133,14 @@ async def simulate(bodies: Sequence[bytes], setting: Setting) -> Simulation:
         await database.close()
 
 
-async def _admitted(alert: Alert, database: Database, clock: JumpClock) -> str:
+async def _admitted(alert: Alert, parts: Parts) -> str:
     """Why nothing is to be decided of this alert; empty: something is."""
-    accepted = await admit([alert], store=database, clock=clock, authority=ANYONE.credential.authority)
+    watchdog, authority = parts.watchdog, ANYONE.credential.authority
+    accepted = await admit(
+        [alert], store=parts.store, clock=parts.clock, authority=authority, rules=parts.rules(), watchdog=watchdog
+    )
+    if watchdog is not None and watchdog.is_it(alert):
+        return "it is the watchdog, which always fires: nothing is decided of it"
     if accepted.queued:
         return ""
     if alert.status is AlertStatus.RESOLVED:
@@ -147,6 +157,7 @@ def _parts(setting: Setting, database: Database, cluster: DumpedCluster, clock: 
         clock=clock,
         faults=(faults,),
         alertmanager=setting.alertmanager,
+        watchdog=watchdog_of(Settings.model_construct(), database.watchdog),  # as a service without settings has it
         rules=lambda: setting.table,
         mode=setting.mode,
         authority_of=Credentials().authority_of,
@@ -185,7 +196,7 @@ async def by_episode(database: IncidentReader) -> dict[Episode, tuple[int, Incid
 def decided_of(alert: Alert, told: Mapping[Episode, tuple[int, IncidentView]], table: RuleSet) -> Simulated:
     """What the records say of one alert: of a simulation, or of a service."""
     if (alert.fingerprint, alert.starts_at) not in told:
-        return Simulated(alert, "it was not decided: something that it needs did not answer")
+        return Simulated(alert, UNDECIDED)
     number, view = told[alert.fingerprint, alert.starts_at]
     records = [record for record in view.records if record.remediation_id == number]
     remediation = next(one for one in view.remediations if one.id == number)

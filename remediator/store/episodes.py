@@ -1,9 +1,9 @@
 """What received alerts are to us: new episodes, repeats or resolutions. Pure; `intake.py` calls it.
 
 An episode is (fingerprint, starts_at). Alertmanager repeats itself, reorders, and reports some resolutions late or
-never, so the rules are: a known episode is never new again, also when it was resolved; a resolution covers all
-episodes of the fingerprint that began no later than the resolved one. It belongs to no credential, and keeps the one it
-was first seen by: whoever may speak of it repeats and resolves it, and nobody else.
+never, so the rules are: a known episode is not new again, also when it was resolved, unless that is long ago; a
+resolution covers all episodes of the fingerprint that began no later than the resolved one. An episode belongs to no
+credential, and keeps the one it was first seen by: whoever may speak of it repeats and resolves it, and nobody else.
 
 A fingerprint is 64 bits of FNV-1a, which is no cryptographic hash: who may choose labels in one namespace can choose
 them so that they have the fingerprint of an alert in another. So of a limited sender it is asked what the fingerprint
@@ -15,7 +15,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -34,6 +34,11 @@ Key = tuple[str, int]
 
 MILLISECOND = 1000
 """In microseconds."""
+
+RETURNS_AFTER = timedelta(minutes=10)
+"""So long after its resolution an episode that fires is no old body any more: those are as old as a group_interval (5 m
+where nobody changed it), and what a pair's second replica waits. It is a resolution taken back: the way from Prometheus
+to Alertmanager was cut for longer than a lease, and what fired all the time comes with its old beginning."""
 
 
 class Received(NamedTuple):  # as are those below: made for each alert, and a frozen dataclass takes three times as long
@@ -71,6 +76,7 @@ class Episode:
 
     `id` is None until it has a row; `first` is what the row will be made of, None when there is one. `times` and
     `last_at` are of this batch: an episode that only ended with a later one was not received itself (0 and None).
+    `resolved_at` is when it ended before, in microseconds; `returned`: it fires again all the same.
     """
 
     key: Key
@@ -80,6 +86,8 @@ class Episode:
     resolution: Sighting | None = None
     times: int = 0
     last_at: datetime | None = None
+    resolved_at: int | None = None
+    returned: bool = False
 
 
 class Kind(StrEnum):
@@ -152,6 +160,8 @@ def sort(intakes: Iterable[Intake], known: Iterable[Episode], holders: Mapping[s
             own.last_at = intake.at
             touched[own.key] = own
             if received.firing:
+                if not is_new and _returns(own, intake.at):
+                    own.firing = own.returned = is_new = True
                 counts["queued" if is_new else "repeated"] += 1
                 if is_new:
                     result.events.append(Event(Kind.RECEIVED, own, intake.at, *received[3:]))
@@ -165,6 +175,12 @@ def sort(intakes: Iterable[Intake], known: Iterable[Episode], holders: Mapping[s
         result.accepted.append(Accepted(**counts))
     result.touched = list(touched.values())
     return result
+
+
+def _returns(episode: Episode, now: datetime) -> bool:
+    if episode.firing or episode.resolved_at is None or episode.resolution is not None:
+        return False
+    return to_micros(now) - episode.resolved_at >= RETURNS_AFTER // timedelta(microseconds=1)
 
 
 def _same(episodes: Mapping[int, Episode], starts_at: int) -> Episode | None:

@@ -19,7 +19,7 @@ from remediator.store.episodes import MILLISECOND, Episode, Event, Intake, Kind,
 from remediator.store.log import Entry
 from remediator.store.room import fitting
 from remediator.store.rows import to_micros
-from remediator.store.tables import WAITING, alerts, remediations
+from remediator.store.tables import OPEN, WAITING, alerts, remediations
 from remediator.store.transaction import Transaction
 
 _CHUNK = 1000
@@ -28,11 +28,11 @@ _CHUNK = 1000
 _ACTION_ID_BYTES = 16
 
 # Not `(fingerprint, starts_at) IN (...)`: for that SQLite reads the whole table. This searches the unique index.
-_BY_KEY = sa.select(alerts.c.id, alerts.c.fingerprint, alerts.c.starts_at, alerts.c.status).where(
+_BY_KEY = sa.select(alerts.c.id, alerts.c.fingerprint, alerts.c.starts_at, alerts.c.status, alerts.c.resolved_at).where(
     alerts.c.fingerprint.in_(sa.bindparam("fingerprints", expanding=True)),
     alerts.c.starts_at.between(sa.bindparam("earliest"), sa.bindparam("latest")),
 )
-_FIRING = sa.select(alerts.c.id, alerts.c.fingerprint, alerts.c.starts_at, alerts.c.status).where(
+_FIRING = sa.select(alerts.c.id, alerts.c.fingerprint, alerts.c.starts_at, alerts.c.status, alerts.c.resolved_at).where(
     alerts.c.status == sa.literal_column("'firing'"),
     alerts.c.fingerprint.in_(sa.bindparam("fingerprints", expanding=True)),
 )
@@ -53,6 +53,10 @@ _TOUCH = (
         times_received=alerts.c.times_received + sa.bindparam("times"),
         last_received_at=sa.func.coalesce(sa.bindparam("last_at"), alerts.c.last_received_at),
     )
+)
+_RETURN = alerts.update().where(alerts.c.id == sa.bindparam("alert_id")).values(resolved_at=None, ends_at=None)
+_UNDER_WAY = sa.select(remediations.c.id, remediations.c.alert_id, remediations.c.incident_id).where(
+    remediations.c.alert_id.in_(sa.bindparam("alerts", expanding=True)), OPEN
 )
 _OF_ALERTS = sa.select(remediations.c.id, remediations.c.alert_id, remediations.c.incident_id).where(
     remediations.c.alert_id.in_(sa.bindparam("alerts", expanding=True))
@@ -82,6 +86,7 @@ def _keep(transaction: Transaction, intakes: Sequence[Intake], known: Sequence[E
     old = [episode for episode in result.touched if episode.first is None]
     ended = [episode for episode in old if episode.resolution]
     _insert_alerts(transaction, result.touched)
+    _return_alerts(connection, old)
     _touch_alerts(connection, old)
     ended_places = _places(connection, ended)
     places = ended_places | _queue(transaction, result)
@@ -101,14 +106,17 @@ def _known(connection: sa.Connection, intakes: Sequence[Intake]) -> list[Episode
     starts = [starts_at for _, starts_at in wanted]
     between = {"earliest": min(starts) * MILLISECOND, "latest": (max(starts) + 1) * MILLISECOND - 1}
     ended = {r.key[0] for r in received if not r.firing}
-    rows: list[sa.Row[int, str, int, str]] = []
+    rows: list[sa.Row[int, str, int, str, int]] = []
     for chunk in _chunks(list({fingerprint for fingerprint, _ in wanted})):
         found = connection.execute(_BY_KEY, {"fingerprints": chunk, **between})
         rows += [row for row in found if (row.fingerprint, row.starts_at // MILLISECOND) in wanted]
     for chunk in _chunks(list(ended)):
         rows += connection.execute(_FIRING, {"fingerprints": chunk})
     known = {(row.fingerprint, row.starts_at): row for row in rows}
-    return [Episode(key, row.id, row.status == AlertStatus.FIRING) for key, row in known.items()]
+    return [
+        Episode(key, row.id, row.status == AlertStatus.FIRING, resolved_at=row.resolved_at)
+        for key, row in known.items()
+    ]
 
 
 def _holders(connection: sa.Connection, intakes: Sequence[Intake]) -> dict[str, str]:
@@ -138,6 +146,13 @@ def _insert_alerts(transaction: Transaction, episodes: Sequence[Episode]) -> Non
                 | _end(episode)
             )
     transaction.insert(alerts, rows)
+
+
+def _return_alerts(connection: sa.Connection, episodes: Sequence[Episode]) -> None:
+    """What fires again is not over, and has no end."""
+    rows = [{"alert_id": episode.id} for episode in episodes if episode.returned]
+    if rows:
+        connection.execute(_RETURN, rows)
 
 
 def _touch_alerts(connection: sa.Connection, episodes: Sequence[Episode]) -> None:
@@ -181,6 +196,11 @@ def _places(connection: sa.Connection, episodes: Sequence[Episode]) -> dict[int 
 def _queue(transaction: Transaction, result: Sorted) -> dict[int | None, tuple[int, int | None]]:
     places: dict[int | None, tuple[int, int | None]] = {}
     new = [event for event in result.events if event.kind is Kind.RECEIVED]
+    returned = [event.episode.id for event in new if event.episode.returned]
+    if returned:  # what still waits for it goes on, and no other begins
+        for one in transaction.connection.execute(_UNDER_WAY, {"alerts": returned}):
+            places[one.alert_id] = (one.id, one.incident_id)
+        new = [event for event in new if event.episode.id not in places]
     chance = os.urandom(_ACTION_ID_BYTES * len(new)).hex()
     rows = []
     for number, event in enumerate(new):

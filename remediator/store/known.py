@@ -24,6 +24,7 @@ _COLUMNS = sa.select(
     alerts.c.receiver,
     alerts.c.last_received_at,
     alerts.c.times_received,
+    alerts.c.resolved_at,
 )
 
 
@@ -43,7 +44,7 @@ class KnownTable:
         quiet = _COLUMNS.where(fires, alerts.c.last_received_at < to_micros(received_before))
         return await self._ask(quiet.order_by(alerts.c.last_received_at, alerts.c.id).limit(limit))
 
-    async def _ask(self, question: sa.Select[tuple[str, int, str, str, str, int, int]]) -> list[KnownAlert]:
+    async def _ask(self, question: sa.Select[tuple[str, int, str, str, str, int, int, int]]) -> list[KnownAlert]:
         def ask(transaction: Transaction) -> list[KnownAlert]:
             return [
                 KnownAlert(
@@ -54,6 +55,7 @@ class KnownTable:
                     row.receiver,
                     from_micros(row.last_received_at),
                     row.times_received,
+                    None if row.resolved_at is None else from_micros(row.resolved_at),
                 )
                 for row in transaction.connection.execute(question)
             ]

@@ -23,6 +23,7 @@ class KnownAlert:
     receiver: str
     last_received_at: datetime
     times_received: int = 1
+    resolved_at: datetime | None = None
 
 
 class KnownAlerts(Protocol):

@@ -1,4 +1,4 @@
-"""A proxy between Alertmanager and the service that plays what lies between: it refuses, cuts off, redirects, is slow."""
+"""A proxy that plays what lies between Alertmanager and the service: it refuses, cuts off, redirects, is slow."""
 
 from __future__ import annotations
 

@@ -114,6 +114,8 @@ class Running:
     """The service, and what the tests ask it."""
 
     service: Service
+    token: str = ""
+    """Of somebody who may read, where that is asked for."""
 
     @property
     def url(self) -> str:
@@ -140,7 +142,8 @@ class Running:
 
     async def metric(self, name: str) -> float:
         """Of one series as `/metrics` shows it, 0: it is not there."""
-        async with ClientSession() as client, client.get(f"{self.url}/metrics") as answer:
+        headers = {"Authorization": f"Bearer {self.token}"} if self.token else {}
+        async with ClientSession() as client, client.get(f"{self.url}/metrics", headers=headers) as answer:
             lines = (await answer.text()).splitlines()
         return next((float(line.rpartition(" ")[2]) for line in lines if line.startswith(f"{name} ")), 0.0)
 
@@ -171,14 +174,14 @@ async def serving(folder: Path, **settings: Any) -> AsyncIterator[Running]:
             "score_poll_seconds": 0,
             **settings,
         }
-        async with open_service(Settings.load(None, given), clock=SystemClock()) as service:
-            async with asyncio.TaskGroup() as group:
-                running = group.create_task(service.run())
-                try:
-                    yield Running(service)
-                finally:
-                    service.stop()
-                    await running
+        made = Settings.load(None, given)
+        async with open_service(made, clock=SystemClock()) as service, asyncio.TaskGroup() as group:
+            running = group.create_task(service.run())
+            try:
+                yield Running(service)
+            finally:
+                service.stop()
+                await running
 
 
 async def until(predicate: Any, what: str) -> Any:

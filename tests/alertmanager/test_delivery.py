@@ -1,4 +1,4 @@
-"""Delivery, retry and repeats: what each answer between Alertmanager and us causes, and that it begins nothing twice."""
+"""Delivery, retry, repeats: what each answer between Alertmanager and us causes, and that nothing begins twice."""
 
 from __future__ import annotations
 

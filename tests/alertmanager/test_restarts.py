@@ -1,4 +1,4 @@
-"""Alertmanager ends and begins again, with its storage, with an old one and with none; or reads its configuration anew."""
+"""Alertmanager begins again, with its storage, an old one or none; or reads its configuration anew."""
 
 from __future__ import annotations
 

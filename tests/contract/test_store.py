@@ -17,6 +17,7 @@ from remediator.model import Alert, AlertStatus, IncidentId, Mode, Reason, Remed
 from remediator.rules.automaton import compile_pattern
 from remediator.store.base import Accepted, Change, CommittedRecord, KillSwitch, LostClaim, Record, TemplateEvent
 from remediator.store.database import Database, open_database
+from remediator.store.episodes import RETURNS_AFTER
 from tests.unit.store.examples import (
     LEASE,
     NOTE,
@@ -84,8 +85,33 @@ async def test_a_repeat_queues_nothing_when_the_first_is_finished(store: Databas
 async def test_a_firing_repeat_of_a_resolved_episode_stays_resolved(store: Database) -> None:
     await store.accept([firing()], at=NOW)
     await store.accept([resolved()], at=NOW)
-    assert await store.accept([firing()], at=LATER) == Accepted(repeated=1)
+    assert await store.accept([firing()], at=NOW + SECOND) == Accepted(repeated=1)
     assert await store.is_resolved(firing().fingerprint, STARTED)
+
+
+async def test_what_fires_again_long_after_its_resolution_is_taken_up_again(store: Database) -> None:
+    """The way from Prometheus was cut for longer than a lease: the same episode, with its old beginning, fires on."""
+    long_after = NOW + RETURNS_AFTER
+    await store.accept([firing(1)], at=NOW)
+    [first] = await claimed(store)
+    await store.accept([resolved(1)], at=NOW)
+    await store.advance(first, to=State.CANCELLED, record=NOTE, at=NOW)
+    assert (await store.accept([firing(1)], at=long_after - SECOND)).repeated == 1, "it may be an old body"
+    assert (await store.accept([firing(1)], at=long_after)).queued == 1
+    [again] = await claimed(store)
+    assert (again.alert.fingerprint, again.id != first.id, again.alert.ends_at) == (firing(1).fingerprint, True, None)
+    assert not await store.is_resolved(firing(1).fingerprint, STARTED)
+    assert (await store.accept([firing(1)], at=long_after + SECOND)).repeated == 1
+    assert (await store.accept([resolved(1)], at=long_after + SECOND)).resolved == 1
+    assert (await kinds(store)).count("alert.received") == 2
+
+
+async def test_what_still_waits_for_it_goes_on_and_no_other_begins(store: Database) -> None:
+    await store.accept([firing(1)], at=NOW)
+    await store.accept([resolved(1)], at=NOW)
+    assert (await store.accept([firing(1)], at=NOW + RETURNS_AFTER)).queued == 1
+    assert len(await claimed(store)) == 1
+    assert not await store.is_resolved(firing(1).fingerprint, STARTED)
 
 
 async def test_a_new_start_of_the_same_fingerprint_is_a_new_episode(store: Database) -> None:

@@ -143,6 +143,19 @@ async def test_what_is_known_is_never_new(store: Database) -> None:
     assert await Round(store).look(*(listed(number, startsAt=cut) for number in (1, 2, 3))) == []
 
 
+async def test_a_resolution_that_was_long_ago_is_taken_back_by_the_list(store: Database) -> None:
+    """It fires with its old beginning, and the webhook would say so only with the next repeat."""
+    one = Round(store)
+    await store.accept([firing(1, starts_at=OLD)], at=NOW - 20 * MINUTE)
+    await store.accept([resolved(1, starts_at=OLD)], at=NOW - 9 * MINUTE)
+    assert await one.look(listed(1)) == []
+    one.clock.jump(minutes=2)
+    [offer] = await one.look(listed(1))
+    assert offer.found == 1
+    assert not await store.is_resolved(firing(1).fingerprint, OLD)
+    assert one.total() == (1, 0)
+
+
 async def test_the_webhook_that_comes_after_all_is_a_repeat(store: Database) -> None:
     """It has the whole beginning, of which the API had three digits."""
     whole = OLD + timedelta(microseconds=123456)

@@ -290,3 +290,13 @@ async def test_a_service_that_is_away_hangs_or_is_not_asked_for(server: Scripted
     assert (await only(SERVICE, asked(running=Running(NOBODY))))[0] is FAILED
     server.answers(HANG)
     assert (await only(SERVICE, asked(running=Running(server.url), limit=0.1)))[0] is FAILED
+
+
+@pytest.mark.parametrize(("receiver", "hints"), [("remediator", 0), ("people", 1)])
+def test_a_watchdog_that_is_sent_elsewhere_is_a_hint(receiver: str, hints: int) -> None:
+    configuration = beside(SHIPPED, WANTED)
+    configuration["route"]["routes"].insert(0, {"receiver": receiver, "matchers": ['alertname="Watchdog"']})
+    config = read_config("am.yml", yaml.safe_dump(configuration).encode())
+    result = judged(SHIPPED, config, config.ours(), watchdog={"alertname": "Watchdog", "severity": "none"})
+    assert (result.answer, len(result.lines)) == (OK, hints)
+    assert judged(SHIPPED, config, config.ours()).lines == (), "where none is awaited nothing is said"
