@@ -135,7 +135,7 @@ class Log:
             tile += [leaf_hash(b"")] * (row.size % TILE - len(tile))  # of a log that is broken, and not signed
             frontier = Frontier(row.size, _nodes(row.nodes))
             known = self._remembered = Head(row.origin, frontier, tuple(tile), stored_bytes(row.note))
-        if self.problem and row.origin != self._looked_at:  # another replica has begun a new epoch
+        if row.origin != self._looked_at:  # another replica has begun a new epoch, or our own was rolled back
             self._look(connection, row)
         return known
 
