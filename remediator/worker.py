@@ -57,8 +57,8 @@ class Worker:
         is_receiving: Callable[[], bool] = lambda: False,
         may_claim: Callable[[], bool] = lambda: True,
     ) -> None:
-        """`is_receiving`: alerts are being stored now, which goes before deciding on them. `may_claim`: leases mean here
-        what they mean to the other replicas."""
+        """`is_receiving`: alerts are being stored now, which goes before deciding on them. `may_claim`: leases mean
+        here what they mean to the other replicas."""
         self._is_receiving = is_receiving
         self._may_claim = may_claim
         self._parts = parts

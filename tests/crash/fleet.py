@@ -18,7 +18,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from remediator.clock import rfc3339
 from remediator.kube.rollout import rollout_status
 from remediator.simulate.alertmanager import SentAlert, webhook_bodies
 from remediator.simulate.alertrules import kubernetes_rules

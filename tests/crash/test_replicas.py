@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from time import time
 from typing import Any
@@ -48,9 +49,9 @@ async def url(postgres: Server) -> AsyncIterator[str]:
 
 
 async def post(port: int, body: bytes) -> int:
-    async with ClientSession() as client:
-        async with client.post(f"http://127.0.0.1:{port}/api/v1/alerts", data=body, headers=JSON) as answer:
-            return answer.status
+    url = f"http://127.0.0.1:{port}/api/v1/alerts"
+    async with ClientSession() as client, client.post(url, data=body, headers=JSON) as answer:
+        return answer.status
 
 
 async def asked(port: int, path: str) -> Any:
@@ -98,9 +99,8 @@ async def test_the_same_payload_a_hundred_times_to_each_of_three_is_one_incident
         assert one.changes("w0") == 1
         last = len(await services[0].database.records(after=0, limit=1000))
         for sink in ("log", "metrics", "kubernetes-event", "webhook"):
-            await wait_for_async(
-                lambda: _is_at(services[0], sink, last), timeout_seconds=PATIENCE_SECONDS, what=f"{sink} is told"
-            )
+            is_at = partial(_is_at, services[0], sink, last)
+            await wait_for_async(is_at, timeout_seconds=PATIENCE_SECONDS, what=f"{sink} is told")
         ids = Counter(event["id"] for event in told(webhook))
         assert set(ids.values()) == {1}, "the webhook was told something twice"
         events = [call for call in one.cluster.requests if call.path.endswith("/events") and call.method == "POST"]
