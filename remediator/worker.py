@@ -163,7 +163,7 @@ class Worker:
 
 
 class Escalator:
-    """Tells the next contact of what nobody acknowledged in time, for as long as the service runs and it is its duty."""
+    """Tells the next contact of what nobody acknowledged in time, while the service runs and it is its duty."""
 
     def __init__(self, parts: Parts, *, poll_seconds: float, is_ours: Callable[[], bool] = lambda: True) -> None:
         """`is_ours`: it is this replica's duty now. Of two that tell one, the store lets only one pass it on."""

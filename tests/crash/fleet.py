@@ -138,13 +138,16 @@ class Child:
 
     async def start(self) -> None:
         """Until it listens."""
+        line = await asyncio.to_thread(self._started)
+        assert line, f"{self.name} did not start:\n{self.log[-4000:]}"
+        self.port = int(line)
+
+    def _started(self) -> str:
         command = [sys.executable, "-m", "tests.crash.replica_child", str(self._config)]
         with self.log_file.open("ab") as log:
             self._process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=log, text=True)
         assert self._process.stdout is not None
-        line = await asyncio.to_thread(self._process.stdout.readline)
-        assert line, f"{self.name} did not start:\n{self.log[-4000:]}"
-        self.port = int(line)
+        return self._process.stdout.readline()
 
     @property
     def log(self) -> str:

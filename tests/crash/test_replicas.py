@@ -171,7 +171,12 @@ class Fleet:
         (self.folder / "trap").write_text(f"{point} {number.value}")
         first = next(iter(self.replicas.values()))
         assert await post(first.port, self.town.body(name)) == 200
-        await wait_for_async(taken.exists, timeout_seconds=PATIENCE_SECONDS, what=f"a write of {name} at {point}")
+
+        def is_taken() -> bool:
+            self.age_the_intent()  # on a slow machine a pass may have been cut right before the trap
+            return taken.exists()
+
+        await wait_for_async(is_taken, timeout_seconds=PATIENCE_SECONDS, what=f"a write of {name} at {point}")
         caught = self.replicas[taken.read_text()]
         await wait_for_async(lambda: caught.is_stopped, timeout_seconds=PATIENCE_SECONDS, what="it is stopped")
         return caught
@@ -210,9 +215,12 @@ async def fleet(url: str, folder: Path, count: int, **more: Any) -> AsyncIterato
         try:
             await asyncio.gather(*(child.start() for child in children))
             assert await post(children[1].port, one.body(f"w{count}")) == 200
-            await wait_for_async(
-                lambda: one.changes(f"w{count}") == 1, timeout_seconds=PATIENCE_SECONDS, what="a first rollback"
-            )
+
+            def is_done() -> bool:
+                made.age_the_intent()
+                return one.changes(f"w{count}") == 1
+
+            await wait_for_async(is_done, timeout_seconds=PATIENCE_SECONDS, what="a first rollback")
             await made.verified()
             yield made
         except BaseException:
