@@ -34,7 +34,7 @@ RULES: Mapping[str, Any] = {
             "name": "crash-loop",
             "match": ['alertname="KubePodCrashLooping"'],
             "severity": 1,
-            "diagnose": ["logs", "rollout"],
+            "diagnose": [],
             "respond": [{"do": "rollback"}],
             "verify": {"expect": ["rollout-complete"], "within": "10m", "stable_for": "0s", "otherwise": "escalate"},
             "mode": "active",
@@ -103,7 +103,7 @@ async def town(count: int) -> AsyncIterator[Town]:
     clock = Past()
     names = [f"w{number}" for number in range(count)]
     async with (
-        EmbeddedCluster(clock, tick_seconds=0.5, start_seconds=0.2) as cluster,
+        EmbeddedCluster(clock, tick_seconds=1, start_seconds=0.2) as cluster,
         EmbeddedPrometheus(clock, cluster, rules=kubernetes_rules(hold=timedelta()), interval_seconds=2) as prometheus,
     ):
         clock.behind = timedelta(hours=5)
