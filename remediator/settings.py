@@ -67,7 +67,9 @@ class Settings(BaseSettings):
     )
     storage_url: str = Field(
         "sqlite:///remediator.db",
-        description="Database as an SQLAlchemy URL: sqlite:///FILE or postgresql+psycopg://...",
+        description="Database: sqlite:///FILE, or postgresql://USER@HOST/DATABASE for several replicas, which needs "
+        "the extra postgres. libpq's parameters may follow (?sslmode=verify-full&sslrootcert=FILE), and its variables "
+        "count (PGPASSWORD, PGPASSFILE).",
     )
     audit_key_file: Path | None = Field(
         None,

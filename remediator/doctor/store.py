@@ -1,7 +1,8 @@
-"""Where the database is: folder, free space, kind of file system, and who holds it. The database itself is not opened.
+"""Where the database is. Of a file: folder, free space, kind of file system, and who holds it; it is not opened.
 
 A running service holds it exclusively, and even a reader that opened it would be in its way. Source: SQLite "How To
-Corrupt An SQLite Database File" (2.1, 2.2), `os_unix.c` (the byte ranges of its locks).
+Corrupt An SQLite Database File" (2.1, 2.2), `os_unix.c` (the byte ranges of its locks). A PostgreSQL server is asked as
+the service asks it when it starts: whether it is there, and whether it keeps what it answers.
 """
 
 from __future__ import annotations
@@ -14,9 +15,12 @@ import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import sqlalchemy as sa
+
 from remediator.doctor.base import Answer, Asked, Examination, Result, failed, ok, warning
 from remediator.errors import ConfigError
-from remediator.store.sqlite import check_url, is_memory
+from remediator.store.sqlite import is_memory
+from remediator.store.urls import backend_of, is_postgres, parsed
 
 NAME = "store"
 MOUNTS = Path("/proc/self/mounts")
@@ -36,11 +40,13 @@ async def run(asked: Asked) -> AsyncIterator[Result]:
 
 
 def examine(storage_url: str, *, mounts: Path = MOUNTS) -> Result:
-    """Reads names, numbers and the first bytes only."""
+    """Reads names, numbers and the first bytes only; of a server, its settings."""
     try:
-        url = check_url(storage_url)
+        url = parsed(storage_url)
     except ConfigError as error:
         return failed(NAME, str(error), "set storage_url to sqlite:////FOLDER/remediator.db")
+    if is_postgres(url):
+        return _server(url)
     if is_memory(url):
         return warning(NAME, "in memory: all of it is gone with the process", "set storage_url to a file on a volume")
     path = Path(url.database or "").resolve()
@@ -53,6 +59,20 @@ def examine(storage_url: str, *, mounts: Path = MOUNTS) -> Result:
     disk = os.statvfs(path.parent)
     result = judged(path, kind=file_system_of(path.parent, mounts), free_bytes=disk.f_bavail * disk.f_frsize)
     return result if result.answer is not Answer.OK else ok(NAME, f"{result.detail}; {_held(path)}")
+
+
+def _server(url: sa.URL) -> Result:
+    """It is connected to as by the service, which refuses what is not durable."""
+    try:
+        connection = backend_of(url).connect(url)
+    except ConfigError as error:
+        return failed(NAME, str(error), "see what it says; psql with the same URL connects in the same way")
+    try:
+        version = ".".join(str(part) for part in connection.dialect.server_version_info or ())
+    finally:
+        connection.close()
+    place = f"PostgreSQL {version} at {url.host or 'the default of libpq'}, database {url.database}"
+    return ok(NAME, f"{place}: it keeps what it answers")
 
 
 def judged(path: Path, *, kind: str, free_bytes: int) -> Result:

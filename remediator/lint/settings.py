@@ -26,6 +26,7 @@ from remediator.rules.report import FileError, Level, Problem
 from remediator.rules.schema import Place
 from remediator.rules.wording import complain, shown
 from remediator.settings import Settings, masked
+from remediator.store.urls import backend_of, is_postgres, parsed
 
 KINDS = ("settings", "credentials", "web")
 FILES = (
@@ -132,6 +133,7 @@ def _settings(source: Source) -> Sequence[Problem]:
         return problems
     noted = Noted()
     _missing_files(settings, source, noted)
+    _storage(settings, source, noted)
     _doubts(settings, source, noted)
     return [*_unlined(noted.in_order()), *_named(settings)]
 
@@ -144,6 +146,29 @@ def _missing_files(settings: Settings, source: Source, noted: Noted) -> None:
                 at = (name, number) if isinstance(value, tuple) else (name,)
                 hint = "write the path as the service sees it, from its own folder"
                 noted.refuse(_place(source, at), f"{name}: this file is not here", hint, code="file-missing")
+
+
+def _storage(settings: Settings, source: Source, noted: Noted) -> None:
+    at = _place(source, ("storage_url",))
+    try:
+        url = parsed(settings.storage_url)
+        backend_of(url)
+    except ConfigError as error:
+        noted.refuse(at, f"storage_url: {error}", "", code="storage-url")
+        return
+    if not is_postgres(url):
+        return
+    if url.password is not None:
+        hint = "leave it out, and set PGPASSWORD or passfile= (or storage_url in the environment, from a Secret)"
+        noted.warn(at, "storage_url: the password of the database stands in this file", hint, code="storage-password")
+    if _is_away(url.host) and url.query.get("sslmode") not in ("verify-full", "verify-ca"):
+        text = "storage_url: the connection may be read on its way, and another server may answer in its place"
+        noted.warn(at, text, "add ?sslmode=verify-full&sslrootcert=FILE", code="storage-without-tls")
+
+
+def _is_away(host: str | None) -> bool:
+    """Whether it is another machine, as far as its name says."""
+    return host is not None and host not in ("localhost", "127.0.0.1", "::1") and not host.startswith("/")
 
 
 def _doubts(settings: Settings, source: Source, noted: Noted) -> None:

@@ -170,7 +170,9 @@ def _engine(url: sa.URL) -> sa.Engine:
     """What makes connections to it, and keeps compiled statements from one to the next; it holds none open."""
     arguments = {**{name: value for name, value in _NETWORK.items() if name not in url.query}, **_OURS}
     # `format`: placeholders without names, as `Transaction.insert` wants them.
-    engine = sa.create_engine(url, poolclass=NullPool, paramstyle="format", connect_args=arguments)
+    engine = sa.create_engine(
+        url, poolclass=NullPool, pool_reset_on_return=None, paramstyle="format", connect_args=arguments
+    )
     sa.event.listen(engine, "connect", _adapt)
     sa.event.listen(engine, "begin", _begin)
     return engine

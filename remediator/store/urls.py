@@ -11,6 +11,11 @@ from remediator.store import sqlite
 from remediator.store.backend import Backend
 
 _POSTGRES = ("postgresql", "postgres", "postgresql+psycopg")
+_SEPARATING = frozenset("/@:?#")
+_UNREADABLE = (
+    "storage URL cannot be read; write sqlite:///path/to/remediator.db or postgresql://user@host/database, where "
+    "characters like / @ : in a password are written %2F %40 %3A"
+)
 
 
 def parsed(url: str) -> sa.URL:
@@ -19,11 +24,15 @@ def parsed(url: str) -> sa.URL:
     try:
         read = sa.make_url(url)
     except (sa.exc.ArgumentError, ValueError):
-        raise ConfigError(
-            "storage URL cannot be read; write sqlite:///path/to/remediator.db or postgresql://user@host/database, "
-            "where characters like / @ : in a password are written %2F %40 %3A"
-        ) from None  # what cannot be read may show a part of a password
+        raise ConfigError(_UNREADABLE) from None  # what cannot be read may show a part of a password
+    if read.password and not _SEPARATING.isdisjoint(read.password) and read.password in url:
+        raise ConfigError(_UNREADABLE)  # SQLAlchemy reads it all the same; who hides passwords elsewhere would not
     if read.drivername in _POSTGRES:
+        if "password" in read.query:
+            raise ConfigError(
+                "storage URL has its password as a parameter, where it would be shown; write user:password@host, or "
+                "leave it out and set PGPASSWORD or passfile="
+            )
         return read.set(drivername="postgresql+psycopg")
     return sqlite.check_url(url)
 

@@ -21,6 +21,7 @@ from remediator.doctor.store import examine as examine_store
 from remediator.doctor.webhook import WEBHOOK
 from remediator.settings import Settings
 from tests.logkeys import KEYS, PEM
+from tests.postgres import Server
 from tests.unit.doctor.asking import answers, asked, only, said, written
 
 OK, WARNING, FAILED, SKIPPED = Answer.OK, Answer.WARNING, Answer.FAILED, Answer.SKIPPED
@@ -83,7 +84,8 @@ def test_good_files_are_said_in_a_line(tmp_path: Path) -> None:
         ("sqlite:///:memory:", WARNING, "gone with the process"),
         ("sqlite:////no/such/folder/r.db", FAILED, "does not exist"),
         ("sqlite:////tmp", FAILED, "is a folder"),
-        ("postgresql://x/y", FAILED, "sqlite:///path only"),
+        ("mysql://x/y", FAILED, "write sqlite:///path or postgresql://"),
+        ("postgresql://localhost:1/y", FAILED, "cannot be opened"),
         ("nonsense", FAILED, "cannot be read"),
     ],
 )
@@ -91,6 +93,15 @@ async def test_a_place_that_keeps_nothing(url: str, answer: Answer, text: str) -
     found = await only(STORE, asked(storage_url=url))
     assert found[0] is answer
     assert text in found[1]
+
+
+async def test_a_server_is_asked_whether_it_keeps_what_it_answers(postgres: Server) -> None:
+    url = postgres.url(postgres.empty_database())
+    assert (await only(STORE, asked(storage_url=url)))[0] is OK
+    postgres.execute(f"ALTER DATABASE {url.rpartition('/')[2]} SET synchronous_commit = off")
+    answer, text = (await only(STORE, asked(storage_url=url)))[:2]
+    assert (answer, "synchronous_commit is off" in text) == (FAILED, True)
+    postgres.drop(url)
 
 
 @pytest.mark.parametrize(

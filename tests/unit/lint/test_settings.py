@@ -57,6 +57,9 @@ def test_a_file_is_what_its_fields_say(tmp_path: Path, text: str, kind: str) -> 
         ("mode: [active\n", "2:1 yaml-syntax", "bracket"),
         ("prometheus_token_file: HERE/none\n", "1:1 file-missing", "this file is not here"),
         ("rules: [HERE/none]\n", "1:9 file-missing", "this file is not here"),
+        ("storage_url: mysql://h/d\n", "1:1 storage-url", "write sqlite:///path or postgresql://"),
+        ("storage_url: 'postgresql://ada:s3cret@h:p/d'\n", "1:1 storage-url", "cannot be read"),
+        ("storage_url: 'postgresql://h/d?password=s3cret'\n", "1:1 storage-url", "its password as a parameter"),
     ],
 )
 def test_a_mistake_is_told_with_its_place(tmp_path: Path, text: str, found: str, said: str) -> None:
@@ -97,6 +100,9 @@ def test_the_environment_is_not_asked(tmp_path: Path, monkeypatch: pytest.Monkey
         ),
         ("webhook_token_file: HERE/token\n", ["1:1 token-without-url"]),
         ("protected_namespaces: [monitoring]\n", ["1:1 protected-lost"]),
+        ("storage_url: postgresql://ada@db/r\n", ["1:1 storage-without-tls"]),
+        ("storage_url: postgresql://ada:s3cret@db/r?sslmode=verify-full\n", ["1:1 storage-password"]),
+        ("storage_url: postgresql://ada@localhost/r\n", []),
         ("mode: silent\n", []),
     ],
 )

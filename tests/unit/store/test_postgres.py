@@ -12,6 +12,7 @@ import time
 import traceback
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import replace
+from datetime import timedelta
 from itertools import count
 from typing import Any
 
@@ -23,14 +24,16 @@ from alembic.migration import MigrationContext
 
 from remediator.clock import SystemClock
 from remediator.errors import ConfigError
-from remediator.store.base import KillSwitch, StoreUnavailable
+from remediator.model import State
+from remediator.store.base import KillSwitch, LostClaim, Record, StoreUnavailable
 from remediator.store.database import Database, open_database
+from remediator.store.log import TILE
 from remediator.store.pauses_base import Pause, PauseOf
 from remediator.store.postgres import connect, not_durable
 from remediator.store.tables import metadata
 from remediator.store.urls import backend_of, parsed
 from tests.postgres import Server
-from tests.unit.store.examples import NOW, firing
+from tests.unit.store.examples import LEASE, NOTE, NOW, firing
 
 DURABLE: dict[str, Any] = {
     "fsync": "on",
@@ -117,7 +120,13 @@ def test_each_of_its_names_is_known(scheme: str) -> None:
     assert parsed(f"{scheme}://h/d").drivername == "postgresql+psycopg"
 
 
-@pytest.mark.parametrize("url", ["postgresql//me:s3cret@host/x", "postgresql://me:s3cret@host:port/x"])
+def test_a_password_may_have_any_character() -> None:
+    assert parsed("postgresql://me:%2F%40%3A%3F@h/d").password == "/@:?"
+
+
+@pytest.mark.parametrize(
+    "url", ["postgresql//me:s3cret@host/x", "postgresql://me:s3cret@host:port/x", "postgresql://me:s3cret/@host/x"]
+)
 def test_a_url_that_cannot_be_read_is_not_shown(url: str) -> None:
     with pytest.raises(ConfigError, match="cannot be read") as caught:
         parsed(url)
@@ -128,7 +137,7 @@ async def test_a_password_is_in_no_error_and_in_no_log(
     postgres: Server, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    url = postgres.url("postgres").replace("@", ":s3cret-w0rd@").replace("/postgres", "/missing?password=s3cret-w0rd")
+    url = postgres.url("missing").replace("@", ":s3cret-w0rd@")
     with pytest.raises(ConfigError, match=r'postgresql://127.*missing.*"missing" does not exist') as caught:
         await open_database(url, clock=SystemClock())
     assert "s3cret" not in str(caught.value)
@@ -203,6 +212,20 @@ def test_every_index_is_made_with_its_condition(postgres: Server, url: str) -> N
     found, wanted = (postgres.execute(query, one.rpartition("/")[2]) for one in (url, reference))
     assert found == wanted
     postgres.drop(reference)
+
+
+async def test_what_is_old_or_free_may_go_and_the_tree_stays(store: Database, url: str) -> None:
+    """The triggers let go of what retention has given up, and of what stands beside a record."""
+    await store.note([Record("test.noted", {"n": n, "comment": "x"}) for n in range(2 * TILE + 9)], at=NOW)
+    root = await store.log_root_at(2 * TILE + 9)
+    assert await store.prune(before=NOW + timedelta(days=1)) == 2 * TILE
+    said = {"by": "ada", "comment": "asked for", "at": NOW}
+    assert await store.redact(2 * TILE + 1, ["comment"], **said) == ["comment"]
+    assert await store.log_root_at(2 * TILE + 9) == root
+    await store.close()
+    again = await open_database(url, clock=SystemClock())
+    assert (await again.log_standing()).problem == ""
+    await again.close()
 
 
 @pytest.mark.parametrize(
@@ -320,6 +343,69 @@ async def test_what_a_server_answered_survives_its_crash_and_it_serves_again_by_
     assert (await store.log_standing()).problem == ""
     assert await store.log_look_over(0, 1000) == (None, "")
     await store.close()
+
+
+class Wire:
+    """Between us and the server; once told to, it takes the answer to the next COMMIT away, and the connection."""
+
+    def __init__(self, server: Server) -> None:
+        self._behind = server.port
+        self._ends: list[asyncio.StreamWriter] = []
+        self.cuts = False
+
+    async def __aenter__(self) -> Wire:
+        self._listening = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self.port: int = self._listening.sockets[0].getsockname()[1]
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._listening.close()
+        for end in self._ends:
+            end.close()
+        await asyncio.gather(*(end.wait_closed() for end in self._ends), return_exceptions=True)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        back, forth = await asyncio.open_connection("127.0.0.1", self._behind)
+        self._ends += [writer, forth]
+        async with asyncio.TaskGroup() as group:
+            answers = group.create_task(self._pass_on(back, writer))
+            while chunk := await reader.read(1 << 16):
+                if self.cuts and b"COMMIT\0" in chunk:  # the statement, not the level READ COMMITTED
+                    self.cuts = False
+                    answers.cancel()
+                    await asyncio.wait([answers])
+                    forth.write(chunk)
+                    assert b"COMMIT\0" in await back.read(1 << 16), "the server has answered"
+                    break
+                forth.write(chunk)
+            answers.cancel()
+            writer.close()
+            forth.close()
+
+    async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while chunk := await reader.read(1 << 16):
+            writer.write(chunk)
+        writer.close()
+
+
+async def test_a_commit_whose_answer_was_lost_was_done_or_not_and_is_read_back(postgres: Server, url: str) -> None:
+    """Alertmanager sends again, which is a repeat; whoever claims next finds what was committed."""
+    async with Wire(postgres) as wire:
+        store = await open_database(url.replace(str(postgres.port), str(wire.port)), clock=SystemClock())
+        wire.cuts = True
+        with pytest.raises(StoreUnavailable):
+            await store.accept([firing()], at=NOW)
+        assert (await store.accept([firing()], at=NOW)).repeated == 1
+        [claimed] = await store.claim(owner="a", at=NOW, lease=LEASE, limit=10)
+        wire.cuts = True
+        with pytest.raises(StoreUnavailable):
+            await store.advance(claimed, to=State.DIAGNOSING, record=NOTE, at=NOW)
+        with pytest.raises(LostClaim):
+            await store.advance(claimed, to=State.DIAGNOSING, record=NOTE, at=NOW)
+        [found] = await store.claim(owner="a", at=NOW + 2 * LEASE, lease=LEASE, limit=10)
+        assert (found.state, found.epoch) == (State.DIAGNOSING, claimed.epoch + 1)
+        assert [one.kind for one in await store.records(after=0, limit=9)] == ["alert.received", NOTE.kind]
+        await store.close()
 
 
 async def test_refuses_a_server_without_fsync_and_notices_when_it_goes(own_postgres: Server) -> None:

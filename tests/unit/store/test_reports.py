@@ -19,8 +19,8 @@ DAY = timedelta(days=1)
 
 
 @pytest.fixture
-async def store() -> AsyncIterator[Database]:
-    one = await open_database("sqlite:///:memory:", clock=SystemClock())
+async def store(database_url: str) -> AsyncIterator[Database]:
+    one = await open_database(database_url, clock=SystemClock())
     yield one
     await one.close()
 

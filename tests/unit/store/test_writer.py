@@ -13,17 +13,19 @@ from remediator.clock import SystemClock
 from remediator.store.base import LostClaim, StoreUnavailable
 from remediator.store.database import Database, ready
 from remediator.store.log import Entry, Log, LogKeys
-from remediator.store.sqlite import check_url
 from remediator.store.tables import alerts
 from remediator.store.transaction import Transaction
+from remediator.store.urls import backend_of, is_postgres, parsed
 from remediator.store.writer import Writer
 from tests.unit.store.examples import NOW, firing, resolved
 
 
 @pytest.fixture
-async def writer() -> AsyncIterator[Writer]:
-    log = Log(LogKeys())
-    opened = await Writer.open(partial(ready, check_url("sqlite:///:memory:"), log, NOW), connect=None, log=log)
+async def writer(database_url: str) -> AsyncIterator[Writer]:
+    log, url = Log(LogKeys()), parsed(database_url)
+    backend = backend_of(url)
+    again = partial(backend.connect, url) if is_postgres(url) else None
+    opened = await Writer.open(partial(ready, url, log, NOW), connect=again, log=log, backend=backend)
     yield opened
     await opened.close()
 
@@ -35,7 +37,11 @@ def store(writer: Writer) -> Database:
 
 def spoil_commit(transaction: Transaction) -> None:
     """Break a reference that is checked at COMMIT only, so that COMMIT itself fails."""
-    transaction.connection.exec_driver_sql("PRAGMA defer_foreign_keys=ON")
+    defer = {
+        "sqlite": "PRAGMA defer_foreign_keys=ON",
+        "postgresql": "ALTER TABLE remediations ALTER CONSTRAINT fk_remediations_alert DEFERRABLE INITIALLY DEFERRED",
+    }
+    transaction.connection.exec_driver_sql(defer[transaction.connection.dialect.name])
     transaction.connection.exec_driver_sql(
         "INSERT INTO remediations (id, action_id, alert_id, fingerprint, state, reason, progress, created_at, due_at,"
         " epoch, tries) VALUES (999, 'a', 999, 'f', 'queued', '', '{}', 0, 0, 0, 0)"
