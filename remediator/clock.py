@@ -1,5 +1,5 @@
-"""The only source of time. Everything that waits or reads the hour gets a `Clock` as an argument; how long ago something
-was, whatever is done to the hour meanwhile, `steady_seconds` tells."""
+"""The only source of time. Everything that waits or reads the hour gets a `Clock` as an argument. How long ago
+something was, whatever is done to the hour meanwhile, `steady_seconds` tells."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import asyncio
 import time
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
-
 
 _STEADY = getattr(time, "CLOCK_BOOTTIME", getattr(time, "CLOCK_MONOTONIC", None))
 """Linux' CLOCK_MONOTONIC stands still while the machine sleeps, CLOCK_BOOTTIME does not."""

@@ -125,8 +125,8 @@ class Journal:
         return str(self._known.get("rule_digest", ""))
 
     async def hold(self, lease: timedelta) -> float:
-        """Find in the store that the claim is ours and lives, and let it hold for `lease` from now: the steady second at
-        which that ends. Raises LostClaim: also for a claim that ran out and that nobody has taken yet."""
+        """Find in the store that the claim is ours and lives, and let it hold for `lease` from now: the steady second
+        at which that ends. Raises LostClaim: also for a claim that ran out and that nobody has taken yet."""
         asked, at = steady_seconds(), self._clock.now()  # before the store, whose answer may take its time
         await self._store.renew(self.remediation, at=at, lease=lease)
         if self._clock.now() - at >= lease:

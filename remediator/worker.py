@@ -57,8 +57,8 @@ class Worker:
         is_receiving: Callable[[], bool] = lambda: False,
         may_claim: Callable[[], bool] = lambda: True,
     ) -> None:
-        """`is_receiving`: alerts are being stored now, which goes before deciding on them. `may_claim`: leases mean here
-        what they mean to the other replicas."""
+        """`is_receiving`: alerts are being stored now, which goes before deciding on them. `may_claim`: leases mean
+        here what they mean to the other replicas."""
         self._is_receiving = is_receiving
         self._may_claim = may_claim
         self._parts = parts
@@ -167,7 +167,7 @@ class Worker:
 
 
 class Escalator:
-    """Tells the next contact of what nobody acknowledged in time, for as long as the service runs and it is its duty."""
+    """Tells the next contact of what nobody acknowledged in time, while the service runs and it is its duty."""
 
     def __init__(self, parts: Parts, *, poll_seconds: float, is_ours: Callable[[], bool] = lambda: True) -> None:
         """`is_ours`: it is this replica's duty now. Of two that tell one, the store lets only one pass it on."""

@@ -64,7 +64,7 @@ async def act(plan: Plan, number: int, *, audit_id: str, gate: Gate, cluster: Cl
 
 
 async def undo(plan: Plan, number: int, *, audit_id: str, gate: Gate, cluster: Cluster) -> Written:
-    """Send the inverse of step `number` once. An inverse tests that the object is still as we left it. Raises as `act`."""
+    """Send the inverse of step `number` once. An inverse tests that the object is still as we left it. As `act`."""
     step = plan.steps[number]
     assert step.inverse is not None
     inverse = replace(step.inverse, audit_id=audit_id, not_after=await gate())

@@ -106,7 +106,7 @@ class Unreachable(TransientError):
 
 
 class TooLate(TransientError):
-    """Nothing was sent, or what was sent was certainly not handled: the right to it ends before its answer could come."""
+    """Nothing was sent, or it was certainly not handled: the right to send it ends before its answer could come."""
 
 
 class ReplyLost(TransientError):

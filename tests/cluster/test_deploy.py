@@ -137,11 +137,26 @@ def fence(silent: ControlPlane, folder: Path) -> Iterator[None]:
             silent.kubectl("delete", "--ignore-not-found", "-f", manifest)
 
 
-@pytest.mark.parametrize("overlay", ["silent", "active"])
+@pytest.mark.parametrize("overlay", ["silent", "active", "replicas"])
 @pytest.mark.usefixtures("silent")
 def test_overlay_is_accepted_by_the_api_server(control_plane: ControlPlane, overlay: str) -> None:
     """Every object passes validation and admission, and none draws a warning (Pod Security warns here)."""
     control_plane.kubectl("apply", "-k", str(KUSTOMIZE / overlay), "--dry-run=server", "--warnings-as-errors")
+
+
+def test_several_replicas_run_on_postgresql_alone(silent: ControlPlane) -> None:
+    """As rendered: the URL comes from the Secret, and nothing mounts or claims the volume of the one file."""
+    items = rendered(silent, KUSTOMIZE / "replicas")
+    [deployment] = [item["spec"] for item in items if item["kind"] == "Deployment"]
+    pod = deployment["template"]["spec"]
+    assert (deployment["replicas"], deployment["strategy"]["type"]) == (2, "RollingUpdate")
+    assert "state" not in {volume["name"] for volume in pod["volumes"]}
+    assert "/var/lib/remediator" not in {mount["mountPath"] for mount in pod["containers"][0]["volumeMounts"]}
+    assert {"remediator-audit-key", "remediator-webhook-token"} == {
+        volume["secret"]["secretName"] for volume in pod["volumes"] if "secret" in volume
+    }
+    assert {"PodDisruptionBudget", "NetworkPolicy"} <= {item["kind"] for item in items}
+    assert "PersistentVolumeClaim" not in {item["kind"] for item in items}
 
 
 def test_pod_is_admitted_by_restricted_pod_security_and_runs(silent: ControlPlane) -> None:

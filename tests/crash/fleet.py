@@ -18,7 +18,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from remediator.clock import rfc3339
 from remediator.kube.rollout import rollout_status
 from remediator.simulate.alertmanager import SentAlert, webhook_bodies
 from remediator.simulate.alertrules import kubernetes_rules
@@ -35,7 +34,7 @@ RULES: Mapping[str, Any] = {
             "name": "crash-loop",
             "match": ['alertname="KubePodCrashLooping"'],
             "severity": 1,
-            "diagnose": ["logs", "rollout"],
+            "diagnose": [],
             "respond": [{"do": "rollback"}],
             "verify": {"expect": ["rollout-complete"], "within": "10m", "stable_for": "0s", "otherwise": "escalate"},
             "mode": "active",
@@ -104,7 +103,7 @@ async def town(count: int) -> AsyncIterator[Town]:
     clock = Past()
     names = [f"w{number}" for number in range(count)]
     async with (
-        EmbeddedCluster(clock, tick_seconds=0.5, start_seconds=0.2) as cluster,
+        EmbeddedCluster(clock, tick_seconds=1, start_seconds=0.2) as cluster,
         EmbeddedPrometheus(clock, cluster, rules=kubernetes_rules(hold=timedelta()), interval_seconds=2) as prometheus,
     ):
         clock.behind = timedelta(hours=5)
@@ -139,13 +138,16 @@ class Child:
 
     async def start(self) -> None:
         """Until it listens."""
+        line = await asyncio.to_thread(self._started)
+        assert line, f"{self.name} did not start:\n{self.log[-4000:]}"
+        self.port = int(line)
+
+    def _started(self) -> str:
         command = [sys.executable, "-m", "tests.crash.replica_child", str(self._config)]
         with self.log_file.open("ab") as log:
             self._process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=log, text=True)
         assert self._process.stdout is not None
-        line = await asyncio.to_thread(self._process.stdout.readline)
-        assert line, f"{self.name} did not start:\n{self.log[-4000:]}"
-        self.port = int(line)
+        return self._process.stdout.readline()
 
     @property
     def log(self) -> str:

@@ -1,4 +1,4 @@
-"""A replica of the service as a process that can be stopped at a named moment: `python -m tests.crash.replica_child FILE`.
+"""A replica of the service as a process that can be stopped at a named moment: `python -m ... replica_child FILE`.
 
 The file is JSON: `name`, `settings`, `lease_seconds`, `clock_ahead_seconds`, `has_gate`, and `trap`, a file that says
 where whoever gets there first is to stop: `POINT SIGNAL`. It is then renamed to `TRAP.taken`, with the name in it. The
@@ -134,8 +134,7 @@ class TrappedSession:
         await self._session.close()
 
 
-async def main(file: Path) -> None:
-    given = json.loads(file.read_text())
+async def main(given: Mapping[str, Any]) -> None:
     # Shorter than what is sensible, so that the tests need not wait for a minute.
     lease = {"lease_seconds": given["lease_seconds"]}
     settings = Settings.load(None, given["settings"]).model_copy(update=lease)
@@ -173,4 +172,4 @@ async def main(file: Path) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(Path(sys.argv[1])))
+    asyncio.run(main(json.loads(Path(sys.argv[1]).read_text())))

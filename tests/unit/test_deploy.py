@@ -195,6 +195,51 @@ def test_one_writer_holds_the_database() -> None:
     assert one("PersistentVolumeClaim")["spec"]["accessModes"] == ["ReadWriteOncePod"]
 
 
+def replicas_patch() -> dict[str, Any]:
+    """What the overlay `replicas` changes in the Deployment."""
+    [patch] = [
+        loaded
+        for one in kustomization("replicas")["patches"]
+        if (loaded := yaml.safe_load(one["patch"]))["kind"] == "Deployment"
+    ]
+    return dict(patch["spec"])
+
+
+def test_several_replicas_have_a_database_of_their_own_and_no_claim() -> None:
+    """From a Secret, and nothing of the one file is left: neither its claim nor its mount nor its setting."""
+    spec = replicas_patch()["template"]["spec"]
+    [container] = spec["containers"]
+    [variable] = container["env"]
+    assert variable["name"] == "REMEDIATOR_STORAGE_URL"
+    assert variable["valueFrom"] == {"secretKeyRef": {"name": "remediator-database", "key": "url"}}
+    assert spec["volumes"] == [{"$patch": "delete", "name": "state"}]
+    assert container["volumeMounts"] == [{"$patch": "delete", "mountPath": "/var/lib/remediator"}]
+    assert "sqlite" not in literals("base", "active", "replicas")["REMEDIATOR_STORAGE_URL"]
+    deleted = [yaml.safe_load(one["patch"]) for one in kustomization("replicas")["patches"]]
+    assert {one["kind"] for one in deleted if one.get("$patch") == "delete"} == {"PersistentVolumeClaim"}
+
+
+def test_several_replicas_are_never_all_gone() -> None:
+    """Not by an update, not by a drain, and not with one node."""
+    [several] = kustomization("replicas")["replicas"]
+    assert several["count"] >= 2
+    strategy = replicas_patch()["strategy"]
+    assert (strategy["type"], strategy["rollingUpdate"]["maxUnavailable"]) == ("RollingUpdate", 0)
+    budget = one("PodDisruptionBudget")["spec"]
+    labels = one("Deployment")["spec"]["selector"]["matchLabels"]
+    assert (budget["maxUnavailable"], budget["selector"]["matchLabels"]) == (1, labels)
+    spread = replicas_patch()["template"]["spec"]["topologySpreadConstraints"]
+    assert {each["topologyKey"] for each in spread} == {"kubernetes.io/hostname", "topology.kubernetes.io/zone"}
+    assert all(each["labelSelector"]["matchLabels"] == labels for each in spread)
+
+
+def test_several_replicas_reach_their_database_and_nothing_else_is_opened() -> None:
+    policy = one("NetworkPolicy", "remediator-database")["spec"]
+    assert policy["policyTypes"] == ["Egress"]
+    assert [each["ports"] for each in policy["egress"]] == [[{"protocol": "TCP", "port": 5432}]]
+    assert policy["podSelector"] == one("NetworkPolicy", "remediator")["spec"]["podSelector"]
+
+
 @pytest.mark.parametrize(
     ("folders", "mode"),
     [
@@ -251,7 +296,7 @@ def test_ports_agree_with_the_setting() -> None:
     port = Settings().listen_port
     assert container()["ports"] == [{"name": "http", "containerPort": port}]
     assert [each["port"] for each in one("Service")["spec"]["ports"]] == [port]
-    (ingress,) = one("NetworkPolicy")["spec"]["ingress"]
+    (ingress,) = one("NetworkPolicy", "remediator")["spec"]["ingress"]
     assert [each["port"] for each in ingress["ports"]] == [port]
 
 
@@ -259,7 +304,7 @@ def test_selectors_find_the_pod() -> None:
     """Service and NetworkPolicy select the labels that the pod has."""
     labels = one("Deployment")["spec"]["template"]["metadata"]["labels"]
     assert one("Service")["spec"]["selector"] == labels
-    assert one("NetworkPolicy")["spec"]["podSelector"]["matchLabels"] == labels
+    assert one("NetworkPolicy", "remediator")["spec"]["podSelector"]["matchLabels"] == labels
     assert one("Deployment")["spec"]["selector"]["matchLabels"] == labels
 
 

@@ -195,6 +195,7 @@ async def test_a_step_waits_until_the_controller_has_observed_the_one_before() -
 
 
 async def test_a_revert_after_someone_else_s_change_is_not_done() -> None:
-    written = await undo(plan(), 0, audit_id="a-2", gate=open_gate, cluster=cluster(Conflict("x"), mark="theirs", generation=9))
+    world = cluster(Conflict("x"), mark="theirs", generation=9)
+    written = await undo(plan(), 0, audit_id="a-2", gate=open_gate, cluster=world)
 
     assert written.answer is Answer.NOT_APPLIED

@@ -338,3 +338,52 @@ async def test_the_round_ends_and_finds_nothing_in_a_sound_log() -> None:
             await keeper._look_over()
         assert keeper._tile is None
         assert await keeper.why_not() is None
+
+
+async def test_a_replica_that_is_behind_does_not_turn_the_anchor_back() -> None:
+    anchor = Memory()
+    async with kept([anchor]) as (store, keeper):
+        await note(store)
+        behind = await store.log_standing()
+        await note(store, "action.intent")
+        assert await keeper.why_not() is None
+        further = anchor.note
+        await anchor.write(behind.note, unless=lambda held: keeper._is_further(held, behind))
+        assert anchor.note == further
+        await anchor.write(behind.note, unless=never)
+        assert anchor.note == behind.note, "the negative control"
+
+
+async def test_a_log_that_grew_between_its_look_and_the_anchor_s_is_not_taken_for_an_old_one() -> None:
+    """Another replica acts while this one starts: the anchor knows more than was there when this one looked first."""
+
+    class Moving(Memory):
+        async def read(self) -> bytes | None:
+            await note(store, "action.intent")
+            return (await store.log_standing()).note
+
+    anchor = Moving()
+    store = await open_database("sqlite:///:memory:", clock=FakeClock(), keys=KEYS, log_name="lab")
+    keeper = LogKeeper(
+        store, [anchor], trusted=KEYS.known, clock=FakeClock(), say=lambda _: None, seen=lambda *_: None
+    )
+    await keeper.begin()
+    assert await keeper.why_not() is None
+    await store.close()
+
+
+async def test_replicas_that_write_a_config_map_at_once_all_succeed() -> None:
+    """One finds the other's version, looks again, and leaves what is further."""
+    metadata = {"name": "anchor", "namespace": "ops", "resourceVersion": "1"}
+    cluster = FakeCluster({"kind": "ConfigMap", "metadata": metadata})
+    answers = [Conflict("someone else"), {}]
+
+    def reply(request: Request, dry_run: bool) -> Json:
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    cluster.replies["PATCH", PLACE] = reply
+    await ConfigMapAnchor(cluster, namespace="ops", name="anchor").write(b"one", unless=never)
+    assert answers == []

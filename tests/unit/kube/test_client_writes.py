@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import pytest
 
+from remediator.clock import steady_seconds
 from remediator.errors import PermanentError
-from remediator.kube.base import Conflict, DisruptionBudget, Invalid, NotProvable, ReplyLost, Unreachable
+from remediator.kube.base import Conflict, DisruptionBudget, Invalid, NotProvable, ReplyLost, TooLate, Unreachable
 from remediator.kube.client import KubernetesCluster
 from remediator.model import Request
 from tests.unit.kube.conftest import Connect
@@ -198,3 +199,34 @@ async def test_a_dry_run_is_repeated_like_a_read(
     server.answers(broken, Answer(body={"kind": "Deployment"}))
 
     assert await cluster.send(PATCH, dry_run=True) == {"kind": "Deployment"}
+
+
+@pytest.mark.parametrize("left", [-5.0, 0.0, 1.9])
+async def test_a_write_whose_right_ends_before_its_answer_may_come_is_not_sent(
+    server: ScriptedServer, cluster: KubernetesCluster, left: float
+) -> None:
+    """An attempt may take two seconds here; the process may have been stopped since it was allowed."""
+    with pytest.raises(TooLate, match="not sent"):
+        await cluster.send(replace(PATCH, not_after=steady_seconds() + left), dry_run=False)
+    assert server.asked == []
+
+
+async def test_a_write_that_is_in_time_is_sent(server: ScriptedServer, cluster: KubernetesCluster) -> None:
+    await cluster.send(replace(PATCH, not_after=steady_seconds() + 60), dry_run=False)
+    assert len(server.asked) == 1
+
+
+async def test_a_write_is_not_tried_again_when_its_right_has_ended_meanwhile(
+    server: ScriptedServer, connect_to: Connect
+) -> None:
+    """429 with Retry-After: it was certainly not handled, and whoever has the claim by then decides."""
+
+    def slow(asked: object) -> Answer:
+        cluster._exchange._limit_seconds = 3600  # as if the time had gone by: what is left is less than an attempt
+        return Answer(429, {}, {"Retry-After": "0"})
+
+    cluster = await connect_to(server=server.url)
+    server.script(slow)
+    with pytest.raises(TooLate):
+        await cluster.send(replace(PATCH, not_after=steady_seconds() + 60), dry_run=False)
+    assert len(server.asked) == 1

@@ -1,0 +1,176 @@
+"""Leases between replicas on every store: duties, and the renewal of a claim that every write asks for."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import pytest
+
+from remediator.clock import SystemClock
+from remediator.model import State
+from remediator.replica import Replica
+from remediator.store.base import LostClaim
+from remediator.store.database import Database, open_database
+from remediator.store.rollouts_base import Look, Overtaken
+from tests.unit.store.examples import LEASE, NOW, SECOND, brought_to, firing, queued
+
+NAMES = ("tell-log", "watch")
+MINUTE = timedelta(minutes=1)
+
+
+class Moved:
+    """The machine's clock, which a test moves."""
+
+    def __init__(self) -> None:
+        self.ahead = timedelta()
+
+    def now(self) -> datetime:
+        return SystemClock().now() + self.ahead
+
+    async def sleep(self, seconds: float) -> None:
+        self.ahead += timedelta(seconds=seconds)
+
+
+@pytest.fixture
+def clock() -> Moved:
+    return Moved()
+
+
+@pytest.fixture
+async def store(database_url: str, clock: Moved) -> AsyncIterator[Database]:
+    database = await open_database(database_url, clock=clock)
+    yield database
+    await database.close()
+
+
+async def held(store: Database, owner: str, *names: str) -> dict[str, int]:
+    return dict((await store.hold_duties(names or NAMES, owner=owner, lease=MINUTE)).epochs)
+
+
+async def test_a_duty_has_one_owner_at_a_time(store: Database) -> None:
+    assert await held(store, "a") == {"tell-log": 1, "watch": 1}
+    assert await held(store, "b") == {}
+    assert await held(store, "b", "score") == {"score": 1}
+    assert await held(store, "a") == {"tell-log": 1, "watch": 1}, "prolonged, and no new epoch"
+    assert {duty.name: duty.owner for duty in await store.duties()} == {"tell-log": "a", "watch": "a", "score": "b"}
+
+
+async def test_a_duty_whose_owner_is_gone_is_taken_when_its_lease_is_over(store: Database, clock: Moved) -> None:
+    await held(store, "a")
+    clock.ahead += MINUTE - SECOND
+    assert await held(store, "b") == {}
+    clock.ahead += 2 * SECOND
+    assert await held(store, "b") == {"tell-log": 2, "watch": 2}
+    assert await held(store, "a") == {}, "who wakes up has lost it"
+
+
+async def test_a_duty_that_is_left_is_taken_at_once(store: Database) -> None:
+    await held(store, "a")
+    await store.leave_duties(owner="a")
+    assert await held(store, "b") == {"tell-log": 2, "watch": 2}
+
+
+async def test_a_claim_is_renewed_while_it_lives_and_is_ours(store: Database) -> None:
+    [remediation] = await queued(store, firing())
+    await store.renew(remediation, at=NOW + LEASE - SECOND, lease=LEASE)
+    await store.renew(remediation, at=NOW + 2 * LEASE - 2 * SECOND, lease=LEASE)
+    assert await store.claim(owner="b", at=NOW + 2 * LEASE, lease=LEASE, limit=1) == []
+
+
+async def test_a_claim_that_ran_out_is_not_renewed_also_when_nobody_took_it(store: Database) -> None:
+    [remediation] = await queued(store, firing())
+    with pytest.raises(LostClaim, match="has run out"):
+        await store.renew(remediation, at=NOW + LEASE, lease=LEASE)
+
+
+async def test_a_claim_that_another_took_is_not_renewed_whatever_our_clock_says(store: Database) -> None:
+    [remediation] = await queued(store, firing())
+    assert await store.claim(owner="b", at=NOW + 2 * LEASE, lease=LEASE, limit=1)
+    with pytest.raises(LostClaim):
+        await store.renew(remediation, at=NOW, lease=LEASE)
+
+
+async def test_a_claim_that_was_given_up_is_not_renewed(store: Database) -> None:
+    [remediation] = await queued(store, firing())
+    await store.release(remediation, due_at=NOW, progress={})
+    with pytest.raises(LostClaim):
+        await store.renew(remediation, at=NOW, lease=LEASE)
+
+
+async def test_a_claim_that_moved_on_is_not_renewed_as_it_was(store: Database) -> None:
+    [remediation] = await queued(store, firing())
+    moved = await brought_to(store, remediation, State.PLANNED, at=NOW)
+    with pytest.raises(LostClaim):
+        await store.renew(remediation, at=NOW, lease=LEASE)
+    await store.renew(moved, at=NOW, lease=LEASE)
+
+
+async def test_a_look_that_another_one_overtook_is_not_kept(store: Database) -> None:
+    first = Look("lab", at=NOW, began_at=NOW)
+    await store.rollouts.keep(first)
+    with pytest.raises(Overtaken):
+        await store.rollouts.keep(first)
+    await store.rollouts.keep(replace(first, began_at=NOW + SECOND, after=NOW))
+    with pytest.raises(Overtaken):
+        await store.rollouts.keep(replace(first, began_at=NOW + MINUTE, after=NOW))
+    assert (await store.rollouts.known("lab")).looked_at == NOW + SECOND
+
+
+def replica(store: Database, clock: Moved, name: str) -> Replica:
+    return Replica(store, name=name, duties=NAMES, lease_seconds=80, clock=clock, changed=lambda _: None)
+
+
+async def test_a_replica_has_what_it_holds_and_another_has_it_within_the_lease(clock: Moved) -> None:
+    """In memory: where the database has a clock of its own, a clock that is moved is off."""
+    store = await open_database("sqlite:///:memory:", clock=clock)
+    first, second = replica(store, clock, "a"), replica(store, clock, "b")
+    await first.look()
+    await second.look()
+    assert (first.held, second.held) == (sorted(NAMES), [])
+    for _ in range(4):  # as often as it looks within its lease
+        clock.ahead += timedelta(seconds=20)
+        await second.look()
+    assert second.held == sorted(NAMES)
+    await store.close()
+
+
+async def test_a_replica_that_leaves_has_nothing(store: Database, clock: Moved) -> None:
+    first, second = replica(store, clock, "a"), replica(store, clock, "b")
+    await first.look()
+    await first.leave()
+    await second.look()
+    assert (first.held, second.held) == ([], sorted(NAMES))
+
+
+@pytest.mark.parametrize("seconds", [-3600.0, -11.0, 11.0, 3600.0])
+async def test_a_replica_whose_clock_is_off_the_database_s_has_no_duty_and_may_not_claim(
+    database_url: str, clock: Moved, seconds: float
+) -> None:
+    """More than an eighth of the lease. SQLite's has no clock but ours."""
+    store = await open_database(database_url, clock=clock)
+    one = replica(store, clock, "a")
+    await one.look()
+    assert one.held
+    clock.ahead = timedelta(seconds=seconds)
+    await one.look()
+    is_off = database_url.startswith("postgresql")
+    assert (bool(one.problem), bool(one.held)) == (is_off, not is_off)
+    if is_off:
+        assert "ahead of the database's" in one.problem or "behind the database's" in one.problem
+        clock.ahead = timedelta()
+        other = replica(store, clock, "b")
+        await other.look()
+        assert other.held == sorted(NAMES), "what it had was given up at once"
+        await other.leave()
+        await one.look()
+        assert (one.problem, one.held) == ("", sorted(NAMES)), "its clock is right again"
+    await store.close()
+
+
+async def test_a_small_difference_of_clocks_is_nothing(store: Database, clock: Moved) -> None:
+    clock.ahead = timedelta(seconds=5)
+    one = replica(store, clock, "a")
+    await one.look()
+    assert (one.problem, one.held) == ("", sorted(NAMES))
