@@ -26,6 +26,7 @@ import remediator.store.database as database
 from remediator.actions.write import act, undo
 from remediator.clock import Clock, SystemClock
 from remediator.settings import Settings
+from remediator.store.sqlite import SQLITE
 from remediator.telemetry import configure_logging
 from tests.crash.board import HITS, POLL_SECONDS, PORT, ROUND, Board, micros
 from tests.crash.points import POINTS, Point, Side
@@ -173,14 +174,12 @@ def _unsynced(level: str) -> Callable[[], None]:
     """The store's commits are not synced, after it has looked that they are."""
 
     def weaken() -> None:
-        connect = database.connect
-
         def weaker(url: Any) -> Any:
-            connection = connect(url)
+            connection = SQLITE.connect(url)
             connection.connection.driver_connection.execute(f"PRAGMA synchronous={level}")
             return connection
 
-        database.connect = weaker
+        database.backend_of = lambda _: replace(SQLITE, connect=weaker)
 
     return weaken
 

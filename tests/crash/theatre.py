@@ -11,10 +11,10 @@ import asyncio
 import json
 import sqlite3
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, closing, suppress
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ import yaml
 
 from remediator.audit.verify import Answer, anchors, trusted_keys, verify
 from remediator.simulate.alertmanager import wire_bytes
+from remediator.simulate.events import Event
 from remediator.simulate.happenings import Happening, happen, occurrences
 from remediator.simulate.stage import Stage
 from remediator.simulate.story import Story
@@ -83,7 +84,6 @@ class Theatre:
     folder: Path
     settings: dict[str, Any]
     nursery: Nursery
-    lives: int = 0
     undelivered: list[bytes] = field(default_factory=list)
     delivered: list[bytes] = field(default_factory=list)
 
@@ -126,7 +126,7 @@ class Theatre:
             assert now < latest, f"no end after {LONGEST}: {self.log()}"
             at = EPOCH + timedelta(microseconds=due)
             stop = at if due and at > now else now + timedelta(seconds=5)
-            self._move(min(stop, now + LONGEST_STEP))
+            self.move_to(min(stop, now + LONGEST_STEP))
         return False
 
     async def stop(self, life: Life) -> int:
@@ -142,10 +142,14 @@ class Theatre:
         self.undelivered += self.delivered
         self.delivered.clear()
 
-    def _move(self, at: Any) -> None:
+    def move_to(self, at: datetime) -> None:
+        """Let the time pass, for the world and for the service."""
         self.stage.clock.move_to(at)
         self.board[NOW] = micros(self.stage.clock.now())
         self.board[ROUND] += 1
+
+    async def happens(self, event: Event) -> None:
+        await happen(event, Happening(self.stage, None))  # type: ignore[arg-type]  # nobody speaks to the service
 
     async def _deliver(self, life: Life) -> None:
         """Everything that Alertmanager has to say; what is not answered with 200 it will say again."""
@@ -213,17 +217,25 @@ def check_log(file: Path, anchor: Path) -> None:
 async def theatre(scene: str, folder: Path, nursery: Nursery) -> AsyncIterator[Theatre]:
     """The scene, played up to its alert."""
     story = Story.model_validate({"name": scene, "mode": "active", **SCENES["scenes"][scene]})
+    async with opened(story, SCENES["rules"], folder, nursery) as played:
+        for at, event in occurrences(story.events):
+            played.move_to(played.stage.zero + at)
+            await played.happens(event)
+        yield played
+
+
+@asynccontextmanager
+async def opened(
+    story: Story, rules: Sequence[Any], folder: Path, nursery: Nursery, *, storage_url: str = ""
+) -> AsyncIterator[Theatre]:
+    """What the story begins with. `rules` as in a file; `storage_url` empty: a file in the folder."""
     stage = Stage.build(story)
-    for at, event in occurrences(story.events):
-        stage.clock.move_to(stage.zero + at)
-        await happen(event, Happening(stage, None))  # type: ignore[arg-type]  # nobody speaks to the service
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "rules.yaml").write_text(yaml.safe_dump({"rules": SCENES["rules"]}, sort_keys=False), encoding="utf-8")
+    (folder / "rules.yaml").write_text(json.dumps({"rules": rules}), encoding="utf-8")  # JSON is YAML without aliases
     board = Board(folder / "board")
     board[NOW] = micros(stage.clock.now())
     api = ApiServer(stage.cluster)
     async with serving(api.handle) as server, serving(prometheus(stage.prometheus)) as metrics:
-        settings = settings_of(folder, server, metrics)
+        settings = settings_of(folder, server, metrics) | ({"storage_url": storage_url} if storage_url else {})
         yield Theatre(stage, api, board, folder, settings, nursery)
 
 
