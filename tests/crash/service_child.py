@@ -28,7 +28,7 @@ from remediator.clock import Clock, SystemClock
 from remediator.settings import Settings
 from remediator.store.sqlite import SQLITE
 from remediator.telemetry import configure_logging
-from tests.crash.board import HITS, POLL_SECONDS, PORT, ROUND, Board, micros
+from tests.crash.board import PID, POLL_SECONDS, PORT, ROUND, Board, micros
 from tests.crash.points import POINTS, Point, Side
 
 
@@ -53,24 +53,23 @@ def die() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def arm(point: Point, board: Board) -> None:
+def arm(point: Point) -> None:
     """Wrap the point's call so that the process dies there."""
     module, _, path = point.call.partition(":")
     owner: Any = importlib.import_module(module)
     *classes, name = path.split(".")
     for each in classes:
         owner = getattr(owner, each)
-    setattr(owner, name, _mortal(getattr(owner, name), point, board))
+    setattr(owner, name, _mortal(getattr(owner, name), point))
 
 
-def _mortal(inner: Callable[..., Any], point: Point, board: Board) -> Callable[..., Any]:
+def _mortal(inner: Callable[..., Any], point: Point) -> Callable[..., Any]:
     seen = 0
 
     def hit(subject: Any) -> None:
         nonlocal seen
         seen += bool(point.counts(subject))
         if seen >= point.nth:
-            board[HITS] += 1
             die()
 
     @wraps(inner)
@@ -220,12 +219,13 @@ def run(spec: Spec) -> None:
     os.dup2(log, 2)
     configure_logging("info", log_format="logfmt")
     board = Board(Path(spec.board))
+    board[PID] = os.getpid()
     if spec.control:
         CONTROLS[spec.control]()
     if spec.is_stepped:
         _Idleness(board).watch()
     if spec.point:
-        arm(POINTS[spec.point], board)
+        arm(POINTS[spec.point])
     asyncio.run(serve(spec, board))
 
 

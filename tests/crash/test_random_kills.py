@@ -33,12 +33,12 @@ from tests.crash.theatre import STUCK_SECONDS, Theatre, opened
 pytestmark = pytest.mark.crash
 
 SEED = 20261127
-WORKLOADS = 24
+WORKLOADS = 12
 SENDERS = 4
-MOST_SIGNS = 250
+MOST_SIGNS = 150
 """A service dies at the latest after so many answers and requests to the API server."""
 
-TICK_SECONDS, TICK = 0.02, timedelta(seconds=2)
+TICK_SECONDS, TICK = 0.1, timedelta(seconds=10)
 """The time runs a hundred times as fast: the lease of a dead service runs out in a third of a second."""
 
 ROOMY: dict[str, Any] = {
@@ -94,9 +94,8 @@ STORY = {
 def alert_of(number: int) -> Event:
     """The alert of one workload: the even ones hang, the others are busy."""
     of = f"town/{NAMES[number]}"
-    if number % 2:
-        return Event.model_validate({"fire": {"alert": "Busy", "of": of, "while": {"ready_below": 3}}})
-    return Event.model_validate({"fire": {"alert": "Hangs", "pod_of": of, "while": {"pod_lives": True}}})
+    named = {"alert": "Busy", "of": of} if number % 2 else {"alert": "Hangs", "pod_of": of}
+    return Event.model_validate({"fire": {**named, "lies": True}})  # to look whether it still holds would cost the most
 
 
 @dataclass
@@ -128,6 +127,7 @@ class Town:
                     is_answered = False
                 if is_answered:
                     self.answered |= self.sent.pop(body)
+                    await asyncio.sleep(0.005)  # else there is more to drain than to kill
                 else:
                     self.again.append(body)
                     await asyncio.sleep(0.01)
@@ -145,7 +145,7 @@ class Town:
             return self.again.popleft()
         began = self.played.stage.clock.now()
         alerts = []
-        for _ in range(self.chance.randint(1, 5)):
+        for _ in range(self.chance.randint(1, 2)):
             self.count += 1
             alerts.append(SentAlert({"alertname": "Noise", "namespace": "town", "number": str(self.count)}, began))
         [body] = webhook_bodies(alerts)

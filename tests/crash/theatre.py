@@ -173,10 +173,13 @@ class Theatre:
             await asyncio.sleep(0.01)
 
     async def _until(self, holds: Any, what: str) -> None:
-        end = time.monotonic() + STUCK_SECONDS
+        """Raises AssertionError when it does not come about, and the service says nothing, for `STUCK_SECONDS`."""
+        end, said = time.monotonic() + STUCK_SECONDS, 0
         while not holds():
             if time.monotonic() > end:
-                raise AssertionError(f"waited {STUCK_SECONDS:g} s in vain until {what}:\n{self.log()}")
+                now = (self.folder / "service.log").stat().st_size
+                assert now > said, f"waited {STUCK_SECONDS:g} s in vain until {what}:\n{self.log()}"
+                end, said = time.monotonic() + STUCK_SECONDS, now
             await asyncio.sleep(0.002)
 
     # --- what came of it
