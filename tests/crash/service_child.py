@@ -130,7 +130,7 @@ class _Idleness:
 
 
 def _blind() -> None:
-    """Recovery that does not look: it sends again, and without the tests that bind a request to what it was made for."""
+    """Recovery that does not look: it sends again, without the tests that bind a request to its object."""
 
     async def again(plan: Any, number: int, *, cluster: Any) -> Any:
         return await act(_unbound(plan), number, audit_id="", cluster=cluster, clock=SystemClock())

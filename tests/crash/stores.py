@@ -57,10 +57,14 @@ class InFile:
         assert self.rows("PRAGMA integrity_check") == [("ok",)]
 
     async def check_log(self, anchor: Path) -> None:
-        """`remediator audit verify`."""
-        noted = anchors(anchor.read_text(encoding="utf-8"))
-        report = verify(self._file, trusted=trusted_keys(f"{KEYS.known[0]}\n"), anchored=noted)
-        assert report.answer is Answer.VERIFIED, report.reason
+        verify_log(self._file, anchor)
+
+
+def verify_log(file: Path, anchor: Path) -> None:
+    """`remediator audit verify`. Raises AssertionError."""
+    noted = anchors(anchor.read_text(encoding="utf-8"))
+    report = verify(file, trusted=trusted_keys(f"{KEYS.known[0]}\n"), anchored=noted)
+    assert report.answer is Answer.VERIFIED, report.reason
 
 
 class OnServer:

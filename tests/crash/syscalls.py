@@ -1,5 +1,5 @@
-"""What a process asked of the system, in order, as strace wrote it down: its writes and syncs of one file, and what came
-and went over its sockets.
+"""What a process asked of the system, in order, as strace wrote it down: its writes and syncs of one file, and what
+came and went over its sockets.
 
 A sync counts from its beginning for what was written before, and at its end for what is done after.
 """

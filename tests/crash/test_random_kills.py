@@ -33,7 +33,7 @@ from tests.crash.theatre import STUCK_SECONDS, Theatre, opened
 pytestmark = pytest.mark.crash
 
 SEED = 20261127
-WORKLOADS = 12
+WORKLOADS = 8
 SENDERS = 4
 MOST_SIGNS = 150
 """A service dies at the latest after so many answers and requests to the API server."""
@@ -48,7 +48,7 @@ ROOMY: dict[str, Any] = {
     "shared-cause": {"share": 90, "targets": 20},
     "breaker": {"in_a_row": 5, "of_last_ten": 9},
 }
-PROVED = {"within": "10m", "stable_for": "15s"}
+PROVED = {"within": "10m", "stable_for": "5s"}
 RULES = [
     {
         "name": "restart",

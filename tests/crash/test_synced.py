@@ -14,7 +14,6 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import aiohttp
@@ -36,7 +35,7 @@ RULES = "rules: [{name: one, match: ['alertname=\"Other\"'], severity: 1, respon
 
 
 @pytest.fixture(scope="module")
-def strace() -> Iterator[str]:
+def strace() -> str:
     found = shutil.which("strace")
     works = found and subprocess.run([found, "-f", "true"], capture_output=True, check=False).returncode == 0
     if not works:
@@ -45,7 +44,7 @@ def strace() -> Iterator[str]:
             pytest.fail(why)
         pytest.skip(why)
     assert found
-    yield found
+    return found
 
 
 async def traced(strace: str, folder: Path, *, count: int, control: str = "") -> list[Answered]:
@@ -57,7 +56,7 @@ async def traced(strace: str, folder: Path, *, count: int, control: str = "") ->
     spec = Spec(settings, str(board.path), str(folder / "service.log"), control=control, is_stepped=False)
     command = [strace, "-f", "-y", "-s", str(LONGEST), "-e", f"trace={TRACED}", "-o", str(folder / "trace")]
     command += [sys.executable, "-m", "tests.crash.service_child", spec.text()]
-    with subprocess.Popen(command, cwd=ROOT) as process:
+    with subprocess.Popen(command, cwd=ROOT) as process:  # noqa: ASYNC220  # takes no time, and ends in here
         try:
             await wait_for_async(lambda: board[PORT], timeout_seconds=60, what="the traced service listens")
             await send(board[PORT], count)

@@ -21,7 +21,6 @@ from typing import Any
 import aiohttp
 import yaml
 
-from remediator.audit.verify import Answer, anchors, trusted_keys, verify
 from remediator.simulate.alertmanager import wire_bytes
 from remediator.simulate.events import Event
 from remediator.simulate.happenings import Happening, happen, occurrences
@@ -32,7 +31,8 @@ from tests.crash.nursery import Life, Nursery, ended
 from tests.crash.points import Point
 from tests.crash.servers import ApiServer, Attempt, prometheus, serving
 from tests.crash.service_child import Spec
-from tests.logkeys import KEYS, signing
+from tests.crash.stores import verify_log
+from tests.logkeys import signing
 
 SCENES = yaml.safe_load(Path(__file__).with_name("scenes.yaml").read_text(encoding="utf-8"))
 ACTIONS: tuple[str, ...] = tuple(SCENES["scenes"])
@@ -187,9 +187,9 @@ class Theatre:
     def ending(self) -> Ending:
         """From the file of the service that has stopped; whole, and with a log that proves itself."""
         file = self.folder / "r.db"
-        check_file(file)
-        check_log(file, self.folder / "audit-anchor")
+        verify_log(file, self.folder / "audit-anchor")
         with closing(sqlite3.connect(file)) as connection:
+            assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
             states = [row[0] for row in connection.execute("SELECT state FROM remediations ORDER BY id")]
             [incidents] = connection.execute("SELECT count(*) FROM incidents").fetchone()
             [calls] = connection.execute("SELECT count(*) FROM escalations").fetchone()
@@ -201,19 +201,6 @@ class Theatre:
         return Ending(
             tuple(states), incidents, tuple(kinds), tuple(self.api.attempts), tuple(intents), calls, frozenset(told)
         )
-
-
-def check_file(file: Path) -> None:
-    """Raises AssertionError when SQLite finds a fault in it."""
-    with closing(sqlite3.connect(file)) as connection:
-        assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
-
-
-def check_log(file: Path, anchor: Path) -> None:
-    """`remediator audit verify`: nothing was changed or taken away, against what was anchored outside."""
-    trusted = trusted_keys(f"{KEYS.known[0]}\n")
-    report = verify(file, trusted=trusted, anchored=anchors(anchor.read_text(encoding="utf-8")))
-    assert report.answer is Answer.VERIFIED, report.reason
 
 
 @asynccontextmanager
