@@ -11,7 +11,7 @@ import mmap
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-NOW, ROUND, IDLE, DUE, PORT, HITS = range(6)
+NOW, ROUND, IDLE, DUE, PORT, PID = range(6)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 POLL_SECONDS = 0.003
 

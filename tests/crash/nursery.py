@@ -79,10 +79,9 @@ def nursery() -> Iterator[Nursery]:
             zygote.wait(timeout=30)
 
 
-
 async def ended(life: Life, *, within_seconds: float) -> int:
     """Its exit code, once it has ended."""
     async with asyncio.timeout(within_seconds):
-        while not life.has_ended:
+        while not life.has_ended:  # noqa: ASYNC110  # another process sets no Event
             await asyncio.sleep(0.005)
     return life.exit_code()

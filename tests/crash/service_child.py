@@ -26,8 +26,9 @@ import remediator.store.database as database
 from remediator.actions.write import act, undo
 from remediator.clock import Clock, SystemClock
 from remediator.settings import Settings
+from remediator.store.sqlite import SQLITE
 from remediator.telemetry import configure_logging
-from tests.crash.board import HITS, POLL_SECONDS, PORT, ROUND, Board, micros
+from tests.crash.board import PID, POLL_SECONDS, PORT, ROUND, Board, micros
 from tests.crash.points import POINTS, Point, Side
 
 
@@ -52,24 +53,23 @@ def die() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def arm(point: Point, board: Board) -> None:
+def arm(point: Point) -> None:
     """Wrap the point's call so that the process dies there."""
     module, _, path = point.call.partition(":")
     owner: Any = importlib.import_module(module)
     *classes, name = path.split(".")
     for each in classes:
         owner = getattr(owner, each)
-    setattr(owner, name, _mortal(getattr(owner, name), point, board))
+    setattr(owner, name, _mortal(getattr(owner, name), point))
 
 
-def _mortal(inner: Callable[..., Any], point: Point, board: Board) -> Callable[..., Any]:
+def _mortal(inner: Callable[..., Any], point: Point) -> Callable[..., Any]:
     seen = 0
 
     def hit(subject: Any) -> None:
         nonlocal seen
         seen += bool(point.counts(subject))
         if seen >= point.nth:
-            board[HITS] += 1
             die()
 
     @wraps(inner)
@@ -130,7 +130,7 @@ class _Idleness:
 
 
 def _blind() -> None:
-    """Recovery that does not look: it sends again, and without the tests that bind a request to what it was made for."""
+    """Recovery that does not look: it sends again, without the tests that bind a request to its object."""
 
     async def again(plan: Any, number: int, *, cluster: Any) -> Any:
         return await act(_unbound(plan), number, audit_id="", cluster=cluster, clock=SystemClock())
@@ -173,14 +173,12 @@ def _unsynced(level: str) -> Callable[[], None]:
     """The store's commits are not synced, after it has looked that they are."""
 
     def weaken() -> None:
-        connect = database.connect
-
         def weaker(url: Any) -> Any:
-            connection = connect(url)
+            connection = SQLITE.connect(url)
             connection.connection.driver_connection.execute(f"PRAGMA synchronous={level}")
             return connection
 
-        database.connect = weaker
+        database.backend_of = lambda _: replace(SQLITE, connect=weaker)
 
     return weaken
 
@@ -221,12 +219,13 @@ def run(spec: Spec) -> None:
     os.dup2(log, 2)
     configure_logging("info", log_format="logfmt")
     board = Board(Path(spec.board))
+    board[PID] = os.getpid()
     if spec.control:
         CONTROLS[spec.control]()
     if spec.is_stepped:
         _Idleness(board).watch()
     if spec.point:
-        arm(POINTS[spec.point], board)
+        arm(POINTS[spec.point])
     asyncio.run(serve(spec, board))
 
 

@@ -37,6 +37,9 @@ pytestmark = pytest.mark.crash
 TAKES_BACK = ("revert", "loan", "shed")
 """The scenes that have a way back."""
 
+SIX = ("rollback", "restart", "evict", "scale", "shed", "resize")
+"""The actions; the other scenes are a rollback that is taken back and a scale that is given back."""
+
 DANGEROUS = ("before-send", "sent-not-arrived", "done-not-replied")
 """After each of these only the object itself can tell whether the request was done."""
 
@@ -56,8 +59,8 @@ def few() -> list[tuple[str, str]]:
     """Every point with one action, by turns; every action with the dangerous points."""
     chosen = {(point.name, action) for point, action in zip(FORWARD, cycle(ACTIONS), strict=False)}
     chosen |= {(point.name, action) for point, action in zip(BACKWARD, cycle(TAKES_BACK), strict=False)}
-    chosen |= {(name, action) for name in DANGEROUS for action in ACTIONS}
-    chosen |= {(name, action) for name in DANGEROUS_BACK for action in TAKES_BACK}
+    chosen |= {(name, action) for name in DANGEROUS for action in SIX}
+    chosen |= {(name, action) for name in DANGEROUS_BACK for action in ("revert", "loan")}
     return [pair for pair in pairs() if pair in chosen]
 
 
@@ -126,8 +129,10 @@ def differences(survived: Ending, lived: Ending) -> list[str]:
         found.append(f"{names} were sent, {survived.intents} were intended")
     if survived.outcomes != lived.outcomes:
         found.append(f"{survived.kinds} instead of {lived.kinds}")
-    if survived.calls != lived.calls or survived.told < lived.told:
-        found.append(f"people were called {survived.calls} times, told {survived.told}; not {lived.calls}, {lived.told}")
+    if survived.calls != lived.calls:
+        found.append(f"people were called {survived.calls} times, not {lived.calls}")
+    if not lived.told <= survived.told:
+        found.append(f"told {survived.told} and not {lived.told}")
     return found
 
 

@@ -11,18 +11,18 @@ import asyncio
 import json
 import sqlite3
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, closing, suppress
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import yaml
 
-from remediator.audit.verify import Answer, anchors, trusted_keys, verify
 from remediator.simulate.alertmanager import wire_bytes
+from remediator.simulate.events import Event
 from remediator.simulate.happenings import Happening, happen, occurrences
 from remediator.simulate.stage import Stage
 from remediator.simulate.story import Story
@@ -31,7 +31,8 @@ from tests.crash.nursery import Life, Nursery, ended
 from tests.crash.points import Point
 from tests.crash.servers import ApiServer, Attempt, prometheus, serving
 from tests.crash.service_child import Spec
-from tests.logkeys import KEYS, signing
+from tests.crash.stores import verify_log
+from tests.logkeys import signing
 
 SCENES = yaml.safe_load(Path(__file__).with_name("scenes.yaml").read_text(encoding="utf-8"))
 ACTIONS: tuple[str, ...] = tuple(SCENES["scenes"])
@@ -83,7 +84,6 @@ class Theatre:
     folder: Path
     settings: dict[str, Any]
     nursery: Nursery
-    lives: int = 0
     undelivered: list[bytes] = field(default_factory=list)
     delivered: list[bytes] = field(default_factory=list)
 
@@ -126,7 +126,7 @@ class Theatre:
             assert now < latest, f"no end after {LONGEST}: {self.log()}"
             at = EPOCH + timedelta(microseconds=due)
             stop = at if due and at > now else now + timedelta(seconds=5)
-            self._move(min(stop, now + LONGEST_STEP))
+            self.move_to(min(stop, now + LONGEST_STEP))
         return False
 
     async def stop(self, life: Life) -> int:
@@ -142,10 +142,14 @@ class Theatre:
         self.undelivered += self.delivered
         self.delivered.clear()
 
-    def _move(self, at: Any) -> None:
+    def move_to(self, at: datetime) -> None:
+        """Let the time pass, for the world and for the service."""
         self.stage.clock.move_to(at)
         self.board[NOW] = micros(self.stage.clock.now())
         self.board[ROUND] += 1
+
+    async def happens(self, event: Event) -> None:
+        await happen(event, Happening(self.stage, None))  # type: ignore[arg-type]  # nobody speaks to the service
 
     async def _deliver(self, life: Life) -> None:
         """Everything that Alertmanager has to say; what is not answered with 200 it will say again."""
@@ -169,10 +173,13 @@ class Theatre:
             await asyncio.sleep(0.01)
 
     async def _until(self, holds: Any, what: str) -> None:
-        end = time.monotonic() + STUCK_SECONDS
+        """Raises AssertionError when it does not come about, and the service says nothing, for `STUCK_SECONDS`."""
+        end, said = time.monotonic() + STUCK_SECONDS, 0
         while not holds():
             if time.monotonic() > end:
-                raise AssertionError(f"waited {STUCK_SECONDS:g} s in vain until {what}:\n{self.log()}")
+                now = (self.folder / "service.log").stat().st_size
+                assert now > said, f"waited {STUCK_SECONDS:g} s in vain until {what}:\n{self.log()}"
+                end, said = time.monotonic() + STUCK_SECONDS, now
             await asyncio.sleep(0.002)
 
     # --- what came of it
@@ -180,9 +187,9 @@ class Theatre:
     def ending(self) -> Ending:
         """From the file of the service that has stopped; whole, and with a log that proves itself."""
         file = self.folder / "r.db"
-        check_file(file)
-        check_log(file, self.folder / "audit-anchor")
+        verify_log(file, self.folder / "audit-anchor")
         with closing(sqlite3.connect(file)) as connection:
+            assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
             states = [row[0] for row in connection.execute("SELECT state FROM remediations ORDER BY id")]
             [incidents] = connection.execute("SELECT count(*) FROM incidents").fetchone()
             [calls] = connection.execute("SELECT count(*) FROM escalations").fetchone()
@@ -196,34 +203,29 @@ class Theatre:
         )
 
 
-def check_file(file: Path) -> None:
-    """Raises AssertionError when SQLite finds a fault in it."""
-    with closing(sqlite3.connect(file)) as connection:
-        assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
-
-
-def check_log(file: Path, anchor: Path) -> None:
-    """`remediator audit verify`: nothing was changed or taken away, against what was anchored outside."""
-    trusted = trusted_keys(f"{KEYS.known[0]}\n")
-    report = verify(file, trusted=trusted, anchored=anchors(anchor.read_text(encoding="utf-8")))
-    assert report.answer is Answer.VERIFIED, report.reason
-
-
 @asynccontextmanager
 async def theatre(scene: str, folder: Path, nursery: Nursery) -> AsyncIterator[Theatre]:
     """The scene, played up to its alert."""
     story = Story.model_validate({"name": scene, "mode": "active", **SCENES["scenes"][scene]})
+    async with opened(story, SCENES["rules"], folder, nursery) as played:
+        for at, event in occurrences(story.events):
+            played.move_to(played.stage.zero + at)
+            await played.happens(event)
+        yield played
+
+
+@asynccontextmanager
+async def opened(
+    story: Story, rules: Sequence[Any], folder: Path, nursery: Nursery, *, storage_url: str = ""
+) -> AsyncIterator[Theatre]:
+    """What the story begins with. `rules` as in a file; `storage_url` empty: a file in the folder."""
     stage = Stage.build(story)
-    for at, event in occurrences(story.events):
-        stage.clock.move_to(stage.zero + at)
-        await happen(event, Happening(stage, None))  # type: ignore[arg-type]  # nobody speaks to the service
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "rules.yaml").write_text(yaml.safe_dump({"rules": SCENES["rules"]}, sort_keys=False), encoding="utf-8")
+    (folder / "rules.yaml").write_text(json.dumps({"rules": rules}), encoding="utf-8")  # JSON is YAML without aliases
     board = Board(folder / "board")
     board[NOW] = micros(stage.clock.now())
     api = ApiServer(stage.cluster)
     async with serving(api.handle) as server, serving(prometheus(stage.prometheus)) as metrics:
-        settings = settings_of(folder, server, metrics)
+        settings = settings_of(folder, server, metrics) | ({"storage_url": storage_url} if storage_url else {})
         yield Theatre(stage, api, board, folder, settings, nursery)
 
 

@@ -53,16 +53,19 @@ def _migrated_once(migrate: Any) -> Any:
     blank = sqlite.image_of(connection)
     connection.close()
 
-    def migrated(connection: Any) -> None:
-        is_new = not connection.exec_driver_sql("SELECT count(*) FROM sqlite_master").scalar_one()
-        connection.rollback()
-        if is_new:
+    def migrated(connection: Any, backend: Any) -> None:
+        if backend is sqlite.SQLITE and not _has_tables(connection):
             with closing(sqlite3.connect(":memory:")) as source:
                 source.deserialize(blank)
                 source.backup(connection.connection.driver_connection)
-        migrate(connection)
+        migrate(connection, backend)
 
     return migrated
+
+
+def _has_tables(connection: Any) -> bool:
+    driver: sqlite3.Connection = connection.connection.driver_connection
+    return bool(driver.execute("SELECT count(*) FROM sqlite_master").fetchone()[0])
 
 
 def main() -> None:

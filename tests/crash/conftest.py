@@ -1,0 +1,5 @@
+"""Fixtures of the crash tests."""
+
+from tests.crash.stores import kept
+
+__all__ = ["kept"]
