@@ -71,7 +71,7 @@ class Pair:
             for event in events
             if event["objectRef"]["resource"] in names
             and audit.response_code(event) < 300
-            and (event["objectRef"]["name"] == self.app.name or event["objectRef"]["name"].startswith(f"{self.app.name}-"))
+            and f"{event['objectRef']['name']}-".startswith(f"{self.app.name}-")
         ]
 
 
@@ -102,7 +102,6 @@ def is_crashing(pair: Pair) -> bool:
 async def run(pair: Pair, folder: Path) -> tuple[Told, int]:
     """How it ended, and how many writes went out."""
     clock, (method, under) = Ahead(), WRITES[pair.action]
-    folder.mkdir()
     with LossyProxy(pair.app.control_plane, pair.fate, losing=method, under=under, times=1) as proxy:
         kubeconfig = proxy.kubeconfig(folder, token=pair.app.control_plane.token(ACTIVE))
         client = await connect(
@@ -139,6 +138,11 @@ def until_logged(control_plane: ControlPlane, namespace: str) -> None:
     wait_for(is_logged, timeout_seconds=20, what="the audit log is up to date")
 
 
+def made(folder: Path) -> Path:
+    folder.mkdir()
+    return folder
+
+
 async def test_the_audit_log_has_one_write_whatever_became_of_its_reply(
     control_plane: ControlPlane,
     permissions: None,
@@ -149,10 +153,11 @@ async def test_the_audit_log_has_one_write_whatever_became_of_its_reply(
     pairs = pairs_of(request, control_plane, namespace)
     prepare(pairs)
     slots = asyncio.Semaphore(AT_ONCE)
+    folders = [made(tmp_path / str(number)) for number in range(len(pairs))]
 
     async def one(number: int, pair: Pair) -> tuple[Told, int]:
         async with slots:
-            return await run(pair, tmp_path / str(number))
+            return await run(pair, folders[number])
 
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(one(number, pair)) for number, pair in enumerate(pairs)]

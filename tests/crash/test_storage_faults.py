@@ -153,11 +153,15 @@ async def test_a_log_that_was_deleted_costs_nothing(ground: Ground) -> None:
     assert ground.is_whole()
 
 
+def copied_by_another_process(folder: Path, to: Path) -> None:
+    """One that closes the file here would drop our locks on it."""
+    subprocess.run(["cp", "-r", folder, to], check=True)
+
+
 async def test_an_older_copy_in_its_place_is_refused(ground: Ground) -> None:
     """It knows nothing of the last actions: to go on with it would be to do them again."""
     async with shop(ground.folder, ground.url) as one:
-        # By another process: one that closes the file here would drop our locks on it.
-        subprocess.run(["cp", "-r", ground.file.parent, ground.folder / "older"], check=True)
+        copied_by_another_process(ground.file.parent, ground.folder / "older")
         assert await one.post() == 200
         await one.until("outcome.verified")
         away, back = moved("folder")
