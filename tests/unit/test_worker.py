@@ -32,7 +32,7 @@ async def run_until(one: World, worker: Worker, kind: str) -> None:
         async def is_there() -> bool:
             return kind in await one.kinds()
 
-        await wait_for_async(is_there, timeout_seconds=5, what=kind)
+        await wait_for_async(is_there, timeout_seconds=60, what=kind)  # a printed traceback takes seconds
         worker.stop()
         await running
 
