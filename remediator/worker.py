@@ -133,7 +133,8 @@ class Worker:
                 await self._wake.wait()
 
     async def _one(self, remediation: Remediation, *, until: float) -> None:
-        """One pass, until an instant of the loop. Lets no Exception out: a fault of one remediation must not stop the others."""
+        """One pass, until that instant of the loop's time. Lets no Exception out: a fault of one remediation must not
+        stop the others."""
         parts = self._parts
         journal = Journal(remediation, store=parts.store, clock=parts.clock, rules=parts.rules())
         log = self._log.bind(remediation=remediation.id, alert=remediation.alert.name)

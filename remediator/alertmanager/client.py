@@ -26,6 +26,9 @@ ALERTS, STATUS = "/api/v2/alerts", "/api/v2/status"
 FILTERED_BY = ("alertname", "namespace")
 """Labels that narrow the list; the fingerprint decides."""
 
+STATES = ("unprocessed", "active", "suppressed")
+MUTED_BY = (("silencedBy", "silence"), ("inhibitedBy", "inhibited by"), ("mutedBy", "mute time"))
+
 
 class AlertmanagerApi:
     """Every replica in `urls` is asked. `token_file` holds a bearer token, read again for each question."""
@@ -46,6 +49,8 @@ class AlertmanagerApi:
         same = [item for item in await self._of_all(filters) if item.get("fingerprint") == alert.fingerprint]
         if not same:
             return None
+        if not all(map(_is_understood, same)):
+            raise AlertmanagerUnavailable("Alertmanager lists the alert in a state that its API does not have")
         return Listed(tuple(dict.fromkeys(name for item in same for name in _muted_by(item))))
 
     async def alerts(self) -> list[Json]:
@@ -102,7 +107,7 @@ class AlertmanagerApi:
                         if len(body) > MAX_BYTES:
                             raise AlertmanagerUnavailable(f"Alertmanager {_place(url)} answered with more than 16 MiB")
                     said = json.loads(body)
-        except (TimeoutError, aiohttp.ClientError, OSError, ValueError) as error:
+        except (TimeoutError, aiohttp.ClientError, OSError, ValueError, RecursionError) as error:
             why = cut(str(error)) or type(error).__name__
             raise AlertmanagerUnavailable(f"Alertmanager {_place(url)}: {why}") from error
         is_list = isinstance(said, list) and all(isinstance(item, dict) for item in said)
@@ -135,12 +140,19 @@ def _started(answer: Json | AlertmanagerUnavailable) -> datetime | None:
         return None
 
 
+def _is_understood(item: Json) -> bool:
+    """Whether it says what keeps the alert quiet, if anything: what cannot be read could be a silence."""
+    status = item.get("status")
+    if not isinstance(status, dict) or status.get("state") not in STATES:
+        return False
+    return all(isinstance(status.get(key) or [], list) for key, _ in MUTED_BY)
+
+
 def _muted_by(item: Json) -> list[str]:
     status = item.get("status") or {}
     if status.get("state") != "suppressed":
         return []
-    words = (("silencedBy", "silence"), ("inhibitedBy", "inhibited by"), ("mutedBy", "mute time"))
-    named = [f"{word} {cut(str(one), max_length=80)}" for key, word in words for one in status.get(key) or ()]
+    named = [f"{word} {cut(str(one), max_length=80)}" for key, word in MUTED_BY for one in status.get(key) or ()]
     return named or ["suppressed"]
 
 

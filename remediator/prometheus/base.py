@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -55,6 +55,15 @@ class TooManySamples(BadQuery):
 
 class PrometheusUnavailable(TransientError):
     """No usable answer: unreachable, timeout, overloaded, 5xx."""
+
+
+class Samples(list[Sample]):
+    """The samples of an instant query that are numbers. `left_out` are the labels of the series that were not: NaN
+    compares false with everything, and yet an alert whose expression gives it fires."""
+
+    def __init__(self, numbers: Iterable[Sample] = (), *, left_out: Sequence[Mapping[str, str]] = ()) -> None:
+        super().__init__(numbers)
+        self.left_out = left_out
 
 
 class Metrics(Protocol):

@@ -25,7 +25,7 @@ from urllib3.util.retry import Retry
 
 from remediator.clock import Clock
 from remediator.errors import ConfigError, RemediatorError, cut
-from remediator.prometheus.base import AlertingRule, Course, PrometheusUnavailable, Sample
+from remediator.prometheus.base import AlertingRule, Course, PrometheusUnavailable, Sample, Samples
 from remediator.prometheus.breaker import Breaker
 from remediator.prometheus.replies import (
     Refused,
@@ -116,12 +116,12 @@ class PrometheusMetrics:
         if at is not None:
             params["time"] = f"{at.timestamp():.3f}"
 
-        def ask() -> tuple[Sequence[Sample], int]:
+        def ask() -> Samples:
             return samples(self._library.custom_query(expression, params=params))
 
-        kept, left_out = await self._retried(ask)
-        self.nan_series += left_out
-        return kept
+        numbers = await self._retried(ask)
+        self.nan_series += len(numbers.left_out)
+        return numbers
 
     async def query_range(
         self, expression: str, *, begin: datetime, end: datetime, step: timedelta
@@ -226,7 +226,7 @@ def _translated(ask: Callable[[], T]) -> T:
         raise PrometheusUnavailable(f"Prometheus: {_reason(error)}") from error
     except PrometheusApiClientException as error:
         raise PrometheusUnavailable(f"Prometheus: {cut(str(error), max_length=200)}") from error
-    except (ValueError, TypeError, LookupError, AttributeError) as error:
+    except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
         raise PrometheusUnavailable(f"Prometheus: answer not understood: {type(error).__name__}") from error
 
 
@@ -237,7 +237,7 @@ def _check_response(response: requests.Response, *_: Any, **__: Any) -> None:
         return
     try:
         reply = response.json()
-    except ValueError:
+    except (ValueError, RecursionError):
         reply = None
     operation = f"Prometheus {path.rpartition('/')[2]}"
     check(operation, response.status_code, reply, response.text[:200])

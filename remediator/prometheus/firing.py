@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from remediator.model import Alert
-from remediator.prometheus.base import AlertingRule, Metrics
+from remediator.prometheus.base import AlertingRule, Metrics, Samples
 
 STALE_INTERVALS = 3.0
 """A rule that was not evaluated for this many of its intervals proves nothing."""
@@ -40,6 +40,9 @@ async def series_firing(metrics: Metrics, alert: Alert, *, pods: frozenset[str],
     firing = 0
     for rule in rules:
         samples = await metrics.query(rule.query)
+        left_out = samples.left_out if isinstance(samples, Samples) else ()
+        if any(_concerns(labels, alert.labels, pods) for labels in left_out):
+            raise NotProvable(f"the expression of {rule.name} gives NaN, which is neither true nor over")
         firing += sum(_concerns(sample.labels, alert.labels, pods) for sample in samples)
     return firing
 

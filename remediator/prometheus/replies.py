@@ -18,6 +18,7 @@ from remediator.prometheus.base import (
     Course,
     PrometheusUnavailable,
     Sample,
+    Samples,
     TooManySamples,
 )
 from remediator.redact import redact
@@ -69,13 +70,13 @@ def check_result_type(operation: str, reply: Json) -> None:
         raise BadQuery(f"{operation}: gives native histograms; take a quantile, count or sum of them")
 
 
-def samples(result: Json) -> tuple[Sequence[Sample], int]:
-    """Samples and how many series were left out for being NaN. Raises ValueError, TypeError, LookupError."""
+def samples(result: Json) -> Samples:
+    """Samples, without the series that are NaN. Raises ValueError, TypeError, LookupError."""
     if result and not isinstance(result[0], dict):
         result = [{"metric": {}, "value": result}]
     read = [Sample(labels=dict(series["metric"]), value=float(series["value"][1])) for series in result]
-    kept = [sample for sample in read if not math.isnan(sample.value)]
-    return kept, len(read) - len(kept)
+    numbers = (sample for sample in read if not math.isnan(sample.value))
+    return Samples(numbers, left_out=[sample.labels for sample in read if math.isnan(sample.value)])
 
 
 def courses(result: Json) -> Sequence[Course]:

@@ -20,9 +20,12 @@ from remediator.errors import ConfigError
 MOUNTS = Path("/proc/self/mounts")
 
 NETWORK = frozenset(
-    "9p afs beegfs ceph cifs coda davfs fuse.blobfuse2 fuse.ceph-fuse fuse.davfs fuse.gcsfuse fuse.glusterfs "
-    "fuse.goofys fuse.juicefs fuse.mount-s3 fuse.nfs fuse.rclone fuse.s3fs fuse.sshfs gfs2 glusterfs gpfs lustre "
-    "ncpfs nfs nfs4 ocfs2 orangefs smb2 smb3 smbfs virtiofs".split()
+    {
+        "9p", "afs", "beegfs", "ceph", "cifs", "coda", "davfs", "fuse.blobfuse2", "fuse.ceph-fuse",
+        "fuse.davfs", "fuse.gcsfuse", "fuse.glusterfs", "fuse.goofys", "fuse.juicefs", "fuse.mount-s3",
+        "fuse.nfs", "fuse.rclone", "fuse.s3fs", "fuse.sshfs", "gfs2", "glusterfs", "gpfs", "lustre", "ncpfs",
+        "nfs", "nfs4", "ocfs2", "orangefs", "smb2", "smb3", "smbfs", "virtiofs",
+    }
 )
 """Shared with other machines, which neither the lock on the file nor its shared memory can see (sqlite.org/wal.html,
 sqlite.org/howtocorrupt.html 2.1)."""

@@ -38,7 +38,7 @@ class Reply:
 
 def refusal(code: int, reason: str, **headers: str) -> Reply:
     """A `metav1.Status` as the API server and the filters before it send one."""
-    status = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": code, "reason": reason, "message": reason}
+    status = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": code, "reason": reason}
     named = {name.replace("_", "-"): text for name, text in headers.items()}
     return Reply(code, {"Content-Type": "application/json", **named}, json.dumps(status).encode())
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -32,7 +32,7 @@ async def run_until(one: World, worker: Worker, kind: str) -> None:
         async def is_there() -> bool:
             return kind in await one.kinds()
 
-        await wait_for_async(is_there, timeout_seconds=5, what=kind)
+        await wait_for_async(is_there, timeout_seconds=60, what=kind)  # a printed traceback takes seconds
         worker.stop()
         await running
 
@@ -116,6 +116,46 @@ async def test_being_woken_while_every_slot_is_busy_starves_nobody() -> None:
             await wait_for_async(applied, timeout_seconds=5, what="the pass goes on")
             worker.stop()
             await running
+
+
+async def test_a_claim_that_takes_long_leaves_less_for_the_pass() -> None:
+    """On a slow disk the lease runs from before the claim's own commit: what is left is the pass', and no more."""
+    async with world() as one:
+        loop = asyncio.get_running_loop()
+        ends: list[float] = []
+
+        class Slow:
+            """The claim's commit takes half of the pass."""
+
+            def __getattr__(self, name: str) -> Any:
+                return getattr(one.database, name)
+
+            async def claim(self, **asked: Any) -> Sequence[Remediation]:
+                found = await one.database.claim(**asked)
+                if found:
+                    begun = loop.time()
+                    await wait_for_async(lambda: loop.time() >= begun + 0.6, timeout_seconds=5, what="a slow commit")
+                return found
+
+        one.store = Slow()  # type: ignore[assignment]
+        never = asyncio.Event()
+
+        async def hangs(_: Remediation, work: Awaitable[None]) -> None:
+            begun = loop.time()
+            try:
+                await never.wait()
+            finally:
+                ends.append(loop.time() - begun)
+                work.close()  # type: ignore[attr-defined]
+
+        await one.receive()
+        worker = Worker(one.parts, replace(PACE, pass_seconds=1.0), around=hangs)
+        async with asyncio.TaskGroup() as group:
+            running = group.create_task(worker.run())
+            await wait_for_async(lambda: ends, timeout_seconds=10, what="the end of the pass")
+            worker.stop()
+            await running
+        assert ends[0] < 0.6, "what the claim took is not given twice"
 
 
 async def test_a_fault_after_the_end_changes_nothing() -> None:
