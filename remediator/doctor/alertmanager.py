@@ -22,10 +22,7 @@ SEVERITIES = ("critical", "warning")
 
 EXAMPLES = ("shop", "payments", "app", "")
 REMEDY = "`remediator generate alertmanager-route` prints a route for these rules"
-NO_WATCHDOG = (
-    "hint: the watchdog (an alert that always fires) is not sent here, so that nothing tells a resolution from "
-    "the death of Prometheus"
-)
+NO_WATCHDOG = "hint: the watchdog alert is not sent here: nothing shows that alerts arrive"
 TRAP = "an AlertmanagerConfig gets `namespace=` of its own unless alertmanagerConfigMatcherStrategy is {type: None}"
 
 
