@@ -90,22 +90,29 @@ def _is_ready(port: int) -> bool:
         connection.close()
 
 
-def bare_seconds() -> float:
+def bare() -> tuple[float, float]:
+    """Seconds and MiB of a Python that imports the largest libraries and does nothing."""
     began = time.monotonic()
-    subprocess.run([sys.executable, "-c", BARE], check=True)
-    return time.monotonic() - began
+    command = [sys.executable, "-c", f"{BARE}; print(flush=True); input()"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        seconds, memory = time.monotonic() - began, pss_mib(process.pid)
+        process.kill()
+    return seconds, memory
 
 
 # --- the store
 
 
 async def fill(store: Database, first: int, count: int) -> None:
-    """As many incidents as that, each open: its alert fires, and its remediation is held for a while."""
+    """As many incidents as that, each open since an hour: its alert fires, and its remediation is held for a while."""
+    at = BEGIN - timedelta(hours=1)
     for start in range(first, first + count, 500):
         numbers = range(start, min(start + 500, first + count))
-        await store.accept([firing(number, starts_at=BEGIN) for number in numbers], at=BEGIN)
-        while claimed := await store.claim(owner="bench", at=BEGIN, lease=timedelta(hours=1), limit=500):
-            await asyncio.gather(*(decide(store, one, BEGIN) for one in claimed))
+        await store.accept([firing(number, starts_at=at) for number in numbers], at=at)
+        while claimed := await store.claim(owner="bench", at=at, lease=timedelta(hours=1), limit=500):
+            await asyncio.gather(*(decide(store, one, at) for one in claimed))
 
 
 async def decide(store: Database, mine: Remediation, at: datetime) -> None:
@@ -172,12 +179,12 @@ def show_costs(found: dict[int, dict[str, float]]) -> None:
 
 async def at_rest(folder: Path, database: Path, *, rounds: int) -> dict[str, float]:
     """Start and memory of `remediator serve` over this file, beside a bare import in turns."""
-    starts, cpu, bare, sizes = [], [], [], []
+    starts, cpu, sizes, beside = list[float](), list[float](), list[float](), list[tuple[float, float]]()
     async with EmbeddedCluster(SystemClock(), tick_seconds=30) as cluster:
 
         def one() -> None:
             for _ in range(rounds):
-                bare.append(bare_seconds())
+                beside.append(bare())
                 with served(database, api=cluster.url, port=_free_port()) as (pid, seconds, used):
                     starts.append(seconds)
                     cpu.append(used)
@@ -188,8 +195,9 @@ async def at_rest(folder: Path, database: Path, *, rounds: int) -> dict[str, flo
     return {
         "start": statistics.median(starts),
         "cpu": statistics.median(cpu),
-        "ratio": statistics.median(own / other for own, other in zip(starts, bare, strict=True)),
+        "ratio": statistics.median(own / other for own, (other, _) in zip(starts, beside, strict=True)),
         "pss": statistics.median(sizes),
+        "bare_pss": statistics.median(memory for _, memory in beside),
     }
 
 
