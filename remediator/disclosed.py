@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import replace
+from typing import Any
 
 from remediator.audit.record import canonical_json
 from remediator.model import Json, Plan, Request, State, Step
@@ -27,16 +28,18 @@ NEEDS_REQUESTS = frozenset(
 
 def disclosed_plan(plan: Plan) -> Plan:
     """`plan` without secrets and without its salt. It can be shown, and not be acted on."""
+    return replace(plan, steps=tuple(map(_disclosed_step, plan.steps)), salt="", **disclosed_summary(plan))
+
+
+def disclosed_summary(plan: Plan) -> dict[str, Any]:
+    """What each record says of a plan: its summary, before, after and details, without secrets."""
     before, after = redact_pair(plan.before, plan.after)
-    return replace(
-        plan,
-        steps=tuple(map(_disclosed_step, plan.steps)),
-        summary=redact_object(plan.summary),
-        before=before,
-        after=after,
-        details=redact_object(plan.details),
-        salt="",
-    )
+    return {
+        "summary": redact_object(plan.summary),
+        "before": before,
+        "after": after,
+        "details": dict(redact_object(plan.details)),
+    }
 
 
 def disclosed_request(request: Request, *, salt: str) -> dict[str, Json]:

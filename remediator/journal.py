@@ -18,7 +18,14 @@ from remediator.actions.write import Written
 from remediator.checks.verify import Verification
 from remediator.clock import Clock, rfc3339, steady_seconds
 from remediator.diagnose.diagnose import Diagnosis
-from remediator.disclosed import NEEDS_REQUESTS, commitment, disclosed_plan, disclosed_request, hash_of
+from remediator.disclosed import (
+    NEEDS_REQUESTS,
+    commitment,
+    disclosed_plan,
+    disclosed_request,
+    disclosed_summary,
+    hash_of,
+)
 from remediator.guards.base import View
 from remediator.guards.check import Ruling
 from remediator.guards.spending import reason_of, room_at
@@ -571,11 +578,7 @@ def _object(target: Target) -> dict[str, Json]:
 
 
 def _plan(plan: Plan) -> dict[str, Json]:
-    told = disclosed_plan(plan)
-    return {
-        "action": told.action,
-        "plan": {"summary": told.summary, "before": told.before, "after": told.after, "details": dict(told.details)},
-    }
+    return {"action": plan.action, "plan": disclosed_summary(plan)}
 
 
 def _verdicts(ruling: Ruling) -> Json:

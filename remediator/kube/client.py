@@ -1,7 +1,7 @@
 """The protocol `Cluster` on a real API server (or the embedded one), over kubernetes_asyncio's session and raw JSON.
 
 `app.py` and the commands that need a cluster call `connect`; everything else sees `kube/base.py`. Only this module's
-neighbours `credentials.py` and `session.py` import kubernetes_asyncio, which takes half a second.
+neighbours `credentials.py` and `session.py` import kubernetes_asyncio, by `library.py`.
 """
 
 from __future__ import annotations

@@ -14,11 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from kubernetes_asyncio.client import Configuration
-from kubernetes_asyncio.config import ConfigException, load_kube_config
-from kubernetes_asyncio.config.incluster_config import InClusterConfigLoader
 
 from remediator.errors import ConfigError, cut
+from remediator.kube.library import ConfigException, Configuration, InClusterConfigLoader, load_kube_config
 
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 """Where the kubelet mounts a pod's token and CA."""

@@ -34,28 +34,25 @@ MAX_SKEW = timedelta(minutes=5)
 
 def live_template(template: Json) -> Json:
     """The template without the controller's `pod-template-hash` label, as a Deployment holds it. A copy."""
-    bare = copy.deepcopy(template)
-    labels = bare.get("metadata", {}).get("labels")
-    if labels:
-        labels.pop(TEMPLATE_HASH_LABEL, None)
-    return bare
+    return copy.deepcopy(_without_hash(template))
 
 
 def is_same_template(one: Json, other: Json) -> bool:
     """Equal but for `pod-template-hash`, with absent and empty metadata maps alike (Go's semantic DeepEqual)."""
-    return _canonical(_without_empties(live_template(one))) == _canonical(_without_empties(live_template(other)))
+    return _canonical(_without_empties(_without_hash(one))) == _canonical(_without_empties(_without_hash(other)))
 
 
 def meaningful_template(template: Json) -> Json:
     """The template without what a restart or we ourselves write into it: what makes two releases different."""
-    bare = live_template(template)
+    bare = _without_hash(template)
     annotations = bare.get("metadata", {}).get("annotations")
     if annotations:
-        bare["metadata"]["annotations"] = {
+        kept = {
             key: value
             for key, value in annotations.items()
             if key not in VOLATILE_ANNOTATIONS and not key.startswith(OUR_PREFIX)
         }
+        bare = {**bare, "metadata": {**bare["metadata"], "annotations": kept}}
     return _without_empties(bare)
 
 
@@ -255,6 +252,15 @@ def _deployment_status(deployment: Json) -> RolloutStatus:
     if available < updated:
         return RolloutStatus(False, False, f"{available} of {updated} updated replicas are available")
     return RolloutStatus(True, False, f"{available} of {wanted} replicas available")
+
+
+def _without_hash(template: Json) -> Json:
+    """The template without the label `pod-template-hash`. Shares all else with it, and must not be changed."""
+    metadata = template.get("metadata") or {}
+    if TEMPLATE_HASH_LABEL not in (metadata.get("labels") or {}):
+        return template
+    labels = {key: value for key, value in metadata["labels"].items() if key != TEMPLATE_HASH_LABEL}
+    return {**template, "metadata": {**metadata, "labels": labels}}
 
 
 def _canonical(value: Json) -> str:

@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import Any, Self
 
 import aiohttp
-from kubernetes_asyncio.client import ApiClient
 from yarl import URL
 
 from remediator.errors import ConfigError
 from remediator.kube.credentials import Access, Source, load
+from remediator.kube.library import ApiClient
 
 log = logging.getLogger(__name__)
 

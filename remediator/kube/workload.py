@@ -6,10 +6,11 @@ Everything later (findings, preconditions, guards) is decided on this one pictur
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Mapping, Sequence
+import asyncio
+from collections.abc import Awaitable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from remediator.clock import Clock
 from remediator.kube.base import Cluster, Forbidden, NotFound, instant_of, path_of, selector_text
@@ -85,7 +86,7 @@ def times_of(workload: Workload) -> RolloutTimes:
 async def read_workload(target: Target, cluster: Cluster, clock: Clock) -> Workload | None:
     """Read the target; None when it is gone or another object has its name now (UID differs).
 
-    Waits up to `OBSERVE_WITHIN_SECONDS` for a Deployment's spec to be observed. About eight API calls.
+    Waits up to `OBSERVE_WITHIN_SECONDS` for a Deployment's spec to be observed. About eight API calls, six at once.
     Raises the errors of `kube.base` but NotFound.
     """
     path = path_of(target.kind, namespace=target.namespace or None, name=target.name)
@@ -108,25 +109,43 @@ async def read_workload(target: Target, cluster: Cluster, clock: Clock) -> Workl
     if not target.namespace:
         return Workload(clock.now(), found, (), (), {}, {}, frozenset(), frozenset())
     owners = replica_sets if target.kind == "Deployment" else (found,)
-    pods = await _pods(found, owners, cluster)
     space = target.namespace
-    config_maps = await _permitted(_metadata("ConfigMap", space, cluster))
-    claims = await _permitted(cluster.list(path_of("PersistentVolumeClaim", namespace=space)))
-    accounts = await _permitted(_metadata("ServiceAccount", space, cluster))
+    has_revisions = target.kind in WITH_CONTROLLER_REVISIONS
+    pods, config_maps, claims, accounts, own, revisions = await _together(
+        _pods(found, owners, cluster),
+        _permitted(_metadata("ConfigMap", space, cluster)),
+        _permitted(cluster.list(path_of("PersistentVolumeClaim", namespace=space))),
+        _permitted(_metadata("ServiceAccount", space, cluster)),
+        _permitted(cluster.get(path_of("Namespace", namespace=None, name=space))),
+        *([_permitted(_owned(found, "ControllerRevision", cluster))] if has_revisions else [_nothing()]),
+    )
     return Workload(
         taken_at=clock.now(),
         object=found,
         replica_sets=replica_sets,
         pods=pods,
-        namespace=await _permitted(cluster.get(path_of("Namespace", namespace=None, name=space))),
+        namespace=own,
         config_maps=None if config_maps is None else {_name(item): changed_at(item) for item in config_maps},
         claims=None if claims is None else frozenset(map(_name, claims)),
         service_accounts=None if accounts is None else frozenset(map(_name, accounts)),
         shared_claims=None if claims is None else frozenset(_name(claim) for claim in claims if _is_shared(claim)),
-        controller_revisions=await _permitted(_owned(found, "ControllerRevision", cluster))
-        if target.kind in WITH_CONTROLLER_REVISIONS
-        else None,
+        controller_revisions=revisions,
     )
+
+
+async def _together(*calls: Coroutine[Any, Any, Any]) -> list[Any]:
+    """The answers of calls that do not wait for each other: a way as long as one of them, not as all. The error of the
+    first that has one, as if it had been asked alone."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(call) for call in calls]
+    except BaseExceptionGroup as failed:
+        raise failed.exceptions[0] from None
+    return [task.result() for task in tasks]
+
+
+async def _nothing() -> None:
+    return None
 
 
 async def _owned(owner: Json, kind: str, cluster: Cluster) -> Sequence[Json]:

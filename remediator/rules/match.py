@@ -74,9 +74,18 @@ def _nearest(labels: Mapping[str, str], candidates: Sequence[Rule]) -> NoMatch:
     """Among the rules for this alertname only: for any other rule the miss is the alertname, which says nothing."""
     if not candidates:
         return NoMatch(None, f"no rule for alertname {quote(labels.get('alertname', ''))}")
-    failing = [(rule, [matcher for matcher in rule.matchers if not matcher.matches(labels)]) for rule in candidates]
-    nearest, missed = min(failing, key=lambda pair: len(pair[1]))
+    nearest, missed = candidates[0], _missed(labels, candidates[0])
+    for rule in candidates[1:]:
+        if len(missed) == 1:
+            break  # none misses fewer
+        others = _missed(labels, rule)
+        if len(others) < len(missed):
+            nearest, missed = rule, others
     return NoMatch(nearest.name, _why(labels, missed[0]))
+
+
+def _missed(labels: Mapping[str, str], rule: Rule) -> list[Matcher]:
+    return [matcher for matcher in rule.matchers if not matcher.matches_value(labels.get(matcher.name, ""))]
 
 
 def _why(labels: Mapping[str, str], missed: Matcher) -> str:

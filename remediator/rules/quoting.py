@@ -48,6 +48,8 @@ def unquote(token: str) -> str:
 
 def quote(text: str) -> str:
     """A Go string literal in double quotes that `unquote` reads back."""
+    if text.isprintable() and '"' not in text and "\\" not in text:
+        return f'"{text}"'
     out = []
     for char in text:
         code = ord(char)

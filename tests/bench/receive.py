@@ -147,7 +147,8 @@ async def undecided(port: int) -> int:
     return int(sum(float(line.rpartition(" ")[2]) for line in lines))
 
 
-async def measure(alerts: int, *, requests: int, with_worker: bool) -> None:
+async def measure(alerts: int, *, requests: int, with_worker: bool) -> float:
+    """Prints a line; returns the ratio of the real server's rate to the bare one's."""
     made = bodies(requests=requests, alerts=alerts)
     async with serving("--serve-bare") as port:
         count, seconds = await drive(port, made)
@@ -170,6 +171,7 @@ async def measure(alerts: int, *, requests: int, with_worker: bool) -> None:
         f"{alerts:>14}  {real:>10.0f}/s  {bare:>10.0f}/s  {real / bare:>6.3f}  {AIMS[alerts]:>5.2f}  {decided}",
         flush=True,
     )
+    return real / bare
 
 
 def main() -> None:

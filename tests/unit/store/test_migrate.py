@@ -14,12 +14,13 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 
 from remediator import store
 from remediator.clock import SystemClock
 from remediator.errors import ConfigError
 from remediator.store.database import open_database
-from remediator.store.migrate import migrate
+from remediator.store.migrate import migrate, newest
 from remediator.store.sqlite import check_url, connect
 from remediator.store.tables import OPEN, URGENCY, alerts, debits, metadata, remediations
 from tests.unit.store.examples import NOW, firing
@@ -42,6 +43,13 @@ def test_the_revisions_make_what_the_tables_say(connection: sa.Connection) -> No
 
     with connection.begin():
         assert differences(connection) == []
+
+
+def test_the_newest_file_is_the_head_of_the_revisions() -> None:
+    """By it a database that is up to date is known without Alembic."""
+    config = Config()
+    config.set_main_option("script_location", str(Path(store.__file__).parent / "migrations"))
+    assert ScriptDirectory.from_config(config).get_heads() == [newest()]
 
 
 def test_what_was_sent_before_there_was_a_ledger_stands_in_it() -> None:
