@@ -1,7 +1,7 @@
 """However hostile a body is, the event loop goes on: others are answered meanwhile, and memory stays (X3, X7).
 
 How long the loop stood is measured by a clock that the service's loop keeps itself. `--long` asserts the 50 ms; else
-three times as much is allowed, since other tests run beside this one. Control: without the thread for large bodies a
+five times as much is allowed, since other tests run beside this one. Control: without the thread for large bodies a
 single one of these stops the loop for seconds.
 """
 
@@ -70,7 +70,8 @@ def test_what_is_made_to_fill_memory_is_refused(name: str) -> None:
 
 def test_of_what_cannot_be_used_a_hundred_are_kept_and_the_rest_is_counted() -> None:
     """Each is a record for ever: one body must not fill the audit log."""
-    read = payload.read(body(element(), *[{"bad": "x" * 60} for n in range(500)]), Remembering(), sender=ANYONE.credential)
+    made = body(element(), *[{"bad": "x" * 60} for _ in range(500)])
+    read = payload.read(made, Remembering(), sender=ANYONE.credential)
     assert len(read.alerts) == 1
     assert len(read.quarantined) == payload.MAX_ASIDE + 1
     assert read.quarantined[-1].problem == "400 more of this body could not be used"
@@ -124,7 +125,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
 
 def test_no_body_stops_the_loop(service: Served, request: pytest.FixtureRequest) -> None:
-    factor = 1 if request.config.getoption("--long") else 3
+    factor = 1 if request.config.getoption("--long") else 5
     good = Good(service.port)
     good.start()
     stalls: dict[str, float] = {}
