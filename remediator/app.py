@@ -86,7 +86,7 @@ PRUNE_EVERY_SECONDS = 24 * 3600.0
 PRUNE_PAUSE_SECONDS = 0.5
 FOR_ANYONE = "no credential is asked for: whoever reaches the port can cause an action, approve it and pause"
 
-ESCALATE, WATCH, SCORE, PRUNE, COUNT = "escalate", "watch-rollouts", "score", "prune", "count"
+ESCALATE, WATCH, SCORE, PRUNE, COUNT, RECONCILE = "escalate", "watch-rollouts", "score", "prune", "count", "reconcile"
 """What one replica does for all, besides telling each sink. `COUNT`: it shows the gauges of what all share."""
 
 VERSION = version("remediator")
@@ -158,7 +158,7 @@ class Service:
         self._replica = Replica(
             database,
             name=own_name(),
-            duties=[*map(_telling, self._told), ESCALATE, WATCH, SCORE, PRUNE, COUNT],
+            duties=[*map(_telling, self._told), ESCALATE, WATCH, SCORE, PRUNE, COUNT, RECONCILE],
             lease_seconds=settings.lease_seconds,
             clock=clock,
             changed=telemetry.duties,
@@ -227,6 +227,7 @@ class Service:
                 receivers=settings.alertmanager_receivers,
                 clock=clock,
                 pace=reconcile.Pace(timedelta(seconds=settings.reconcile_seconds)),
+                is_duty=partial(self._replica.has, RECONCILE),
             )
         self._server = HttpServer(
             self._application(),

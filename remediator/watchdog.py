@@ -1,7 +1,8 @@
 """The watchdog: an alert that always fires, routed to us, proves the path Prometheus -> Alertmanager -> us.
 
-It begins no incident. The pipeline takes it out of what is delivered; it, a guard and the verification ask what a resolution, and the silence of other alerts, is worth by it. Where none ever came, everything counts as if it
-were not for this module: a watchdog is awaited from its first firing on.
+It begins no incident. The pipeline takes it out of what is delivered; it, a guard and the verification ask what a
+resolution, and the silence of other alerts, is worth by it. Where none ever came, everything counts as if it were not
+for this module: a watchdog is awaited from its first firing on.
 
 Prometheus that dies lets the leases of all its alerts run out, and Alertmanager reports them as resolved; the watchdog
 among them. So a resolution is confirmed by a watchdog that fires after it (prometheus/prometheus `rules/alerting.go`

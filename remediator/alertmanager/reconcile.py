@@ -39,6 +39,8 @@ LEAST_UPTIME = timedelta(minutes=2)
 """A replica that started later may not list what fires: Prometheus sends each alert once a minute."""
 
 ROUND_SECONDS = 60.0
+TAKEOVER_SECONDS = 5.0
+"""Pause before a replica looks again whether comparing has become its duty."""
 NEVER = "0001-01-01T00:00:00Z"
 VERSION = "4"
 GROUP_KEY = "reconciled"
@@ -153,7 +155,10 @@ class Reconciler:
         receivers: Sequence[str],
         clock: Clock,
         pace: Pace,
+        is_duty: Callable[[], bool] = lambda: True,
     ) -> None:
+        """`is_duty`: it is this replica's duty now to compare; what it is asked for it compares in any case."""
+        self._is_duty = is_duty
         self._alertmanager = alertmanager
         self._known = known
         self._take = take
@@ -176,16 +181,23 @@ class Reconciler:
         while True:
             is_asked = self._asked.is_set()
             self._asked.clear()
-            try:
-                async with asyncio.timeout(ROUND_SECONDS):
-                    await self.look(is_asked=is_asked)
-            except (RemediatorError, TimeoutError) as error:
-                self._failed(cut(str(error)) or "no end in time")
+            pause = self._pace.every.total_seconds()
+            if is_asked or self._is_duty():
+                await self._round(is_asked=is_asked)
             else:
-                self._problem = ""
+                pause = min(pause, TAKEOVER_SECONDS)
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self._pace.every.total_seconds()):
+                async with asyncio.timeout(pause):
                     await self._asked.wait()
+
+    async def _round(self, *, is_asked: bool) -> None:
+        try:
+            async with asyncio.timeout(ROUND_SECONDS):
+                await self.look(is_asked=is_asked)
+        except (RemediatorError, TimeoutError) as error:
+            self._failed(cut(str(error)) or "no end in time")
+        else:
+            self._problem = ""
 
     async def look(self, *, is_asked: bool = False) -> None:
         """One round. Raises AlertmanagerUnavailable, StoreUnavailable."""

@@ -60,7 +60,6 @@ from remediator.store.log import Log, LogKeys, kept, standing
 from remediator.store.log_base import LogRow, LogStanding
 from remediator.store.migrate import migrate
 from remediator.store.pauses_base import Pause, PauseOf
-from remediator.store.place import check_there
 from remediator.store.reading import IncidentRow, IncidentView, Untold
 from remediator.store.reports import ReportTable
 from remediator.store.rollouts import RolloutTable
