@@ -15,6 +15,7 @@ import sqlalchemy as sa
 
 from remediator.authority import UNLIMITED, Authority
 from remediator.clock import Clock
+from remediator.errors import ConfigError, cut
 from remediator.model import (
     AffectedPod,
     Alert,
@@ -129,10 +130,14 @@ def ready(url: sa.URL, log: Log, at: datetime) -> sa.Connection:
     connection = backend.connect(url)
     try:
         migrate(connection, backend)
+        return _begun(connection, log, at, backend)
+    except sa.exc.DBAPIError as error:
+        connection.close()
+        said = cut(str(error.orig or error))
+        raise ConfigError(f"storage {url.database} cannot be made ready: {said}") from error
     except BaseException:
         connection.close()
         raise
-    return _begun(connection, log, at, backend)
 
 
 def _begun(connection: sa.Connection, log: Log, at: datetime, backend: Backend) -> sa.Connection:

@@ -113,7 +113,7 @@ class Log:
         self._remembered: Head | None = None
         self._kept_at: int | None = None
         self.problem = ""
-        self._problem_of = ""
+        self._looked_at = ""  # the name of the log that `problem` is about
 
     @property
     def has_key(self) -> bool:
@@ -135,7 +135,7 @@ class Log:
             tile += [leaf_hash(b"")] * (row.size % TILE - len(tile))  # of a log that is broken, and not signed
             frontier = Frontier(row.size, _nodes(row.nodes))
             known = self._remembered = Head(row.origin, frontier, tuple(tile), stored_bytes(row.note))
-        if self.problem and row.origin != self._problem_of:  # another replica has begun a new epoch
+        if row.origin != self._looked_at:  # another replica has begun a new epoch, or our own was rolled back
             self._look(connection, row)
         return known
 
@@ -186,7 +186,7 @@ class Log:
         Sets `problem` when the log is not as its head says, or when the head was signed by a key that is not known.
         """
         row = connection.execute(_HEAD).one_or_none()
-        if row is None:
+        if row is None or not (row.size or row.note):  # an older version began it, and left it without a note
             return self._found(connection, at)
         last = self._look(connection, row)
         if last > row.size:  # rows that no head knows of: numbering has to go on behind them
@@ -201,13 +201,15 @@ class Log:
         self.problem = self._fault(connection, row, last)
         if not self.problem and _signers(stored_bytes(row.note), self._keys.known) is None:
             self.problem = "the head is signed by a key that is not known here; give it as the previous key"
-        self._problem_of = row.origin
+        self._looked_at = row.origin
         return last
 
     def _found(self, connection: sa.Connection, at: datetime) -> Sequence[Entry]:
         """A new log, over the records that an older version may have left."""
         before: int = connection.execute(sa.select(sa.func.count()).select_from(records)).scalar_one()
         head = Head(self._new_origin(), Frontier(), (), b"")
+        self._looked_at = head.origin
+        connection.execute(log_head.delete())
         connection.execute(
             log_head.insert(), {"id": _THE_ONE, "origin": head.origin, "size": 0, "nodes": b"", "note": b"", "at": 0}
         )
@@ -276,7 +278,7 @@ class Log:
         connection.execute(log_tiles.delete())
         head = Head(self._new_origin(), Frontier(), (), b"")
         connection.execute(log_head.update().values(origin=head.origin, size=0))
-        self.problem = ""
+        self.problem, self._looked_at = "", head.origin
         self._grow(connection, head, leaves, at=to_micros(at), keep=False)
         body = {
             "origin": head.origin,

@@ -22,6 +22,9 @@ the same then), and with them it would give away what they are there for. `off` 
 `wal_writer_delay`. Source: PostgreSQL manual, 19.5 "Write Ahead Log", 13.2 "Transaction Isolation", 9.28 "Advisory
 Lock Functions".
 
+What is taken back or replaced (`redaction.py`) stays in dead rows until VACUUM has passed and their page is used
+again, and in the archive of the WAL for as long as that is kept: PostgreSQL has no `secure_delete`.
+
 Another replica's new work is seen by polling, as work that becomes due is (`poll_seconds`): LISTEN would need a second
 connection for each replica, and a notification can be lost with it, so that polling would be needed all the same.
 """
@@ -63,7 +66,10 @@ _NETWORK: Mapping[str, Any] = {
     "tcp_user_timeout": 10_000,
     "application_name": "remediator",
 }
-"""libpq's parameters where the URL does not say otherwise: a server that is gone is noticed within ten seconds."""
+"""libpq's parameters where neither the URL nor its variables say otherwise: a server that is gone is noticed within
+ten seconds."""
+
+_VARIABLES = {"connect_timeout": "PGCONNECT_TIMEOUT", "application_name": "PGAPPNAME"}
 
 _OURS: Mapping[str, Any] = {
     "autocommit": True,  # the driver begins nothing on its own, so that BEGIN is exactly ours
@@ -93,6 +99,7 @@ SELECT current_setting('fsync') AS fsync, pg_advisory_xact_lock({LOCK})
 _MIGRATE = f"""
 BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;
 SET LOCAL statement_timeout = 0;
+SET LOCAL idle_in_transaction_session_timeout = 0;
 SET LOCAL lock_timeout = '{_MIGRATION_WAIT_SECONDS}s';
 SELECT current_setting('fsync') AS fsync, pg_advisory_xact_lock({LOCK})
 """
@@ -168,7 +175,8 @@ def give_up(connection: sa.Connection) -> None:
 @cache
 def _engine(url: sa.URL) -> sa.Engine:
     """What makes connections to it, and keeps compiled statements from one to the next; it holds none open."""
-    arguments = {**{name: value for name, value in _NETWORK.items() if name not in url.query}, **_OURS}
+    given = {*url.query, *(name for name, variable in _VARIABLES.items() if variable in os.environ)}
+    arguments = {**{name: value for name, value in _NETWORK.items() if name not in given}, **_OURS}
     # `format`: placeholders without names, as `Transaction.insert` wants them.
     engine = sa.create_engine(
         url, poolclass=NullPool, pool_reset_on_return=None, paramstyle="format", connect_args=arguments

@@ -45,6 +45,23 @@ async def change(path: Path, statement: str) -> None:
         connection.commit()
 
 
+@pytest.mark.parametrize("older", [False, True])
+@pytest.mark.parametrize(("keys", "kinds"), [(LogKeys(), []), (SIGNED, ["audit.began"])])
+async def test_a_log_that_was_begun_and_never_used_is_whole(
+    tmp_path: Path, keys: LogKeys, kinds: list[str], older: bool
+) -> None:
+    """Without a key nothing is recorded of its beginning; versions before left its head without a note."""
+    path = tmp_path / "r.db"
+    await (await begun(path, LogKeys())).close()
+    if older:
+        await change(path, "UPDATE log_head SET note = x'', at = 0")
+    store = await begun(path, keys)
+    assert (await store.log_standing()).problem == ""
+    found = [record.kind for record in await store.records(after=0, limit=10)]
+    assert found == (kinds if older or not kinds else ["audit.key-began"])
+    await store.close()
+
+
 @pytest.mark.parametrize("count", [1, TILE - 2, TILE - 1, TILE, 2 * TILE + 3])
 async def test_the_signed_head_is_the_root_over_every_record(count: int) -> None:
     store = await begun()

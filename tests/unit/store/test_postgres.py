@@ -189,6 +189,16 @@ def own_port() -> Iterator[int]:
         yield held.getsockname()[1]
 
 
+async def test_a_role_that_may_not_make_tables_is_told_so(postgres: Server) -> None:
+    url = postgres.url(postgres.empty_database())
+    postgres.execute("REVOKE CREATE ON SCHEMA public FROM PUBLIC", url.rpartition("/")[2])  # the default since 15
+    postgres.execute("CREATE ROLE reader LOGIN")
+    with pytest.raises(ConfigError, match="cannot be made ready: permission denied for schema public"):
+        await open_database(url.replace("remediator@", "reader@"), clock=SystemClock())
+    postgres.drop(url)
+    postgres.execute("DROP ROLE reader")
+
+
 # -- the schema
 
 
