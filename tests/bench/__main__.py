@@ -120,22 +120,28 @@ def _short(value: float) -> str:
     return f"{value:,.0f}" if value >= 20 else f"{value:.1f}" if value >= 2 else f"{value:.2f}"
 
 
-def main() -> None:
+def main() -> int:
     parser = argparse.ArgumentParser(
         prog="python -m tests.bench", description=__doc__, epilog="Example: python -m tests.bench match size"
     )
     parser.add_argument("benches", nargs="*", choices=[*BENCHES, []], help="which (default all)")
     parser.add_argument("-o", "--output", choices=("text", "json"), default="text")
     given = parser.parse_args()
-    rows: list[Row] = []
+    rows, failed = list[Row](), list[str]()
     names = given.benches or list(BENCHES)
     for number, name in enumerate(names, start=1):
         if sys.stderr.isatty():
             print(f"{number} of {len(names)}: {name}", file=sys.stderr, flush=True)
-        with contextlib.redirect_stdout(io.StringIO()):
-            rows += BENCHES[name]()
+        try:
+            with contextlib.redirect_stdout(io.StringIO()):
+                rows += BENCHES[name]()
+        except Exception as error:  # what the others have found in minutes is not lost with it
+            failed.append(f"{name}: {type(error).__name__}: {error}")
     print(json.dumps([asdict(row) for row in rows], indent=2) if given.output == "json" else table(rows))
+    for line in failed:
+        print(f"error: {line}", file=sys.stderr)
+    return 1 if failed else 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
