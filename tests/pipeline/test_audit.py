@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -70,8 +71,8 @@ async def test_with_a_sound_log_it_acts_and_the_anchor_knew_the_intent_before_th
 async def key_missing(_: World, __: Path) -> None: ...
 
 
-async def anchor_gone(_: World, anchor: Path) -> None:
-    anchor.parent.joinpath("sub").rmdir()
+async def anchor_gone(_: World, folder: Path) -> None:
+    shutil.rmtree(folder)
 
 
 async def chain_broken(one: World, _: Path) -> None:
