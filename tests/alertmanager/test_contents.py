@@ -35,8 +35,10 @@ def names(body: Any) -> Sequence[tuple[str, str]]:
 
 async def test_alerts_of_one_body_are_each_their_own(alertmanager: Start, service: Running, front: Front) -> None:
     """kube-prometheus groups by namespace: a body holds different alertnames, and its commonLabels none."""
-    one = alertmanager(config(front.url, route={"group_by": ["namespace"]}))
-    one.post_alerts([Fact("TCrash").fires(), Fact("TSlow", workload="cart").fires(), Fact("Other").fires()])
+    one = alertmanager(config(front.url, route={"group_by": ["namespace"], "group_wait": "2s"}))
+    now = at(0)  # an old one would be sent at once, alone
+    facts = [Fact("TCrash", starts_at=now), Fact("TSlow", workload="cart", starts_at=now), Fact("Other", starts_at=now)]
+    one.post_alerts([fact.fires() for fact in facts])
     await passed(front, 1)
     assert "alertname" not in payload(front, 0)["commonLabels"]
     assert sorted(await service.begun()) == ["Other", "TCrash", "TSlow"]
@@ -101,8 +103,8 @@ async def test_flapping_between_two_flushes_is_another_episode_without_a_resolut
 async def test_fired_and_resolved_inside_group_wait_is_never_told(
     alertmanager: Start, service: Running, front: Front
 ) -> None:
-    brief = Fact("TBrief", starts_at=at(0))  # one that began longer ago than group_wait is sent at once
     one = alertmanager(config(front.url, route={"group_wait": "2s"}))
+    brief = Fact("TBrief", starts_at=at(0))  # one that began longer ago than group_wait is sent at once
     one.post_alerts([brief.fires()])
     one.post_alerts([brief.ends() | {"endsAt": at(0)}])
     one.post_alerts([Fact("TAfter", labels={"case": "y"}, starts_at=at(0)).fires()])
@@ -114,8 +116,8 @@ async def test_a_quiet_alert_is_not_over_though_the_body_says_resolved(
     alertmanager: Start, service: Running, front: Front
 ) -> None:
     """{a fires and is silenced, b is resolved} arrives as `status: resolved` with b alone; a comes back later."""
-    quiet, ends = Fact("TQuiet"), Fact("TEnds", workload="cart")
-    one = alertmanager(config(front.url))
+    one = alertmanager(config(front.url, route={"group_wait": "2s"}))
+    quiet, ends = Fact("TQuiet", starts_at=at(0)), Fact("TEnds", workload="cart", starts_at=at(0))
     one.post_alerts([quiet.fires(), ends.fires()])
     await passed(front, 1)
     silence = one.silence({"alertname": "TQuiet"})
@@ -135,8 +137,8 @@ async def test_what_max_alerts_cuts_off_is_fetched_at_once(
 ) -> None:
     """The first two of the sorted list are all that is ever delivered. Nobody waits for the next round: it is an hour
     away, and the alerts are younger than it."""
-    facts = [Fact(f"T{number}", labels={"instance": f"i-{number}"}) for number in range(5)]
-    one = alertmanager(config(front.url, max_alerts=2))
+    one = alertmanager(config(front.url, route={"group_wait": "2s"}, max_alerts=2))
+    facts = [Fact(f"T{number}", labels={"instance": f"i-{number}"}, starts_at=at(0)) for number in range(5)]
     one.post_alerts([fact.fires() for fact in facts])
     await passed(front, 1)
     assert payload(front, 0)["truncatedAlerts"] == 3

@@ -9,7 +9,7 @@ import pytest
 from remediator.api.server import KEEPALIVE_SECONDS
 from tests.alertmanager.conftest import Start
 from tests.alertmanager.front import Behaviour, Does, Front
-from tests.alertmanager.lab import Fact, Running, arrived, config, passed, serving, until
+from tests.alertmanager.lab import Fact, Running, arrived, at, config, passed, serving, until
 
 
 @pytest.mark.parametrize(
@@ -96,11 +96,12 @@ async def test_a_body_that_is_too_large_is_refused_and_its_alerts_are_fetched(
     alertmanager: Start, tmp_path: Path
 ) -> None:
     """413 is for as long as the group is that large; the API has them all. The webhook itself is right about it."""
-    facts = [Fact(labels={"pod": f"p-{number}", "filler": "x" * 900}) for number in range(100)]
+    labels = [{"pod": f"p-{number}", "filler": "x" * 900} for number in range(100)]
     settings = {"max_body_bytes": 65536, "reconcile_seconds": 0}
     async with serving(tmp_path, **settings) as service, Front(service.url) as front:
         await front.listen()
-        one = alertmanager(config(front.url))
+        one = alertmanager(config(front.url, route={"group_wait": "3s"}))
+        facts = [Fact(labels=own, starts_at=at(0)) for own in labels]  # an old one would be sent at once, alone
         one.post_alerts([fact.fires() for fact in facts])
         await passed(front, 2)
         assert set(front.answered) == {413}
