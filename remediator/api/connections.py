@@ -26,7 +26,7 @@ from remediator.errors import cut
 
 HEADERS_SECONDS = 5.0
 """From the connection, or the first byte of a later request, to the end of the headers."""
-REQUEST_SECONDS = 8.5
+REQUEST_SECONDS = 8.0
 """From there to the end of the body: with the answer and what lingers, the socket is free after 10 s."""
 IDLE_SECONDS = 15.0
 KEEPALIVE_SECONDS = 330.0

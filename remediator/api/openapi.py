@@ -140,6 +140,25 @@ _PATHS: Mapping[str, Mapping[str, tuple[str, type[BaseModel] | None, tuple[int, 
     "/openapi.json": {"get": ("This document.", None, (), May.READ)},
 }
 _ASKED = {EXPORT: EXPORT_PARAMETERS, **REPORT_PARAMETERS, **SCORE_PARAMETERS}
+_AS_FILE = {
+    EXPORT: ("application/json", "application/zip", "application/x-ndjson", "text/markdown", "text/html", "text/csv"),
+    HANDOFF: ("application/json", "text/markdown", "text/html"),
+    MONTHLY: ("application/json", "text/markdown", "text/html", "text/csv"),
+    "/-/ready": ("application/json", "text/plain"),
+}
+"""What else the answer may be, by what is asked for."""
+_BODY = "Alertmanager's body, version 4. Fields that are not named here are tolerated."
+_WEBHOOK = {
+    "type": "object",
+    "required": ["version", "receiver", "groupKey", "alerts"],
+    "properties": {
+        "version": {"const": "4"},
+        "receiver": {"type": "string", "maxLength": 4096},
+        "groupKey": {"type": "string", "maxLength": 1_000_000},
+        "truncatedAlerts": {"type": "integer", "minimum": 0},
+        "alerts": {"type": "array", "items": {}, "description": "What cannot be used is set aside, one by one."},
+    },
+}
 _AS_TEXT = ("/-/healthy", "/metrics", "/api/v1/audit/checkpoint", "/api/v1/audit/records/{seq}/proof")
 
 
@@ -170,17 +189,23 @@ def document(version: str) -> dict[str, Any]:
 def _operation(
     path: str, method: str, summary: str, model: type[BaseModel] | None, codes: tuple[int, ...], need: May | None
 ) -> dict[str, Any]:
-    good = {TEXT if path in _AS_TEXT else JSON: {"schema": _reference(model) if model else {}}}
+    schema = {JSON: _reference(model) if model else {}}
+    kinds = _AS_FILE.get(path, (TEXT if path in _AS_TEXT else JSON,))
+    good = {kind: {"schema": schema.get(kind, {})} for kind in kinds}
     responses: dict[str, Any] = {"200": {"description": "OK", "content": good}}
     for code in sorted({*codes, *((401, 403) if need else ())}):
         failure = model if model is Readiness else Problem
-        responses[str(code)] = {"description": "Failed", "content": {JSON: {"schema": _reference(failure)}}}
+        told = {JSON: {"schema": _reference(failure)}} | ({TEXT: {"schema": {}}} if model is Readiness else {})
+        responses[str(code)] = {"description": "Failed", "content": told}
     operation: dict[str, Any] = {"summary": summary, "responses": responses}
     if need is not None:
         operation["security"] = [{"bearer": []}, {"basic": []}, {"certificate": []}, {}]
         operation["description"] = f"Needs a credential that may {need}, where credentials are asked for."
     if path in _REQUESTS and method == "post":
         operation["requestBody"] = {"required": True, "content": {JSON: {"schema": _reference(_REQUESTS[path])}}}
+    if need is May.ALERT:
+        body = {"required": True, "description": _BODY, "content": {JSON: {"schema": _WEBHOOK}}}
+        operation["requestBody"] = body
     if path == "/api/v1/incidents":
         operation["parameters"] = [
             {"name": "limit", "in": "query", "schema": {"type": "integer", "minimum": 1, "maximum": 1000}},

@@ -77,7 +77,7 @@ def queued(folder: Path) -> Counter[int | None]:
 
 def decided(folder: Path) -> list[int]:
     """The severities of what was decided, in that order."""
-    ends = "SELECT m.severity FROM records r JOIN remediations m ON m.id = r.remediation_id WHERE r.kind LIKE 'decision.%'"
+    ends = "SELECT m.severity FROM records r JOIN remediations m ON m.id = r.remediation_id WHERE r.kind LIKE 'dec%'"
     with sqlite3.connect(f"file:{folder / 'hostile.db'}?immutable=1", uri=True) as database:
         return [row[0] for row in database.execute(f"{ends} GROUP BY m.id ORDER BY min(r.seq)")]
 
@@ -86,7 +86,7 @@ class NothingThere(BaseHTTPRequestHandler):
     """An API server of an empty cluster: nothing that is asked for is there."""
 
     def do_GET(self) -> None:
-        said = json.dumps({"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "NotFound", "code": 404})
+        said = json.dumps({"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "NotFound"})
         self.send_response(404)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(said)))
