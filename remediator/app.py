@@ -84,7 +84,7 @@ STORE_SECONDS = 5.0
 
 PRUNE_EVERY_SECONDS = 24 * 3600.0
 PRUNE_PAUSE_SECONDS = 0.5
-FOR_ANYONE = "no credential is asked for: whoever reaches the port can cause an action, approve it and pause"
+FOR_ANYONE = "whoever reaches the port can cause an action, approve it and pause: nobody has to say who they are"
 
 ESCALATE, WATCH, SCORE, PRUNE, COUNT, RECONCILE = "escalate", "watch-rollouts", "score", "prune", "count", "reconcile"
 """What one replica does for all, besides telling each sink. `COUNT`: it shows the gauges of what all share."""

@@ -30,7 +30,15 @@ def _without_models() -> None:
     found = find_spec(_NAME)
     if found is None or not found.submodule_search_locations:
         return  # the import below says what is missing
-    root = Path(found.submodule_search_locations[0])
+    try:
+        _import_inner(Path(found.submodule_search_locations[0]))
+    except (ImportError, AttributeError):
+        # Its inside is not what it was when this was written: then whole, and slower.
+        for name in [name for name in sys.modules if name.partition(".")[0] == _NAME]:
+            del sys.modules[name]
+
+
+def _import_inner(root: Path) -> None:
     library = _folder(_NAME, root)
     client = _folder(f"{_NAME}.client", root / "client")
     models = _folder(f"{_NAME}.client.models", root / "client" / "models")
