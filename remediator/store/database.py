@@ -170,6 +170,8 @@ def _begun(connection: sa.Connection, log: Log, at: datetime, backend: Backend) 
                 transaction.record(entry)
             transaction.write_records()
             log.head(connection)
+            if not backend.is_shared:
+                duties.free(connection)  # whoever had them held the file, and so is dead
         log.committed()
     except BaseException:
         connection.close()

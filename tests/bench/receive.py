@@ -76,6 +76,7 @@ async def serve_real(database_file: str, *, with_worker: bool, more: Mapping[str
         None,
         {
             "web_listen_address": "127.0.0.1:0",
+            "web_max_connections_per_peer": 256,  # all of a test come from one address
             "storage_url": f"sqlite:///{database_file}",
             "kube_server": "http://127.0.0.1:9",
             "events": False,

@@ -184,6 +184,7 @@ def settings_of(one: Town, url: str, folder: Path, **more: Any) -> dict[str, Any
         rules.write_text(json.dumps(RULES), encoding="utf-8")
     return {
         "web_listen_address": "127.0.0.1:0",
+        "web_max_connections_per_peer": 256,  # all of a test come from one address
         "storage_url": url,
         "rules": (rules,),
         "mode": "active",

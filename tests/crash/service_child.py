@@ -25,9 +25,11 @@ import remediator.pipeline as pipeline
 import remediator.store.database as database
 from remediator.actions.write import act, undo
 from remediator.clock import Clock, SystemClock
+from remediator.replica import Replica
 from remediator.settings import Settings
 from remediator.store.sqlite import SQLITE
 from remediator.telemetry import configure_logging
+from tests.clocks import open_gate
 from tests.crash.board import PID, POLL_SECONDS, PORT, ROUND, Board, micros
 from tests.crash.points import POINTS, Point, Side
 
@@ -133,10 +135,12 @@ def _blind() -> None:
     """Recovery that does not look: it sends again, without the tests that bind a request to its object."""
 
     async def again(plan: Any, number: int, *, cluster: Any) -> Any:
-        return await act(_unbound(plan), number, audit_id="", cluster=cluster, clock=SystemClock())
+        return await act(
+            _unbound(plan), number, audit_id="", gate=open_gate, cluster=cluster, clock=SystemClock()
+        )
 
     async def undo_again(plan: Any, number: int, *, cluster: Any) -> Any:
-        return await undo(_unbound(plan), number, audit_id="", cluster=cluster)
+        return await undo(_unbound(plan), number, audit_id="", gate=open_gate, cluster=cluster)
 
     pipeline.read_back, pipeline.read_back_undo = again, undo_again
 
@@ -191,8 +195,17 @@ CONTROLS: dict[str, Callable[[], None]] = {
 }
 
 
+async def _duties_in_real_time(self: Replica) -> None:
+    """Who prolongs duties now and then is not idle until the next time."""
+    while True:
+        await self.look()
+        await asyncio.sleep(1.0)
+
+
 async def serve(spec: Spec, board: Board) -> None:
     clock: Clock = board if spec.is_stepped else SystemClock()
+    if spec.is_stepped:
+        Replica.run = _duties_in_real_time  # type: ignore[method-assign]
     settings = Settings.load(None, spec.settings)
     async with app.open_service(settings, clock=clock) as service:
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, service.stop)

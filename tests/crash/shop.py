@@ -131,6 +131,7 @@ def _settings(
     (folder / "rules.yaml").write_text(RULES, encoding="utf-8")
     given = {
         "web_listen_address": "127.0.0.1:0",
+        "web_max_connections_per_peer": 256,  # all of a test come from one address
         "storage_url": storage_url,
         "rules": (folder / "rules.yaml",),
         "mode": "active",

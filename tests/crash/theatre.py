@@ -233,6 +233,7 @@ def settings_of(folder: Path, server: str, metrics: str) -> dict[str, Any]:
     """Of a service with its files in this folder."""
     return {
         "web_listen_address": "127.0.0.1:0",
+        "web_max_connections_per_peer": 256,  # all of a test come from one address
         "storage_url": f"sqlite:///{folder / 'r.db'}",
         "rules": [str(folder / "rules.yaml")],
         "mode": "active",

@@ -122,6 +122,7 @@ async def _storm(folder: Path, *, targets: int, alerts: int, seconds: float, gua
             None,
             {
                 "web_listen_address": "127.0.0.1:0",
+                "web_max_connections_per_peer": 256,  # all of a test come from one address
                 "storage_url": f"sqlite:///{folder / 'remediator.db'}",
                 "rules": (folder / "rules.json",),
                 "mode": "active",

@@ -111,6 +111,7 @@ class Soak:
         (self.folder / "rules.yaml").write_text(RULES, encoding="utf-8")
         return {
             "web_listen_address": "127.0.0.1:0",
+            "web_max_connections_per_peer": 256,  # all of a test come from one address
             "storage_url": f"sqlite:///{self.folder / 'soak.db'}",
             "rules": [self.folder / "rules.yaml"],
             "mode": "active",
