@@ -117,7 +117,7 @@ class Told:
 
 def in_trouble(clock: Clock, namespace: str, name: str) -> Alert:
     labels = {"alertname": "InTrouble", "namespace": namespace, "deployment": name}
-    return alert(labels=labels, starts_at=clock.now() - timedelta(seconds=1))
+    return alert(labels=labels, starts_at=clock.now())
 
 
 async def remedied(

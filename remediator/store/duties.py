@@ -47,7 +47,7 @@ def leave(connection: sa.Connection, *, owner: str) -> None:
 
 
 def free(connection: sa.Connection) -> None:
-    """All of them: for whoever is alone with the database, so that a restart does not wait for the leases of the dead."""
+    """All of them: who is alone with the database does not wait for the leases of the dead."""
     connection.execute(duties.update().values(until=0))
 
 

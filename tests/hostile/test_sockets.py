@@ -15,7 +15,7 @@ import pytest
 from aiohttp import web
 
 from remediator.api import connections
-from remediator.api.connections import Connections, Standing, request_answered, request_arrived
+from remediator.api.connections import PROMPT_SECONDS, Connections, Standing, request_answered, request_arrived
 from remediator.api.server import HttpServer
 from tests.hostile.client import HEAD, Seen, answer_of, connected, posting
 from tests.hostile.serving import served
@@ -197,11 +197,27 @@ async def test_where_sockets_are_short_who_delivered_goes_last() -> None:
     await desk.server.start("127.0.0.1", 0)
     desk.is_delivery = True
     good, other = await desk.opened(GET), await desk.opened(b"")
+    for one in desk.connections.all():
+        one.since -= PROMPT_SECONDS if one.standing is Standing.COMING else 0
     newest = await desk.opened(b"", source="127.0.0.2")
     assert [await is_open(one[0]) for one in (other, newest)] == [False, True]
     assert [one.standing for one in desk.connections.all()].count(Standing.DELIVERED) == 1
     assert desk.refused == ["connections_all"]
     for _, writer in (good, other, newest):
+        writer.close()
+    await desk.server.stop()
+
+
+async def test_who_has_only_just_connected_is_not_sent_away_for_who_idles_after_a_delivery() -> None:
+    """As of an Alertmanager that keeps many connections open, and a person behind the same address."""
+    desk = Desk(at_most=2)
+    await desk.server.start("127.0.0.1", 0)
+    desk.is_delivery = True
+    good, person = await desk.opened(GET), await desk.opened(b"")
+    newest = await desk.opened(b"")
+    assert [await is_open(one[0]) for one in (person, newest)] == [True, True]
+    assert Standing.DELIVERED not in [one.standing for one in desk.connections.all()]
+    for _, writer in (good, person, newest):
         writer.close()
     await desk.server.stop()
 
