@@ -160,7 +160,6 @@ class Service:
             name=own_name(),
             duties=[*map(_telling, self._told), ESCALATE, WATCH, SCORE, PRUNE, COUNT, RECONCILE],
             lease_seconds=settings.lease_seconds,
-            clock=clock,
             changed=telemetry.duties,
         )
         telemetry.replica(self._replica.name)

@@ -13,6 +13,7 @@ say, a write is refused by the epoch (the gate), and one that is already under w
 
 from __future__ import annotations
 
+import asyncio
 import os
 import secrets
 import socket
@@ -21,7 +22,7 @@ from datetime import timedelta
 
 import structlog
 
-from remediator.clock import Clock, steady_seconds
+from remediator.clock import steady_seconds
 from remediator.errors import RemediatorError, cut
 from remediator.store.duties_base import Duties
 
@@ -48,7 +49,6 @@ class Replica:
         name: str,
         duties: Sequence[str],
         lease_seconds: float,
-        clock: Clock,
         changed: Callable[[Sequence[str]], None],
     ) -> None:
         """`changed` is told which duties are ours after each look."""
@@ -58,7 +58,6 @@ class Replica:
         self._lease = timedelta(seconds=lease_seconds * DUTY_SHARE)
         self._poll_seconds = lease_seconds * POLL_SHARE
         self._max_skew = timedelta(seconds=lease_seconds * MAX_SKEW_SHARE)
-        self._clock = clock
         self._changed = changed
         self._held: frozenset[str] = frozenset()
         self._until = 0.0
@@ -76,7 +75,7 @@ class Replica:
     async def run(self) -> None:
         while True:
             await self.look()
-            await self._clock.sleep(self._poll_seconds)
+            await asyncio.sleep(self._poll_seconds)  # real time: how often we look is not part of any decision
 
     async def look(self) -> None:
         """Prolong what is ours, and take what nobody has any more. A store that is away leaves all as it was: the

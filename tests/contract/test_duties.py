@@ -118,14 +118,14 @@ async def test_a_look_that_another_one_overtook_is_not_kept(store: Database) -> 
     assert (await store.rollouts.known("lab")).looked_at == NOW + SECOND
 
 
-def replica(store: Database, clock: Moved, name: str) -> Replica:
-    return Replica(store, name=name, duties=NAMES, lease_seconds=80, clock=clock, changed=lambda _: None)
+def replica(store: Database, name: str) -> Replica:
+    return Replica(store, name=name, duties=NAMES, lease_seconds=80, changed=lambda _: None)
 
 
 async def test_a_replica_has_what_it_holds_and_another_has_it_within_the_lease(clock: Moved) -> None:
     """In memory: where the database has a clock of its own, a clock that is moved is off."""
     store = await open_database("sqlite:///:memory:", clock=clock)
-    first, second = replica(store, clock, "a"), replica(store, clock, "b")
+    first, second = replica(store, "a"), replica(store, "b")
     await first.look()
     await second.look()
     assert (first.held, second.held) == (sorted(NAMES), [])
@@ -137,7 +137,7 @@ async def test_a_replica_has_what_it_holds_and_another_has_it_within_the_lease(c
 
 
 async def test_a_replica_that_leaves_has_nothing(store: Database, clock: Moved) -> None:
-    first, second = replica(store, clock, "a"), replica(store, clock, "b")
+    first, second = replica(store, "a"), replica(store, "b")
     await first.look()
     await first.leave()
     await second.look()
@@ -150,7 +150,7 @@ async def test_a_replica_whose_clock_is_off_the_database_s_has_no_duty_and_may_n
 ) -> None:
     """More than an eighth of the lease. SQLite's has no clock but ours."""
     store = await open_database(database_url, clock=clock)
-    one = replica(store, clock, "a")
+    one = replica(store, "a")
     await one.look()
     assert one.held
     clock.ahead = timedelta(seconds=seconds)
@@ -160,7 +160,7 @@ async def test_a_replica_whose_clock_is_off_the_database_s_has_no_duty_and_may_n
     if is_off:
         assert "ahead of the database's" in one.problem or "behind the database's" in one.problem
         clock.ahead = timedelta()
-        other = replica(store, clock, "b")
+        other = replica(store, "b")
         await other.look()
         assert other.held == sorted(NAMES), "what it had was given up at once"
         await other.leave()
@@ -171,6 +171,6 @@ async def test_a_replica_whose_clock_is_off_the_database_s_has_no_duty_and_may_n
 
 async def test_a_small_difference_of_clocks_is_nothing(store: Database, clock: Moved) -> None:
     clock.ahead = timedelta(seconds=5)
-    one = replica(store, clock, "a")
+    one = replica(store, "a")
     await one.look()
     assert (one.problem, one.held) == ("", sorted(NAMES))

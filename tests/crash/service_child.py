@@ -25,7 +25,6 @@ import remediator.pipeline as pipeline
 import remediator.store.database as database
 from remediator.actions.write import act, undo
 from remediator.clock import Clock, SystemClock
-from remediator.replica import Replica
 from remediator.settings import Settings
 from remediator.store.sqlite import SQLITE
 from remediator.telemetry import configure_logging
@@ -195,17 +194,8 @@ CONTROLS: dict[str, Callable[[], None]] = {
 }
 
 
-async def _duties_in_real_time(self: Replica) -> None:
-    """Who prolongs duties now and then is not idle until the next time."""
-    while True:
-        await self.look()
-        await asyncio.sleep(1.0)
-
-
 async def serve(spec: Spec, board: Board) -> None:
     clock: Clock = board if spec.is_stepped else SystemClock()
-    if spec.is_stepped:
-        Replica.run = _duties_in_real_time  # type: ignore[method-assign]
     settings = Settings.load(None, spec.settings)
     async with app.open_service(settings, clock=clock) as service:
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, service.stop)

@@ -12,7 +12,6 @@ from remediator.app import PASS_SHARE
 from remediator.replica import DUTY_SHARE, MAX_SKEW_SHARE, POLL_SHARE, Replica, own_name
 from remediator.store.base import StoreUnavailable
 from remediator.store.duties_base import Duty, Held
-from tests.clocks import FakeClock
 
 PACKAGE = Path(module.__file__).parent
 
@@ -37,7 +36,7 @@ class Away:
 
 def one(store: Away, *, lease_seconds: float) -> Replica:
     return Replica(
-        store, name="a", duties=["x"], lease_seconds=lease_seconds, clock=FakeClock(), changed=lambda _: None
+        store, name="a", duties=["x"], lease_seconds=lease_seconds, changed=lambda _: None
     )
 
 
