@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from remediator.api.server import KEEPALIVE_SECONDS
+from remediator.api.connections import KEEPALIVE_SECONDS
 from tests.alertmanager.conftest import Start
 from tests.alertmanager.front import Behaviour, Does, Front
 from tests.alertmanager.lab import Fact, Running, arrived, at, config, passed, serving, until

@@ -451,7 +451,7 @@ def profile(runs: int, *, shrinks: bool = True) -> settings:
 
 
 def test_no_order_of_events_leads_to_a_forbidden_write(request: pytest.FixtureRequest) -> None:
-    run_state_machine_as_test(Engine, settings=profile(2000 if request.config.getoption("--long") else 200))
+    run_state_machine_as_test(Engine, settings=profile(2000 if request.config.getoption("--long") else 120))
 
 
 def test_without_guards_the_machine_finds_a_forbidden_write(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,7 +19,10 @@ remediator_action_duration_seconds_count{action="rollback",outcome="verified"} 1
 remediator_action_duration_seconds_sum{action="rollback",outcome="verified"} 90.0
 remediator_alerts_quarantined_total 1.0
 remediator_alerts_received_total{status="firing"} 3.0
+remediator_alerts_reconciled_total{what="found"} 2.0
+remediator_alerts_reconciled_total{what="gone"} 1.0
 remediator_alerts_received_total{status="resolved"} 0.0
+remediator_reconcile_last_success_timestamp_seconds 5.0
 remediator_config_last_reload_success_timestamp_seconds 1.5e+09
 remediator_config_last_reload_successful 1.0
 remediator_decisions_total{action="rollback",decision="executed",rule="crash-loop"} 1.0
@@ -52,6 +55,7 @@ def telemetry() -> Telemetry:
 def test_every_metric_has_its_agreed_name_and_labels(telemetry: Telemetry) -> None:
     telemetry.alerts_received(AlertStatus.FIRING, 3)
     telemetry.alerts_quarantined(1)
+    telemetry.reconciled(found=2, gone=1, at_seconds=5)
     telemetry.webhook_answered(503)
     telemetry.decided(rule="crash-loop", action="rollback", decision=Decided.EXECUTED)
     telemetry.decided(rule=None, action=None, decision=Decided.NO_MATCH)
