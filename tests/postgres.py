@@ -89,7 +89,17 @@ class Server:
             file.write(lines)
 
     def start(self) -> None:
-        """Start it, and wait until it answers."""
+        """Start it, and wait until it answers. A port that was free when it was chosen may be taken by now."""
+        for _ in range(5):
+            if self._starts():
+                return
+            if "could not bind" not in self._log.read_text(errors="replace"):
+                break
+            self.port = _free_port()
+            self.configure(port=str(self.port))
+        raise AssertionError(f"PostgreSQL did not start: {self._log.read_text(errors='replace')[-2000:]}")
+
+    def _starts(self) -> bool:
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
                 [self._bin / "postgres", "-D", self._data],
@@ -100,14 +110,13 @@ class Server:
                 **self._user(),
             )
         deadline = time.monotonic() + START_SECONDS
-        while True:
+        while self._process.poll() is None and time.monotonic() < deadline:
             try:
                 psycopg.connect(self.url("postgres"), connect_timeout=2).close()
-                return
+                return True
             except psycopg.OperationalError:
-                if self._process.poll() is not None or time.monotonic() > deadline:
-                    raise AssertionError(f"PostgreSQL did not start: {self._log.read_text()[-2000:]}") from None
                 time.sleep(0.05)
+        return False
 
     def stop(self, how: signal.Signals = signal.SIGQUIT) -> None:
         """End it. SIGQUIT is `pg_ctl stop -m immediate`: without a checkpoint, as after a crash; SIGINT is `fast`."""
