@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -17,6 +18,9 @@ from tests.cluster.controlplane import ControlPlane
 from tests.cluster.credentials import SILENT
 from tests.cluster.waiting import wait_for
 from tests.logkeys import signing
+
+ONE_ADDRESS = {"REMEDIATOR_WEB_MAX_CONNECTIONS_PER_PEER": "256"}
+"""Alertmanager, with a connection for each group that it flushes, and whoever asks the service come from one."""
 
 RULES = Path(__file__).parent.parent.parent / "rules"
 
@@ -70,7 +74,7 @@ class RunningService:
         """Start it, again on the same database if it ran before, and wait until it listens."""
         seen = len(self.log)
         with self._log.open("ab") as log:
-            self._process = subprocess.Popen(self._command, stdout=log, stderr=log)
+            self._process = subprocess.Popen(self._command, stdout=log, stderr=log, env={**os.environ, **ONE_ADDRESS})
 
         def port() -> int:
             assert self._process is not None
