@@ -24,7 +24,6 @@ from remediator.alertmanager import reconcile
 from remediator.alertmanager.client import AlertmanagerApi
 from remediator.anchor.keeper import LogKeeper
 from remediator.anchor.opening import anchors_of, log_keys
-from remediator.api.answers import Part
 from remediator.api.application import build_application
 from remediator.api.audit import AuditRoutes
 from remediator.api.budgets import BudgetRoutes
@@ -38,7 +37,7 @@ from remediator.api.reports import ReportRoutes, Sources
 from remediator.api.scorecard import ScoreRoutes
 from remediator.api.server import HttpServer
 from remediator.authority import Authority
-from remediator.clock import Clock, rfc3339
+from remediator.clock import Clock
 from remediator.errors import ConfigError, RemediatorError, cut
 from remediator.guards.faults import CountedCluster, CountedMetrics, Faults
 from remediator.guards.stop import Stop, SwitchInCluster, stopped_by_switch
@@ -49,6 +48,7 @@ from remediator.model import Alert, Mode, Remediation
 from remediator.pipeline import Parts, admit
 from remediator.prometheus.base import Metrics
 from remediator.prometheus.client import PrometheusMetrics
+from remediator.readiness import FOR_ANYONE, Readiness
 from remediator.receive.base import Quarantined
 from remediator.receive.server import Receiver
 from remediator.replica import Replica, own_name
@@ -70,7 +70,7 @@ from remediator.store.place import storage_of
 from remediator.store.urls import parsed
 from remediator.telemetry import Telemetry, otlp_exporter
 from remediator.watch import watcher as watch
-from remediator.watchdog import absence_of, watchdog_of
+from remediator.watchdog import watchdog_of
 from remediator.worker import Escalator, Pace, Publisher, Worker
 
 PASS_SHARE = 0.75
@@ -79,12 +79,8 @@ PASS_SHARE = 0.75
 REQUEST_SECONDS = 10.0
 """How long a request to the API server may take, unless a short lease leaves less of it after a pass."""
 
-STORE_SECONDS = 5.0
-"""Within what time a store that is ready commits."""
-
 PRUNE_EVERY_SECONDS = 24 * 3600.0
 PRUNE_PAUSE_SECONDS = 0.5
-FOR_ANYONE = "whoever reaches the port can cause an action, approve it and pause: nobody has to say who they are"
 
 ESCALATE, WATCH, SCORE, PRUNE, COUNT, RECONCILE = "escalate", "watch-rollouts", "score", "prune", "count", "reconcile"
 """What one replica does for all, besides telling each sink. `COUNT`: it shows the gauges of what all share."""
@@ -207,6 +203,21 @@ class Service:
             pace=score.Pace(settings.score_poll_seconds, timedelta(seconds=settings.score_window_seconds)),
             is_ours=partial(self._replica.has, SCORE),
         )
+        self._readiness = Readiness(
+            mode=settings.mode,
+            clock=clock,
+            storage=self.storage,
+            database=database,
+            cluster=cluster,
+            metrics=metrics,
+            table=table,
+            access=access,
+            replica=self._replica,
+            keeper=self._keeper,
+            watchdog=self._watchdog,
+            telemetry=telemetry,
+        )
+        self.readiness = self._readiness.parts
         self._receiver = Receiver(
             self._admit,
             set_aside=self._set_aside,
@@ -247,7 +258,7 @@ class Service:
         await self._keeper.begin()
         if self._watchdog is None:
             await self.database.watchdog.forget()
-        await self._tell_watchdog()
+        await self._readiness.watchdog()
         for sink, skipped in (await self.database.begin_cursors([sink.name for sink in self._told])).items():
             if skipped:
                 self._log.info("a sink that is new here begins at the present", sink=sink, skipped=skipped)
@@ -264,12 +275,12 @@ class Service:
             version=VERSION,
         )
         stored = self.storage
-        self._log.info("storage", engine=stored.engine, file_system=stored.file_system, url=self._settings.storage_url)
+        self._log.info("storage", engine=stored.engine, file_system=stored.file_system, at=stored.at)
         if stored.doubt:
             self._log.warning("what is accepted may be lost", why=stored.doubt)
         if self._settings.mode is Mode.ACTIVE and not self._settings.alertmanager_urls:
             self._log.warning("silences that come after a delivery are not seen", missing="alertmanager_urls")
-        if self._is_for_anyone:
+        if self._readiness.is_for_anyone:
             self._log.warning(FOR_ANYONE, missing="web_credentials_file, web_token_files or web_config_file")
 
     def stop(self) -> None:
@@ -341,36 +352,6 @@ class Service:
         """For SIGHUP: reload soon; a failure is in the log and in `/-/ready`."""
         self._reload_asked.set()
 
-    async def readiness(self) -> Sequence[Part]:
-        """What `/-/ready` says: each part, and whether it is needed for good decisions."""
-        api_server = await self._cluster.is_ready()
-        parts = [
-            Part("store", True, self.storage.doubt),
-            Part("api-server", api_server, "" if api_server else f"cluster {self._cluster.name} does not answer"),
-            _in_force("rules", self._table.problem),
-            self._credentials_part(),
-            self._replica_part(),
-        ]
-        try:
-            async with asyncio.timeout(STORE_SECONDS):
-                await self.database.check_writes()
-        except (RemediatorError, TimeoutError) as error:
-            parts[0] = Part("store", False, cut(str(error)) or f"no commit within {STORE_SECONDS:g} s")
-        try:
-            doubt = await self._keeper.why_not()
-        except RemediatorError:
-            doubt = None  # the store says it itself
-        with contextlib.suppress(RemediatorError):
-            if (watchdog := await self._tell_watchdog()) is not None:
-                parts.append(watchdog)
-        detail = "" if doubt is None else f"nothing is done to the cluster: {doubt.detail}"
-        parts.append(Part("audit", doubt is None, detail, is_required=False))
-        if self._metrics is None:
-            parts.append(Part("prometheus", False, "not configured: what needs metrics is unknown", is_required=False))
-        else:
-            parts.append(Part("prometheus", await self._metrics.is_ready(), is_required=False))
-        return parts
-
     def _log_seen(self, standing: LogStanding, anchored: int, is_sound: bool) -> None:
         self._telemetry.log_stands(
             size=standing.size,
@@ -391,48 +372,14 @@ class Service:
             watchdog=self._watchdog,
         )
         if any(self._is_watchdog(alert.labels) for alert in alerts):
-            await self._tell_watchdog()
+            await self._readiness.watchdog()
         if accepted.queued:
             self._worker.wake()
         return accepted
 
-    async def _tell_watchdog(self) -> Part | None:
-        """Set its gauges, and say how it stands for `/-/ready`; None: none is awaited."""
-        if self._watchdog is None:
-            return None
-        heard, now = await self._watchdog.last(), self.parts.clock.now()
-        if heard is None:
-            self._telemetry.watchdog(last_seen_seconds=None, is_absent=False)
-            return Part("watchdog", True, "never heard, so that none is awaited", is_required=False)
-        absence = absence_of(heard, now, after=self._watchdog.patience.absent_after)
-        self._telemetry.watchdog(last_seen_seconds=heard.seen_at.timestamp(), is_absent=absence is not None)
-        if absence is not None:
-            return Part("watchdog", False, f"{absence}: no resolution is believed", is_required=False)
-        return Part("watchdog", True, f"last heard at {rfc3339(heard.seen_at)}", is_required=False)
-
-    async def _watchdog_in_words(self) -> str:
-        part = await self._tell_watchdog()
-        return "none is awaited" if part is None else part.detail
-
     async def _set_aside(self, quarantined: Sequence[Quarantined]) -> None:
         notes = [Record("alert.quarantined", asdict(one)) for one in quarantined]
         await self.database.note(notes, at=self.parts.clock.now())
-
-    def _replica_part(self) -> Part:
-        if self._replica.problem:
-            return Part("replica", False, f"{self._replica.name}: {self._replica.problem}")
-        return Part("replica", True, f"{self._replica.name}, duties: {', '.join(self._replica.held) or 'none'}")
-
-    def _credentials_part(self) -> Part:
-        if not self.access.problem and self._is_for_anyone:
-            return Part("credentials", False, FOR_ANYONE, is_required=False)
-        return _in_force("credentials", self.access.problem)
-
-    @property
-    def _is_for_anyone(self) -> bool:
-        """Whether something may be done to the cluster for whoever reaches the port."""
-        acts = self._settings.mode in (Mode.APPROVE, Mode.ACTIVE)
-        return acts and self.access.current.credentials.is_open
 
     def _tell_reload(self, *, successful: bool) -> None:
         self._telemetry.reloaded(at_seconds=self.parts.clock.now().timestamp(), successful=successful)
@@ -486,7 +433,7 @@ class Service:
                 paused=self._telemetry.paused,
                 wake=self._worker.wake,
                 replica=self._replica.name,
-                watchdog=self._watchdog_in_words,
+                watchdog=self._readiness.watchdog_in_words,
             ),
             incidents=IncidentRoutes(self.database),
             deployments=DeploymentRoutes(
@@ -616,7 +563,7 @@ class Service:
         while True:
             with contextlib.suppress(RemediatorError):
                 await self._refresh()
-                await self._tell_watchdog()
+                await self._readiness.watchdog()
             await asyncio.sleep(max(1.0, self._settings.poll_seconds))
 
 
@@ -683,7 +630,3 @@ async def open_service(
 
 def _telling(sink: Sink) -> str:
     return f"tell-{sink.name}"
-
-
-def _in_force(name: str, problem: str) -> Part:
-    return Part(name, not problem, problem.splitlines()[0] if problem else "")

@@ -19,17 +19,13 @@ import sqlalchemy as sa
 
 from remediator.doctor.base import Answer, Asked, Examination, Result, failed, ok, warning
 from remediator.errors import ConfigError
+from remediator.store.place import MOUNTS, NETWORK, PASSING, UNKNOWN, file_system
 from remediator.store.sqlite import is_memory
 from remediator.store.urls import backend_of, is_postgres, parsed
 
 NAME = "store"
-MOUNTS = Path("/proc/self/mounts")
 LEAST_FREE_BYTES = 16 * 1024 * 1024
 LITTLE_FREE_BYTES = 256 * 1024 * 1024
-NO_LOCKS = ("nfs", "cifs", "smb", "9p", "afs", "ceph", "fuse.sshfs", "fuse.s3fs", "fuse.glusterfs")
-"""Where locks or syncs are not those of a disk of this machine, so that a 200 would promise too much."""
-
-GONE_WITH_THE_POD = ("tmpfs", "overlay", "ramfs")
 _HEAD = b"SQLite format 3\0"
 _SHARED = (0x40000002, 510)
 """First byte and length of the range that SQLite locks to write alone."""
@@ -57,7 +53,7 @@ def examine(storage_url: str, *, mounts: Path = MOUNTS) -> Result:
     if path.exists() and path.stat().st_size and not _is_sqlite(path):
         return failed(NAME, f"{path} is not an SQLite database", "name another file, or move that one away")
     disk = os.statvfs(path.parent)
-    result = judged(path, kind=file_system_of(path.parent, mounts), free_bytes=disk.f_bavail * disk.f_frsize)
+    result = judged(path, kind=file_system(path.parent, mounts=mounts), free_bytes=disk.f_bavail * disk.f_frsize)
     return result if result.answer is not Answer.OK else ok(NAME, f"{result.detail}; {_held(path)}")
 
 
@@ -77,33 +73,17 @@ def _server(url: sa.URL) -> Result:
 
 def judged(path: Path, *, kind: str, free_bytes: int) -> Result:
     """Whether such a place keeps what a 200 promises. `kind` is the kernel's word for the file system. Pure."""
-    place = f"{path} on {kind or 'an unknown file system'}, {free_bytes / 2**20:,.0f} MiB free"
-    if kind.startswith(NO_LOCKS):
+    kind_in_words = "an unknown file system" if kind == UNKNOWN else kind
+    place = f"{path} on {kind_in_words}, {free_bytes / 2**20:,.0f} MiB free"
+    if kind in NETWORK:
         return failed(NAME, f"{place}: it does not lock and sync as a disk does", "use a local disk or a block volume")
     if free_bytes < LEAST_FREE_BYTES:
         return failed(NAME, f"{place}: alerts cannot be stored for long", "make room, or give it a larger volume")
     if free_bytes < LITTLE_FREE_BYTES:
         return warning(NAME, place, "make room, or set retention_days")
-    if kind in GONE_WITH_THE_POD:
+    if kind in PASSING:
         return warning(NAME, f"{place}; it may not survive the container", "mount a volume that does")
     return ok(NAME, place)
-
-
-def file_system_of(folder: Path, mounts: Path = MOUNTS) -> str:
-    """The kind of the file system that holds it, as the kernel calls it; empty: not known here."""
-    try:
-        lines = mounts.read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        return ""
-    best, kind = -1, ""
-    for line in lines:
-        fields = line.split(" ")
-        if len(fields) < 3:
-            continue
-        point = Path(fields[1].replace("\\040", " "))
-        if (point == folder or point in folder.parents) and len(point.parts) >= best:
-            best, kind = len(point.parts), fields[2]
-    return kind
 
 
 def _not_writable(path: Path) -> str | None:

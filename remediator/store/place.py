@@ -18,6 +18,7 @@ import sqlalchemy as sa
 from remediator.errors import ConfigError
 
 MOUNTS = Path("/proc/self/mounts")
+UNKNOWN = "unknown"
 
 NETWORK = frozenset(
     {
@@ -41,9 +42,11 @@ Identity = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class Storage:
-    """What the start says of the store. `doubt`: why what it holds may not outlive the pod; empty: nothing says so."""
+    """What the start says of the store. `at` is the file or the server, without a user or a password; `doubt`: why what
+    it holds may not outlive the pod; empty: nothing says so."""
 
     engine: str
+    at: str
     file_system: str
     doubt: str = ""
 
@@ -55,17 +58,18 @@ class OutOfPlace(sa.exc.SQLAlchemyError):
 def storage_of(url: sa.URL, *, mounts: Path = MOUNTS) -> Storage:
     """The engine, its journal, and where it writes to."""
     if url.get_backend_name() != "sqlite":
-        return Storage(f"PostgreSQL, database {url.database or ''} at {url.host or 'a socket'}", "the server's own")
+        return Storage("PostgreSQL", f"{url.host or 'a socket'}/{url.database or ''}", "the server's own")
     engine = f"SQLite {sqlite3.sqlite_version}, WAL, synchronous=FULL, held by this process alone"
     path = path_of(url)
     if path is None:
-        return Storage(engine, "memory", "the database is in memory: it is gone with this process")
-    kind = file_system(path, mounts=mounts)
+        return Storage(engine, "memory", "memory", "the database is in memory: it is gone with this process")
+    place, kind = str(path), file_system(path, mounts=mounts)
     if kind in PASSING:
-        return Storage(engine, kind, f"{path} is on {kind}, which is gone with the pod: mount a volume there")
+        return Storage(engine, place, kind, f"{path} is on {kind}, which is gone with the pod: mount a volume there")
     if kind.startswith("fuse."):
-        return Storage(engine, kind, f"{path} is on {kind}, of which nobody knows whether a sync reaches a disk")
-    return Storage(engine, kind)
+        doubt = f"{path} is on {kind}, of which nobody knows whether a sync reaches a disk"
+        return Storage(engine, place, kind, doubt)
+    return Storage(engine, place, kind)
 
 
 def path_of(url: sa.URL) -> Path | None:
@@ -89,13 +93,13 @@ def check_file_system(path: Path, *, mounts: Path = MOUNTS) -> None:
 
 
 def file_system(path: Path, *, mounts: Path = MOUNTS) -> str:
-    """The type of the mount that holds the path, as /proc/mounts names it; "unknown" where there is no such file."""
+    """The type of the mount that holds the path, as /proc/mounts names it; UNKNOWN where there is no such file."""
     try:
         lines = mounts.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
     except OSError:
-        return "unknown"
+        return UNKNOWN
     folder = path.resolve()
-    found, deepest = "unknown", -1
+    found, deepest = UNKNOWN, -1
     for fields in (line.split(" ") for line in lines):
         if len(fields) < 3:
             continue

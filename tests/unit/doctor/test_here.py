@@ -16,10 +16,11 @@ from remediator.doctor.access import ACCESS
 from remediator.doctor.audit import ANCHOR, AUDIT, KEY
 from remediator.doctor.base import Answer, Asked, Examination, Result, failed, ok
 from remediator.doctor.examine import examine, read_rules, read_settings, unexamined
-from remediator.doctor.store import STORE, file_system_of, judged
+from remediator.doctor.store import STORE, judged
 from remediator.doctor.store import examine as examine_store
 from remediator.doctor.webhook import WEBHOOK
 from remediator.settings import Settings
+from remediator.store.place import UNKNOWN
 from tests.logkeys import KEYS, PEM
 from tests.postgres import Server
 from tests.unit.doctor.asking import answers, asked, only, said, written
@@ -114,21 +115,13 @@ async def test_a_server_is_asked_whether_it_keeps_what_it_answers(postgres: Serv
         ("cifs", 5000, FAILED, "local disk"),
         ("overlay", 5000, WARNING, "survive"),
         ("tmpfs", 5000, WARNING, "survive"),
-        ("", 5000, OK, "unknown file system"),
+        (UNKNOWN, 5000, OK, "unknown file system"),
     ],
 )
 def test_the_file_system_and_its_room(kind: str, free_mib: int, answer: Answer, text: str) -> None:
     found = said(judged(Path("/data/r.db"), kind=kind, free_bytes=free_mib * MIB))
     assert found[0] is answer
     assert text in found[1]
-
-
-def test_the_nearest_mount_says_the_kind(tmp_path: Path) -> None:
-    lines = "/dev/a / ext4 rw 0 0\nserver:/x /data nfs4 rw 0 0\n/dev/b /data/my\\040disk xfs rw 0 0\nodd\n"
-    mounts = written(tmp_path, "mounts", lines)
-    kinds = [file_system_of(Path(one), mounts) for one in ("/", "/data/db", "/data/my disk/db", "/database")]
-    assert kinds == ["ext4", "nfs4", "xfs", "ext4"]
-    assert file_system_of(Path("/"), tmp_path / "none") == ""
 
 
 def test_a_file_that_is_no_database(tmp_path: Path) -> None:

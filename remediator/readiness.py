@@ -1,0 +1,137 @@
+"""What `/-/ready` says: each part of the service, whether it is ready, and whether it is needed for good decisions.
+
+`app.py` makes it of the parts that it has built; `/-/ready` and the status ask.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Sequence
+
+from remediator.access.loading import Access
+from remediator.anchor.keeper import LogKeeper
+from remediator.api.answers import Part
+from remediator.clock import Clock, rfc3339
+from remediator.errors import RemediatorError, cut
+from remediator.kube.base import Cluster
+from remediator.loaded import Loaded
+from remediator.model import Mode
+from remediator.prometheus.base import Metrics
+from remediator.replica import Replica
+from remediator.rules.schema import RuleSet
+from remediator.store.database import Database
+from remediator.store.place import Storage
+from remediator.telemetry import Telemetry
+from remediator.watchdog import Watchdog, absence_of
+
+STORE_SECONDS = 5.0
+"""Within what time a store that is ready commits."""
+
+FOR_ANYONE = "whoever reaches the port can cause an action, approve it and pause: nobody has to say who they are"
+
+
+class Readiness:
+    """Asks the parts; `table` and `access` know themselves why a file could not be loaded again."""
+
+    def __init__(
+        self,
+        *,
+        mode: Mode,
+        clock: Clock,
+        storage: Storage,
+        database: Database,
+        cluster: Cluster,
+        metrics: Metrics | None,
+        table: Loaded[RuleSet],
+        access: Loaded[Access],
+        replica: Replica,
+        keeper: LogKeeper,
+        watchdog: Watchdog | None,
+        telemetry: Telemetry,
+    ) -> None:
+        self._mode = mode
+        self._clock = clock
+        self._storage = storage
+        self._database = database
+        self._cluster = cluster
+        self._metrics = metrics
+        self._table = table
+        self._access = access
+        self._replica = replica
+        self._keeper = keeper
+        self._watchdog = watchdog
+        self._telemetry = telemetry
+
+    async def parts(self) -> Sequence[Part]:
+        """All of them, the needed ones first."""
+        api_server = await self._cluster.is_ready()
+        parts = [
+            await self._store(),
+            Part("api-server", api_server, "" if api_server else f"cluster {self._cluster.name} does not answer"),
+            _in_force("rules", self._table.problem),
+            self._credentials(),
+            self._own(),
+        ]
+        with contextlib.suppress(RemediatorError):  # the store says it itself
+            if (watchdog := await self.watchdog()) is not None:
+                parts.append(watchdog)
+        return [*parts, await self._audit(), await self._prometheus()]
+
+    @property
+    def is_for_anyone(self) -> bool:
+        """Whether something may be done to the cluster for whoever reaches the port."""
+        return self._mode in (Mode.APPROVE, Mode.ACTIVE) and self._access.current.credentials.is_open
+
+    async def watchdog(self) -> Part | None:
+        """How the watchdog stands, which its gauges are told too; None: none is awaited. Raises StoreUnavailable."""
+        if self._watchdog is None:
+            return None
+        heard = await self._watchdog.last()
+        if heard is None:
+            self._telemetry.watchdog(last_seen_seconds=None, is_absent=False)
+            return Part("watchdog", True, "never heard, so that none is awaited", is_required=False)
+        absence = absence_of(heard, self._clock.now(), after=self._watchdog.patience.absent_after)
+        self._telemetry.watchdog(last_seen_seconds=heard.seen_at.timestamp(), is_absent=absence is not None)
+        if absence is not None:
+            return Part("watchdog", False, f"{absence}: no resolution is believed", is_required=False)
+        return Part("watchdog", True, f"last heard at {rfc3339(heard.seen_at)}", is_required=False)
+
+    async def watchdog_in_words(self) -> str:
+        part = await self.watchdog()
+        return "none is awaited" if part is None else part.detail
+
+    async def _store(self) -> Part:
+        try:
+            async with asyncio.timeout(STORE_SECONDS):
+                await self._database.check_writes()
+        except (RemediatorError, TimeoutError) as error:
+            return Part("store", False, cut(str(error)) or f"no commit within {STORE_SECONDS:g} s")
+        return Part("store", True, self._storage.doubt)
+
+    def _credentials(self) -> Part:
+        if not self._access.problem and self.is_for_anyone:
+            return Part("credentials", False, FOR_ANYONE, is_required=False)
+        return _in_force("credentials", self._access.problem)
+
+    def _own(self) -> Part:
+        if self._replica.problem:
+            return Part("replica", False, f"{self._replica.name}: {self._replica.problem}")
+        return Part("replica", True, f"{self._replica.name}, duties: {', '.join(self._replica.held) or 'none'}")
+
+    async def _audit(self) -> Part:
+        try:
+            doubt = await self._keeper.why_not()
+        except RemediatorError:
+            doubt = None  # the store says it itself
+        detail = "" if doubt is None else f"nothing is done to the cluster: {doubt.detail}"
+        return Part("audit", doubt is None, detail, is_required=False)
+
+    async def _prometheus(self) -> Part:
+        if self._metrics is None:
+            return Part("prometheus", False, "not configured: what needs metrics is unknown", is_required=False)
+        return Part("prometheus", await self._metrics.is_ready(), is_required=False)
+
+
+def _in_force(name: str, problem: str) -> Part:
+    return Part(name, not problem, problem.splitlines()[0] if problem else "")
