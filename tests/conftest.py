@@ -15,9 +15,9 @@ import structlog
 from tests.cluster.binaries import Binaries, binaries_or_skip
 from tests.cluster.controlplane import ControlPlane
 from tests.cluster.waiting import wait_for
-from tests.postgres import database_url, own_postgres, postgres
+from tests.postgres import database_url, own_postgres, postgres, postgres_url
 
-__all__ = ["database_url", "own_postgres", "postgres"]
+__all__ = ["database_url", "own_postgres", "postgres", "postgres_url"]
 
 NAMESPACE_LABELS = {"app.kubernetes.io/part-of": "remediator-tests"}
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from remediator.clock import Clock
 from remediator.kube.base import Logs, NotFound, path_of
 from remediator.model import Json, Request
 from remediator.prometheus.base import AlertingRule, Sample
@@ -190,6 +191,26 @@ class ScriptedMetrics:
 
     async def alerting_rules(self, alertname: str) -> Sequence[AlertingRule]:
         return ()
+
+    async def is_ready(self) -> bool:
+        return True
+
+    async def close(self) -> None: ...
+
+
+@dataclass
+class Firing:
+    """A Prometheus in which the expression of whatever alert holds for these labels, for as long as anybody asks."""
+
+    clock: Clock
+    labels: Mapping[str, str]
+    expression: str = "is_in_trouble == 1"
+
+    async def query(self, expression: str, *, at: datetime | None = None) -> Sequence[Sample]:
+        return [Sample(self.labels, 1.0)] if expression == self.expression else []
+
+    async def alerting_rules(self, alertname: str) -> Sequence[AlertingRule]:
+        return [AlertingRule(alertname, self.expression, {}, "ok", 30.0, self.clock.now())]
 
     async def is_ready(self) -> bool:
         return True

@@ -6,10 +6,10 @@ The pipeline, the journal, the client and the proxy are real; Prometheus says wh
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from remediator.access.credentials import Credentials
@@ -20,11 +20,11 @@ from remediator.journal import Journal
 from remediator.kube.base import Cluster
 from remediator.model import TERMINAL, Alert, Mode, State
 from remediator.pipeline import Parts, admit, remediate
-from remediator.prometheus.base import AlertingRule, Sample
 from remediator.rules.schema import RuleSet, rule_set
 from remediator.store.base import LostClaim
 from remediator.store.database import open_in_memory
 from tests.cluster.lossy import Fate
+from tests.fakes import Firing
 from tests.pipeline.world import rule
 from tests.workloads import alert
 
@@ -49,7 +49,6 @@ WRITES: Mapping[str, tuple[str, str]] = {
 }
 """Its method, and what its path has."""
 
-EXPRESSION = "shop_is_in_trouble == 1"
 PROOF = {"within": "10m", "stable_for": "1s", "otherwise": "escalate"}
 SETTLED = TERMINAL | {State.TEMPORARY}
 """A scale helped, and will be given back later: of no interest here."""
@@ -81,25 +80,6 @@ def rules(action: str) -> RuleSet:
             )
         ]
     )
-
-
-@dataclass
-class Firing:
-    """A Prometheus in which the alert is true for as long as anybody asks."""
-
-    clock: Clock
-    labels: Mapping[str, str]
-
-    async def query(self, expression: str, *, at: datetime | None = None) -> Sequence[Sample]:
-        return [Sample(self.labels, 1.0)] if expression == EXPRESSION else []
-
-    async def alerting_rules(self, alertname: str) -> Sequence[AlertingRule]:
-        return [AlertingRule(alertname, EXPRESSION, {}, "ok", 30.0, self.clock.now())]
-
-    async def is_ready(self) -> bool:
-        return True
-
-    async def close(self) -> None: ...
 
 
 @dataclass

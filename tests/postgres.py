@@ -223,6 +223,14 @@ def postgres() -> Iterator[Server]:
 
 
 @pytest.fixture
+async def postgres_url(postgres: Server) -> AsyncIterator[str]:
+    """A database on it with the schema of this version, as new."""
+    made = await postgres.database()
+    yield made
+    postgres.give_back(made)
+
+
+@pytest.fixture
 def own_postgres() -> Iterator[Server]:
     """A server for one test that does things to it."""
     yield from serving()

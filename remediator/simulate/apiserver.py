@@ -268,18 +268,7 @@ class EmbeddedCluster:
     # --- HTTP
 
     async def _serve(self, request: web.Request) -> web.Response:
-        body = await request.read()
-        asked = Asked(
-            method=request.method,
-            path=request.rel_url.raw_path,
-            query=dict(request.query),
-            user_agent=request.headers.get("User-Agent", ""),
-            dry_run=request.query.getall("dryRun", []),
-            content_type=request.content_type if "Content-Type" in request.headers else "",
-            accept=request.headers.get("Accept", ""),
-            body=body,
-        )
-        code, answer = self.ask(asked)
+        code, answer = self.ask(await asked_of(request))
         if isinstance(answer, bytes):
             return web.Response(body=answer, content_type="text/plain", status=code)
         return web.json_response(answer, status=code)
@@ -328,3 +317,17 @@ def _parsed(body: bytes) -> Json:
         return json.loads(body)
     except ValueError:
         return None
+
+
+async def asked_of(request: web.Request) -> Asked:
+    """What an HTTP request asks, with its body."""
+    return Asked(
+        method=request.method,
+        path=request.rel_url.raw_path,
+        query=dict(request.query),
+        user_agent=request.headers.get("User-Agent", ""),
+        dry_run=request.query.getall("dryRun", []),
+        content_type=request.content_type if "Content-Type" in request.headers else "",
+        accept=request.headers.get("Accept", ""),
+        body=await request.read(),
+    )

@@ -5,7 +5,7 @@ The pipeline recommends on the rig in silent mode; then time is moved by the tes
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -19,7 +19,6 @@ from remediator.kube.client import KubernetesCluster
 from remediator.kube.rollout import condition, rollout_status
 from remediator.model import Alert, AlertStatus, Mode, Reason, RemediationId, State
 from remediator.pipeline import Parts, admit, remediate
-from remediator.prometheus.base import AlertingRule, Sample
 from remediator.rules.schema import rule_set
 from remediator.score.observer import Observer, Pace
 from remediator.store.database import Database, open_database
@@ -29,7 +28,8 @@ from tests.cluster.kwok import FAILURE_ANNOTATION
 from tests.cluster.plans import NEXT, bad_release
 from tests.cluster.steps import App, Object
 from tests.cluster.waiting import wait_for
-from tests.pipeline.world import EXPRESSION, rule
+from tests.fakes import Firing
+from tests.pipeline.world import rule
 from tests.workloads import alert
 
 POLL = timedelta(seconds=60)
@@ -47,27 +47,6 @@ class ShiftedClock:
 
     async def sleep(self, seconds: float) -> None:
         await SystemClock().sleep(seconds)
-
-
-@dataclass
-class Firing:
-    """A Prometheus in which the alert's expression holds for the pod: the rig's own is not needed for what is tested
-    here."""
-
-    clock: ShiftedClock
-    namespace: str
-    pod: str
-
-    async def query(self, expression: str, *, at: datetime | None = None) -> Sequence[Sample]:
-        return [Sample({"namespace": self.namespace, "pod": self.pod}, 1.0)] if expression == EXPRESSION else []
-
-    async def alerting_rules(self, alertname: str) -> Sequence[AlertingRule]:
-        return [AlertingRule(alertname, EXPRESSION, {}, "ok", 30.0, self.clock.now())]
-
-    async def is_ready(self) -> bool:
-        return True
-
-    async def close(self) -> None: ...
 
 
 @dataclass
@@ -119,7 +98,7 @@ async def recommended(app: App, cluster: KubernetesCluster) -> AsyncIterator[Rec
     parts = Parts(
         store=database,
         cluster=cluster,
-        metrics=Firing(clock, app.namespace, pod),
+        metrics=Firing(clock, {"namespace": app.namespace, "pod": pod}),
         clock=clock,
         rules=lambda: rules,
         mode=Mode.SILENT,

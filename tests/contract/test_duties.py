@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import datetime, timedelta
+from pathlib import Path
 
 import pytest
 
@@ -174,3 +175,14 @@ async def test_a_small_difference_of_clocks_is_nothing(store: Database, clock: M
     one = replica(store, "a")
     await one.look()
     assert (one.problem, one.held) == ("", sorted(NAMES))
+
+
+async def test_who_is_alone_with_the_database_does_not_wait_for_the_leases_of_the_dead(tmp_path: Path) -> None:
+    """A file has one process: that the next one could open it says that the one before is gone."""
+    url, clock = f"sqlite:///{tmp_path}/r.db", Moved()
+    dead = await open_database(url, clock=clock)
+    assert (await dead.hold_duties(["tell"], owner="dead", lease=60 * MINUTE)).epochs == {"tell": 1}
+    await dead.close()
+    store = await open_database(url, clock=clock)
+    assert (await store.hold_duties(["tell"], owner="next", lease=60 * MINUTE)).epochs == {"tell": 2}
+    await store.close()

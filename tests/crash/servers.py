@@ -17,7 +17,7 @@ from aiohttp import web
 from remediator.clock import rfc3339
 from remediator.prometheus.base import PrometheusUnavailable
 from remediator.simulate.api import REVIEW_PATH, Asked
-from remediator.simulate.apiserver import WRITE_METHODS, EmbeddedCluster
+from remediator.simulate.apiserver import WRITE_METHODS, EmbeddedCluster, asked_of
 from remediator.simulate.observers import StoryPrometheus
 from tests.crash.points import Wire
 
@@ -51,17 +51,7 @@ class ApiServer:
     _arrived: int = 0
 
     async def handle(self, request: web.Request) -> web.Response:
-        body = await request.read()
-        asked = Asked(
-            method=request.method,
-            path=request.rel_url.raw_path,
-            query=dict(request.query),
-            user_agent=request.headers.get("User-Agent", ""),
-            dry_run=request.query.getall("dryRun", []),
-            content_type=request.content_type if "Content-Type" in request.headers else "",
-            accept=request.headers.get("Accept", ""),
-            body=body,
-        )
+        asked = await asked_of(request)
         if not _is_action(asked):
             return _response(*self.cluster.ask(asked))
         self._arrived += 1

@@ -42,10 +42,8 @@ JSON = {"Content-Type": "application/json"}
 
 
 @pytest.fixture
-async def url(postgres: Server) -> AsyncIterator[str]:
-    made = await postgres.database()
-    yield made
-    postgres.give_back(made)
+def url(postgres_url: str) -> str:
+    return postgres_url
 
 
 async def post(port: int, body: bytes) -> int:

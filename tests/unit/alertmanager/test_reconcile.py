@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import json
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -67,6 +69,7 @@ class Round:
     offers: list[Offer] = field(default_factory=list)
     counted: list[tuple[int, int]] = field(default_factory=list)
     may_take: bool = True
+    is_duty: bool = True
 
     def __post_init__(self) -> None:
         self.reconciler = Reconciler(
@@ -78,6 +81,7 @@ class Round:
             receivers=(),
             clock=self.clock,
             pace=Pace(5 * MINUTE),
+            is_duty=lambda: self.is_duty,
         )
 
     async def take(self, offer: Offer) -> int | None:
@@ -288,3 +292,21 @@ async def test_the_list_is_of_all_replicas_and_as_old_as_the_youngest() -> None:
 async def test_a_replica_that_does_not_answer_may_know_more(second: tuple[Answer, Answer]) -> None:
     found = await listing_of((Answer(body=[listed(1)]), up(9)), second)
     assert found == replace(found, alerts=[listed(1)], started_at=None)
+
+
+@pytest.mark.parametrize(("is_duty", "is_asked", "looks"), [(True, False, 1), (False, False, 0), (False, True, 1)])
+async def test_of_several_replicas_one_compares_and_who_is_asked_does_in_any_case(
+    store: Database, is_duty: bool, is_asked: bool, looks: int
+) -> None:
+    one = Round(store, is_duty=is_duty)
+    if is_asked:
+        one.reconciler.ask()
+    running = asyncio.create_task(one.reconciler.run())
+    for _ in range(200):
+        await asyncio.sleep(0)
+        if one.counted:
+            break
+    running.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await running
+    assert len(one.counted) == looks

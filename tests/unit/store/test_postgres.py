@@ -49,10 +49,8 @@ BACK_SECONDS = 10
 
 
 @pytest.fixture
-async def url(postgres: Server) -> AsyncIterator[str]:
-    made = await postgres.database()
-    yield made
-    postgres.give_back(made)
+def url(postgres_url: str) -> str:
+    return postgres_url
 
 
 @pytest.fixture
