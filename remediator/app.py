@@ -371,7 +371,7 @@ class Service:
             max_open=self._settings.max_waiting,
             watchdog=self._watchdog,
         )
-        if any(self._is_watchdog(alert.labels) for alert in alerts):
+        if accepted.heard:
             await self._readiness.watchdog()
         if accepted.queued:
             self._worker.wake()

@@ -123,11 +123,13 @@ async def admit(
     first; None: in the order in which they come. The `watchdog` is heard, and begins nothing. Raises TooManyOpen where
     more than `max_open` remediations would be open.
     """
+    heard: Sequence[Alert] = ()
     if watchdog is not None:
         alerts, heard = watchdog.split(alerts, authority)
         await watchdog.heard(heard, at=clock.now())
     severity = (lambda _: None) if rules is None else partial(urgency_of, rules)
-    return await store.accept(alerts, at=clock.now(), authority=authority, severity=severity, max_open=max_open)
+    kept = await store.accept(alerts, at=clock.now(), authority=authority, severity=severity, max_open=max_open)
+    return replace(kept, heard=len(heard))
 
 
 def urgency_of(rules: RuleSet, alert: Alert) -> int | None:

@@ -55,9 +55,10 @@ class Watchdog:
     def split(self, alerts: Sequence[Alert], authority: Authority) -> tuple[Sequence[Alert], Sequence[Alert]]:
         """What is to be admitted, and what is the watchdog. Who may speak of some namespaces only cannot vouch for the
         path of all alerts: theirs is an alert like any other."""
-        if authority.namespaces is not None or not any(self.is_it(alert) for alert in alerts):
+        if authority.namespaces is not None:
             return alerts, ()
-        return [one for one in alerts if not self.is_it(one)], [one for one in alerts if self.is_it(one)]
+        heard = [one for one in alerts if self.is_it(one)]
+        return ([one for one in alerts if not self.is_it(one)], heard) if heard else (alerts, ())
 
     async def heard(self, watchdogs: Sequence[Alert], *, at: datetime) -> None:
         """Remember it, durably. Of several (two Prometheus servers) one that fires is enough."""

@@ -67,6 +67,10 @@ async def read_asked(
         return problem(415, "Content-Type must be application/json")
     try:
         wanted = model.model_validate_json(await request.read())
+    except TimeoutError as error:  # the server's watchdog set it
+        return problem(503, str(error))
+    except (web.RequestPayloadError, ConnectionError):
+        return problem(400, "the body broke off")
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False, include_context=False)[0]
         return problem(400, ": ".join([*(str(part) for part in first["loc"]), first["msg"]]))

@@ -77,13 +77,15 @@ class CommittedRecord:
 class Accepted:
     """What a webhook body led to: counts of alerts by what they were to us.
 
-    `foreign` were set aside: their fingerprint is of an alert that the sender may not speak of.
+    `foreign` were set aside: their fingerprint is of an alert that the sender may not speak of. `heard` were the
+    watchdog, which the store does not keep as alerts.
     """
 
     queued: int = 0
     repeated: int = 0
     resolved: int = 0
     foreign: int = 0
+    heard: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -18,6 +19,7 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from remediator.api.openapi import document
+from tests.hostile.client import asked
 from tests.hostile.serving import Served, served
 
 PATHS = document("1")["paths"]
@@ -29,8 +31,10 @@ ASKED = [
     # Where nothing but words of the path are given, nothing can be wrong.
     if mode is GenerationMode.POSITIVE or "requestBody" in operation
 ]
+WITH_BODY = [path for _, path, mode in ASKED if mode is GenerationMode.NEGATIVE]
 EXAMPLES, EXAMPLES_LONG = 5, 100
 CONFORMS = [status_code_conformance, content_type_conformance, response_schema_conformance]
+TOO_LARGE = 413
 NEEDS_A_CLUSTER = "/-/ready"
 """It says 503 where there is no cluster, as here."""
 
@@ -65,7 +69,19 @@ def test_the_api_is_as_described(
     )
     @given(case=operation.as_strategy(generation_mode=mode))
     def ask(case: Any) -> None:
-        case.call_and_validate(base_url=f"http://127.0.0.1:{service.port}", checks=checks)
+        answer = case.call(base_url=f"http://127.0.0.1:{service.port}")
+        # What is too large is refused, whatever else would be wrong with it.
+        held = [one for one in checks if answer.status_code != TOO_LARGE or one is not negative_data_rejection]
+        case.validate_response(answer, checks=held)
 
     ask()
+    assert service.faults() == []
+
+
+@pytest.mark.parametrize("path", WITH_BODY)
+def test_a_request_that_breaks_off_is_no_fault_of_ours(service: Served, path: str) -> None:
+    target = re.sub(r"{\w+}", "1", path).encode()
+    half = b"POST %s HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 50\r\n\r\n{" % target
+    assert asked(service.port, half, patience_seconds=0.05).status in (0, 400)
+    assert asked(service.port, b"GET /-/healthy HTTP/1.1\r\nHost: x\r\n\r\n").status == 200
     assert service.faults() == []
