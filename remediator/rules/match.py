@@ -74,18 +74,33 @@ def _nearest(labels: Mapping[str, str], candidates: Sequence[Rule]) -> NoMatch:
     """Among the rules for this alertname only: for any other rule the miss is the alertname, which says nothing."""
     if not candidates:
         return NoMatch(None, f"no rule for alertname {quote(labels.get('alertname', ''))}")
-    nearest, missed = candidates[0], _missed(labels, candidates[0])
+    held: dict[int, bool] = {}
+    nearest, missed = candidates[0], _missed(labels, candidates[0], held, fewer_than=len(candidates[0].matchers) + 1)
     for rule in candidates[1:]:
         if len(missed) == 1:
             break  # none misses fewer
-        others = _missed(labels, rule)
-        if len(others) < len(missed):
+        others = _missed(labels, rule, held, fewer_than=len(missed))
+        if others:
             nearest, missed = rule, others
     return NoMatch(nearest.name, _why(labels, missed[0]))
 
 
-def _missed(labels: Mapping[str, str], rule: Rule) -> list[Matcher]:
-    return [matcher for matcher in rule.matchers if not matcher.matches_value(labels.get(matcher.name, ""))]
+def _missed(labels: Mapping[str, str], rule: Rule, held: dict[int, bool], *, fewer_than: int) -> list[Matcher]:
+    """The matchers that fail; none where they are not fewer. `held`: what is known of those that many rules share."""
+    missed: list[Matcher] = []
+    for matcher in rule.matchers:
+        value = labels.get(matcher.name, "")
+        if matcher.pattern is None:
+            holds = matcher.matches_value(value)
+        elif (known := held.get(id(matcher))) is not None:
+            holds = known
+        else:
+            holds = held[id(matcher)] = matcher.matches_value(value)
+        if not holds:
+            missed.append(matcher)
+            if len(missed) == fewer_than:
+                return []
+    return missed
 
 
 def _why(labels: Mapping[str, str], missed: Matcher) -> str:

@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import lru_cache
 
 from remediator.rules.automaton import Pattern, compile_pattern
 from remediator.rules.quoting import is_space, quote, unquote
@@ -40,20 +41,19 @@ class Matcher:
     op: Op
     value: str
     pattern: Pattern | None = field(default=None, compare=False, repr=False)
+    _is_wanted: bool = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        if (self.pattern is None) is not (self.op in (Op.EQUAL, Op.NOT_EQUAL)):
+            raise ValueError(f"{self.op} with{'out' if self.pattern is None else ''} a compiled expression")
+        object.__setattr__(self, "_is_wanted", self.op in (Op.EQUAL, Op.REGEX))
 
     def matches(self, labels: Mapping[str, str]) -> bool:
         return self.matches_value(labels.get(self.name, ""))
 
     def matches_value(self, value: str) -> bool:
-        match self.op:
-            case Op.EQUAL:
-                return value == self.value
-            case Op.NOT_EQUAL:
-                return value != self.value
-            case Op.REGEX:
-                return self.pattern is not None and self.pattern.matches(value)
-            case Op.NOT_REGEX:
-                return self.pattern is not None and not self.pattern.matches(value)
+        holds = value == self.value if self.pattern is None else self.pattern.matches(value)
+        return holds is self._is_wanted
 
     def accepted(self) -> frozenset[str] | None:
         """The only values it lets through, where that is a short list (`=`, `=~"a|b"`); None: not a short list."""
@@ -62,14 +62,21 @@ class Matcher:
         return self.pattern.literals if self.op is Op.REGEX and self.pattern is not None else None
 
     def __str__(self) -> str:
-        if any(is_reserved(char) for char in self.name):
-            return f"{quote(self.name)}{self.op}{quote(self.value)}"
-        escaped = self.value.replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"")
-        return f'{self.name}{self.op}"{escaped}"'
+        return _written(self.name, self.op, self.value)
 
 
+@lru_cache(maxsize=1024)
+def _written(name: str, op: Op, value: str) -> str:
+    if any(is_reserved(char) for char in name):
+        return f"{quote(name)}{op}{quote(value)}"
+    escaped = value.replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"")
+    return f'{name}{op}"{escaped}"'
+
+
+@lru_cache(maxsize=8192)
 def matcher(name: str, op: Op, value: str) -> Matcher:
-    """A matcher with its expression compiled. Raises ValueError for an empty name, BadExpression."""
+    """A matcher with its expression compiled: one for all rules that say the same. Raises ValueError for an empty name,
+    BadExpression."""
     if not name:
         raise ValueError("empty label name")
     if op in (Op.EQUAL, Op.NOT_EQUAL):
