@@ -30,13 +30,18 @@ _DUE = sa.and_(
     remediations.c.due_at <= sa.bindparam("now"),
     sa.or_(remediations.c.lease_until.is_(None), remediations.c.lease_until < sa.bindparam("now")),
 )
-_CANDIDATES = (
+CANDIDATES = (
     sa.select(*REMEDIATION_COLUMNS)
     .join(alerts, alerts.c.id == remediations.c.alert_id)
     .where(_DUE)
     .order_by(URGENCY, remediations.c.created_at, remediations.c.id)
     .limit(sa.bindparam("at_most"))
 )
+_FEW = 256
+DUE_NOW = (
+    sa.select(remediations.c.id).where(OPEN, remediations.c.due_at <= sa.bindparam("now")).limit(_FEW + 1)
+)
+FEW_CANDIDATES = CANDIDATES.where(remediations.c.id.in_(sa.bindparam("due", expanding=True)))
 _TAKE = (
     remediations.update()
     .where(remediations.c.id.in_(sa.bindparam("ids", expanding=True)), _DUE)
@@ -101,7 +106,7 @@ def next_due(connection: sa.Connection) -> datetime | None:
 
 def claim(transaction: Transaction, *, owner: str, at: datetime, lease: timedelta, limit: int) -> Sequence[Remediation]:
     now = to_micros(at)
-    found = transaction.connection.execute(_CANDIDATES, {"now": now, "at_most": limit}).mappings().all()
+    found = _candidates(transaction.connection, now, limit)
     if not found:
         return []
     taken = transaction.connection.execute(
@@ -110,6 +115,18 @@ def claim(transaction: Transaction, *, owner: str, at: datetime, lease: timedelt
     )
     epochs = {row.id: row.epoch for row in taken}
     return [replace(remediation_from(row), epoch=epochs[row["id"]]) for row in found if row["id"] in epochs]
+
+
+def _candidates(connection: sa.Connection, now: int, limit: int) -> Sequence[sa.RowMapping]:
+    """The most urgent that are due. Few of thousands that wait for their time are found by it; many, as in a storm, by
+    their urgency, since all of them would have to be put in order."""
+    due = list(connection.execute(DUE_NOW, {"now": now}).scalars())
+    if not due:
+        return []
+    asked = {"now": now, "at_most": limit}
+    if len(due) > _FEW:
+        return connection.execute(CANDIDATES, asked).mappings().all()
+    return connection.execute(FEW_CANDIDATES, asked | {"due": due}).mappings().all()
 
 
 def renew(connection: sa.Connection, remediation: Remediation, *, at: datetime, lease: timedelta) -> None:

@@ -379,13 +379,14 @@ _index("ix_alerts_firing", alerts.c.fingerprint, alerts.c.starts_at, where=_FIRI
 _index("uq_incidents_open_target", incidents.c.target_key, unique=True, where=_INCIDENT_OPEN)
 _index("uq_remediations_busy_target", remediations.c.target_key, unique=True, where=BUSY)
 _index("ix_remediations_claim", URGENCY, remediations.c.created_at, remediations.c.id, where=OPEN)
+_index("ix_remediations_due", remediations.c.due_at, remediations.c.state, where=OPEN)
 _index(
     "ix_remediations_target",
     remediations.c.target_key,
     remediations.c.acted_at,
     where=_HAS_TARGET,
 )
-_index("ix_remediations_came", remediations.c.created_at, remediations.c.target_key, where=_HAS_TARGET)
+sa.Index("ix_remediations_came", remediations.c.created_at, remediations.c.target_key)
 _index("ix_remediations_rule", remediations.c.rule, remediations.c.acted_at, where=remediations.c.acted_at.is_not(None))
 _index("ix_remediations_incident", remediations.c.incident_id, where=remediations.c.incident_id.is_not(None))
 sa.Index("ix_remediations_alert", remediations.c.alert_id)

@@ -227,7 +227,8 @@ async def test_kills_under_load_lose_nothing_and_repeat_nothing(
             await live_and_die(one)
             answered = set(one.answered)
             kept.check()
-            assert answered - stored(kept) == set(), f"answered and lost, at kill {kill}"
+            if answered:  # the first may die before it has made a table
+                assert answered - stored(kept) == set(), f"answered and lost, at kill {kill}"
         for task in (*senders, ticking):
             task.cancel()
         await asyncio.gather(*senders, ticking, return_exceptions=True)

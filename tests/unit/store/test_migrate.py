@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -19,10 +20,11 @@ from alembic.script import ScriptDirectory
 from remediator import store
 from remediator.clock import SystemClock
 from remediator.errors import ConfigError
+from remediator.store import queue
 from remediator.store.database import open_database
 from remediator.store.migrate import migrate, newest
 from remediator.store.sqlite import check_url, connect
-from remediator.store.tables import OPEN, URGENCY, alerts, debits, metadata, remediations
+from remediator.store.tables import alerts, debits, metadata, remediations
 from tests.unit.store.examples import NOW, firing
 
 
@@ -99,12 +101,25 @@ def test_every_index_of_the_tables_is_made_with_its_condition(connection: sa.Con
         assert {tuple(row) for row in connection.exec_driver_sql(query)} == wanted
 
 
-def test_a_claim_reads_its_index_in_order(connection: sa.Connection) -> None:
-    query = sa.select(remediations.c.id).where(OPEN).order_by(URGENCY, remediations.c.created_at, remediations.c.id)
-    text = str(query.compile(dialect=connection.dialect))
+def plan_of(connection: sa.Connection, query: sa.Select[Any]) -> list[str]:
+    text = query.compile(dialect=connection.dialect, compile_kwargs={"render_postcompile": True}).string
     with connection.begin():
-        steps = [row.detail for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {text}")]
-    assert steps == ["SCAN remediations USING INDEX ix_remediations_claim"]
+        asked = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {text}", (1,) * text.count("?"))
+        return [row.detail for row in asked]
+
+
+def test_a_claim_among_many_that_are_due_reads_its_index_in_order(connection: sa.Connection) -> None:
+    steps = plan_of(connection, queue.CANDIDATES)
+    assert steps[0] == "SCAN remediations USING INDEX ix_remediations_claim"
+    assert not any("TEMP B-TREE" in step for step in steps)
+
+
+def test_a_claim_among_many_that_wait_looks_for_what_is_due(connection: sa.Connection) -> None:
+    assert plan_of(connection, queue.DUE_NOW) == [
+        "SEARCH remediations USING COVERING INDEX ix_remediations_due (due_at<?)"
+    ]
+    few = plan_of(connection, queue.FEW_CANDIDATES.params(due=[1, 2]))
+    assert few[0] == "SEARCH remediations USING INTEGER PRIMARY KEY (rowid=?)"
 
 
 @pytest.mark.parametrize(
