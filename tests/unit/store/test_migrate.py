@@ -118,7 +118,7 @@ def test_a_claim_among_many_that_wait_looks_for_what_is_due(connection: sa.Conne
     assert plan_of(connection, queue.DUE_NOW) == [
         "SEARCH remediations USING COVERING INDEX ix_remediations_due (due_at<?)"
     ]
-    few = plan_of(connection, queue.FEW_CANDIDATES.params(due=[1, 2]))
+    few = plan_of(connection, queue.FEW_CANDIDATES.params(now=1, at_most=1, due=[1, 2]))
     assert few[0] == "SEARCH remediations USING INTEGER PRIMARY KEY (rowid=?)"
 
 
