@@ -33,4 +33,5 @@ async def _serve(settings: Settings) -> None:
         # What stands until the end needs no looking over: it takes a tenth of a second, in which nobody is answered.
         gc.collect()
         gc.freeze()
+        gc.enable()
         await service.run()
