@@ -15,8 +15,6 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 
-import bcrypt
-
 from remediator.errors import TransientError
 
 MAX_REMEMBERED = 256
@@ -74,6 +72,8 @@ class Passwords:
 
 def _matches(password: bytes, known: bytes) -> bool:
     # Without the cut, bcrypt 5 refuses what is longer at once, which would tell that it did not even look.
+    import bcrypt  # with the first password: most have none
+
     return bcrypt.checkpw(password[:MAX_LENGTH], known)
 
 

@@ -10,11 +10,9 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from functools import cache
 from importlib.resources import files
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
-from jinja2 import Environment, PackageLoader, StrictUndefined, pass_context
-from jinja2.runtime import Context
 from markupsafe import Markup
 
 from remediator.export import picture
@@ -25,6 +23,10 @@ from remediator.export.proof_lines import proof_lines
 from remediator.export.texts import LOG_LINES, MAX_EVENTS, has_change, moments_of, rule_yaml
 from remediator.export.times import both, length, local, utc
 from remediator.export.words import Tone
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+    from jinja2.runtime import Context
 
 _LOOKS = {"passed": Tone.GOOD, "failed": Tone.BAD, "waiting": Tone.WAITS, "unknown": Tone.WAITS}
 _BAD = frozenset({"failed", "unknown", "escalated", "expired", "reverted"})
@@ -46,6 +48,9 @@ def style_sheet() -> Markup:
 
 @cache
 def _environment() -> Environment:
+    # With the first page: a service that is never asked for one does without 2 MiB.
+    from jinja2 import Environment, PackageLoader, StrictUndefined, pass_context
+
     environment = Environment(
         loader=PackageLoader("remediator.export"),
         autoescape=True,
@@ -61,8 +66,8 @@ def _environment() -> Environment:
         "clock": lambda at: f"{utc(at)[11:]}",
         "date": lambda at: utc(at)[:10],
         "utc": utc,
-        "local_time": _local_time,
-        "cell": _cell,
+        "local_time": pass_context(_local_time),
+        "cell": pass_context(_cell),
         "px": lambda number: f"{number:.1f}".removesuffix(".0"),
         "moments": moments_of,
         "length_of": length,
@@ -79,14 +84,12 @@ def _environment() -> Environment:
     return environment
 
 
-@pass_context
 def _local_time(context: Context, at: datetime) -> str:
     """The time of the page's zone, without the date where that is the same day."""
     shown = local(at, context["tz"])
     return shown[11:] if shown[:10] == utc(at)[:10] else shown
 
 
-@pass_context
 def _cell(context: Context, value: Any) -> str:
     """A cell of a report as text."""
     if isinstance(value, datetime):

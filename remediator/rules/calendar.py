@@ -1,8 +1,8 @@
 """Freeze windows from an iCalendar file (RFC 5545): every event is one, recurring, all day and in its own zone.
 
-Called by `load.py`; the only user of icalendar and recurring-ical-events. What could be misread is refused, since a
-window that is not there protects nothing: an unknown zone, an event without an end. What would take long to expand is
-refused as well: the guard asks on the way of an alert.
+Called by `load.py`; the only user of icalendar and recurring-ical-events, which take 4 MiB and are loaded with the
+first calendar. What could be misread is refused, since a window that is not there protects nothing: an unknown zone, an
+event without an end. What would take long to expand is refused as well: the guard asks on the way of an alert.
 """
 
 from __future__ import annotations
@@ -15,9 +15,6 @@ from threading import Lock
 from time import thread_time
 from typing import Any
 from zoneinfo import ZoneInfo
-
-import icalendar
-import recurring_ical_events
 
 from remediator.errors import cut
 from remediator.guards.freeze import Freeze
@@ -55,7 +52,7 @@ class CalendarFreeze:
     """A freeze whose windows are the events of calendars. Made by `read_calendar`. Owns the expansion of one day, which
     is made when it is first asked for."""
 
-    def __init__(self, freeze: Freeze, calendars: Sequence[icalendar.Component], digest: str) -> None:
+    def __init__(self, freeze: Freeze, calendars: Sequence[Any], digest: str) -> None:
         self._freeze = freeze
         self._calendars = calendars
         self._digest = digest
@@ -106,6 +103,8 @@ class CalendarFreeze:
 
     def _series(self) -> Iterator[Any]:
         """Made anew each time: the library keeps all that it ever expanded."""
+        import recurring_ical_events
+
         return (series for calendar in self._calendars for series in recurring_ical_events.of(calendar).series)
 
     def _of(self, series: Any, begin: datetime, end: datetime) -> Iterator[Window]:
@@ -117,6 +116,8 @@ class CalendarFreeze:
 
 def read_calendar(raw: bytes, freeze: Freeze) -> CalendarFreeze:
     """The freeze with the windows of this file. Raises BadCalendar."""
+    import icalendar
+
     if len(raw) > MAX_BYTES:
         raise BadCalendar(f"too large: at most {MAX_BYTES} bytes")
     try:
