@@ -18,9 +18,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from tests.bench import audit, backtest, export, match, receive, size, way
+from tests.bench import audit, backtest, export, match, postgres, receive, size, way
 
 PAIRS = 3
+POSTGRES_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +87,15 @@ def recording() -> Iterator[Row]:
     yield Row("accepted with the signed log", statistics.median(a / b for a, b in pairs), "without a log")
 
 
+def stores() -> Iterator[Row]:
+    async def found() -> list[tuple[str, list[float], list[float]]]:
+        return [one async for one in postgres.measure(POSTGRES_SECONDS, postgres.REPLICAS)]
+
+    for name, _, (accepted, decided) in asyncio.run(found())[1:]:
+        yield Row(f"{name}: accepted", accepted, "SQLite")
+        yield Row(f"{name}: decided", decided, "SQLite")
+
+
 def playing() -> Iterator[Row]:
     """The two that time a month: what they print of themselves goes to stderr."""
     for name, run in (("backtest of 500 alerts", lambda: backtest.main(500)), ("month of 10,000 records", _month)):
@@ -105,6 +115,7 @@ BENCHES: Mapping[str, Callable[[], Iterator[Row]]] = {
     "match": matching,
     "size": sizes,
     "audit": recording,
+    "postgres": stores,
     "months": playing,
 }
 

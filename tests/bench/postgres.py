@@ -15,7 +15,7 @@ import resource
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from itertools import count
@@ -127,18 +127,24 @@ async def said(process: asyncio.subprocess.Process) -> bytes:
     return await process.stdout.readline()
 
 
-async def main(seconds: float, replicas: Sequence[int]) -> None:
-    row = "{:24} {:>12} {:>8} {:>12} {:>8}"
-    print(row.format("store", "accepted/s", "ratio", "decided/s", "ratio"))
+async def measure(seconds: float, replicas: Sequence[int]) -> AsyncIterator[tuple[str, list[float], list[float]]]:
+    """Of each store in turn its name, what it accepted and decided per second, and both to what SQLite did."""
     with tempfile.TemporaryDirectory() as folder, closing(serving()) as servers:
         bare = await together(f"sqlite:///{Path(folder) / 'r.db'}", 1, seconds)
-        print(row.format("SQLite", f"{bare[0]:.0f}", "1", f"{bare[1]:.0f}", "1"), flush=True)
+        yield "SQLite", bare, [1.0, 1.0]
         server = next(servers)
         for number in replicas:
             rates = await together(await server.database(), number, seconds)
-            pairs = zip(rates, bare, strict=True)
-            shown = [text for rate, one in pairs for text in (f"{rate:.0f}", f"{rate / one:.2f}")]
-            print(row.format(f"PostgreSQL, {number} replica{'s' * (number > 1)}", *shown), flush=True)
+            ratios = [rate / one for rate, one in zip(rates, bare, strict=True)]
+            yield f"PostgreSQL, {number} replica{'s' * (number > 1)}", rates, ratios
+
+
+async def main(seconds: float, replicas: Sequence[int]) -> None:
+    row = "{:24} {:>12} {:>8} {:>12} {:>8}"
+    print(row.format("store", "accepted/s", "ratio", "decided/s", "ratio"))
+    async for name, rates, ratios in measure(seconds, replicas):
+        shown = [text for pair in zip(rates, ratios, strict=True) for text in (f"{pair[0]:.0f}", f"{pair[1]:.2f}")]
+        print(row.format(name, *shown), flush=True)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ SIGUSR2 it lets its worker begin. Its log goes to a file as JSON.
 from __future__ import annotations
 
 import asyncio
-import gc
 import json
 import re
 import signal
@@ -20,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from remediator.app import open_service
+from remediator.cli.serve import leave_alone_what_stands
 from remediator.clock import SystemClock
 from remediator.settings import Settings
 from remediator.telemetry import configure_logging
@@ -68,8 +68,7 @@ async def serve(folder: Path, flags: Mapping[str, Any]) -> None:
     loop = asyncio.get_running_loop()
     begin, end = asyncio.Event(), asyncio.Event()
     async with open_service(settings, clock=SystemClock()) as service:
-        gc.collect()
-        gc.freeze()
+        leave_alone_what_stands()
         probe = Probe()
         loop.add_signal_handler(signal.SIGUSR1, lambda: print(f"{probe.told():.6f}", flush=True))
         loop.add_signal_handler(signal.SIGUSR2, begin.set)
