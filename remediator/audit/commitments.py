@@ -12,6 +12,7 @@ import json
 import os
 from collections.abc import Iterable, Mapping
 from hashlib import sha256
+from threading import Lock
 from typing import Any
 
 from remediator.audit.record import canonical_json, quoted
@@ -70,7 +71,7 @@ def sealed(body: Mapping[str, Any]) -> tuple[bytes, bytes | None]:
 def hidden(values: Mapping[str, bytes]) -> tuple[Mapping[str, str], bytes]:
     """The commitments to these canonical values, and what is kept beside the record: JSON of field -> [salt in hex,
     canonical text of the value]. Values are texts, so that what was hashed is never serialised again."""
-    salts = os.urandom(SALT_BYTES * len(values))
+    salts = _chance.take(SALT_BYTES * len(values))
     kept: list[str] = []
     hashes: dict[str, str] = {}
     for number, (name, value) in enumerate(values.items()):
@@ -78,6 +79,31 @@ def hidden(values: Mapping[str, bytes]) -> tuple[Mapping[str, str], bytes]:
         hashes[name] = commitment(salt, value)
         kept.append(f'"{name}":["{salt.hex()}",{quoted(value.decode())}]')
     return hashes, f"{{{','.join(kept)}}}".encode()
+
+
+class Chance:
+    """The system's randomness, fetched for thousands of salts at once. To ask it for each alert of a large body would
+    let go of the interpreter's lock for a microsecond again and again, which no other thread is quick enough to take:
+    the event loop, whose turn is counted anew each time, stood for a quarter of a second."""
+
+    AT_ONCE = 65_536
+
+    def __init__(self) -> None:
+        self._forget()
+        os.register_at_fork(after_in_child=self._forget)  # else parent and child would give the same salts
+
+    def _forget(self) -> None:
+        self._lock, self._left, self._used = Lock(), b"", 0
+
+    def take(self, count: int) -> bytes:
+        with self._lock:
+            if self._used + count > len(self._left):
+                self._left, self._used = os.urandom(max(count, self.AT_ONCE)), 0
+            begin, self._used = self._used, self._used + count
+            return self._left[begin : self._used]
+
+
+_chance = Chance()
 
 
 def disclosures(beside: bytes | None) -> Disclosures:

@@ -4,10 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import secrets
 
 import pytest
 
-from remediator.audit.commitments import COMMITTED, FREE, disclosures, put_together, sealed, without
+from remediator.audit.commitments import (
+    COMMITTED,
+    FREE,
+    SALT_BYTES,
+    Chance,
+    disclosures,
+    hidden,
+    put_together,
+    sealed,
+    without,
+)
 
 BODY = {"kind": "x", "rule": "crash-loop", "comment": "café \U0001f600", "evidence": ["exit code 1"], "severity": 1}
 
@@ -47,3 +59,30 @@ def test_a_body_without_free_fields_is_itself() -> None:
 def test_a_free_field_cannot_stand_in_the_clear(field: str) -> None:
     leaf, _ = sealed({field: "planted-9f2c"})
     assert b"planted" not in leaf
+
+
+def test_no_salt_is_given_twice_though_the_system_is_asked_once_for_thousands(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+
+    def counted(count: int) -> bytes:
+        asked.append(count)
+        return secrets.token_bytes(count)
+
+    monkeypatch.setattr(os, "urandom", counted)
+    chance = Chance()
+    salts = [chance.take(SALT_BYTES) for _ in range(2 * chance.AT_ONCE // SALT_BYTES)]
+    assert len(set(salts)) == len(salts)
+    assert {len(salt) for salt in salts} == {SALT_BYTES}
+    assert asked == [chance.AT_ONCE] * 2
+
+
+def test_a_child_process_gives_no_salt_of_its_parent() -> None:
+    hidden({"detail": b'"x"'})
+    reader, writer = os.pipe()
+    if (child := os.fork()) == 0:
+        os.write(writer, hidden({"detail": b'"x"'})[0]["detail"].encode())
+        os._exit(0)
+    os.waitpid(child, 0)
+    assert os.read(reader, 64).decode() != hidden({"detail": b'"x"'})[0]["detail"]
+    os.close(reader)
+    os.close(writer)
