@@ -18,7 +18,7 @@ from aiohttp import web
 from remediator.clock import Clock
 from remediator.simulate.answers import broken
 from remediator.simulate.api import REVIEW_PATH, Asked
-from remediator.simulate.apiserver import WRITE_METHODS, EmbeddedCluster
+from remediator.simulate.apiserver import WRITE_METHODS, EmbeddedCluster, asked_of
 from remediator.simulate.loopback import Loopback
 
 SHARE = 0.35
@@ -66,7 +66,7 @@ class Gate:
 
     async def _serve(self, request: web.Request) -> web.StreamResponse:
         began = time.monotonic()
-        asked = await _asked(request)
+        asked = await asked_of(request)
         trouble = self.trouble if self.trouble and self._chance.random() < SHARE else ""
         if trouble:
             self.met[trouble] = self.met.get(trouble, 0) + 1
@@ -100,19 +100,6 @@ class Gate:
     def _answer(self, status: int, body: Any, headers: Mapping[str, str] | None = None) -> web.Response:
         date = format_datetime(self._clock.now().astimezone(UTC), usegmt=True)
         return web.json_response(body, status=status, headers={"Date": date, **(headers or {})})
-
-
-async def _asked(request: web.Request) -> Asked:
-    return Asked(
-        method=request.method,
-        path=request.rel_url.raw_path,
-        query=dict(request.query),
-        user_agent=request.headers.get("User-Agent", ""),
-        dry_run=request.query.getall("dryRun", []),
-        content_type=request.content_type if "Content-Type" in request.headers else "",
-        accept=request.headers.get("Accept", ""),
-        body=await request.read(),
-    )
 
 
 def _reset(request: web.Request) -> web.Response:
