@@ -17,6 +17,9 @@ from remediator.store.transaction import Transaction
 
 ASKED = "decision.awaiting-approval"
 
+# Built once: to build a statement takes some times as long as SQLite takes to answer it.
+_SAID = sa.select(approvals).where(approvals.c.remediation_id == sa.bindparam("of"))
+
 
 def awaiting(connection: sa.Connection) -> Sequence[Awaiting]:
     asked = records.alias()
@@ -45,7 +48,7 @@ def awaiting(connection: sa.Connection) -> Sequence[Awaiting]:
 
 
 def read(connection: sa.Connection, remediation: RemediationId) -> Approval | None:
-    row = connection.execute(sa.select(approvals).where(approvals.c.remediation_id == remediation)).one_or_none()
+    row = connection.execute(_SAID, {"of": remediation}).one_or_none()
     if row is None:
         return None
     return Approval(remediation, row.plan_hash, row.is_granted, row.by, row.comment, from_micros(row.at))

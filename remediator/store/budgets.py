@@ -32,7 +32,31 @@ _COUNTS = debits.c.returned_at.is_(None)
 _IS_REAL = debits.c.is_shadow.is_(sa.false())
 _BUSY = debits.c.remediation_id.in_(sa.select(remediations.c.id).where(BUSY))
 
+# Each statement is built once: to build one takes some times as long as SQLite takes to answer it.
 _ADD = debits.insert()
+_OWN = debits.update().where(debits.c.remediation_id == sa.bindparam("of"), _IS_REAL, _COUNTS)
+_GIVE_BACK = _OWN.values(returned_at=sa.bindparam("now"))
+_SETTLE = _OWN.where(debits.c.outcome.is_(None)).values(outcome=sa.bindparam("became"))
+_PAST = (
+    sa.select(debits, _BUSY.label("is_under_way"))
+    .where(_COUNTS, _IS_REAL, debits.c.cluster == sa.bindparam("here"), debits.c.at > sa.bindparam("since"))
+    .order_by(debits.c.at.desc(), debits.c.id.desc())
+    .limit(sa.bindparam("at_most"))
+)
+_PAST_OF_RULE = _PAST.where(debits.c.rule == sa.bindparam("of"))
+_LAST_SHADOW = sa.select(sa.func.max(debits.c.at)).where(debits.c.target_key == sa.bindparam("of"), ~_IS_REAL)
+_LAST_RESET = (
+    sa.select(resets)
+    .where(resets.c.what == sa.bindparam("what"), resets.c.subject == sa.bindparam("of"))
+    .order_by(resets.c.at.desc(), resets.c.id.desc())
+    .limit(1)
+)
+_PRESENT = (
+    sa.select(sa.func.count())
+    .select_from(rollouts)
+    .where(rollouts.c.cluster == sa.bindparam("here"), rollouts.c.ended_at.is_(None))
+)
+_PRESENT_IN = _PRESENT.where(rollouts.c.namespace == sa.bindparam("of"))
 
 
 def uses(connection: sa.Connection, spender: Spender, budgets: Sequence[Bound], *, at: datetime) -> tuple[Use, ...]:
@@ -69,26 +93,19 @@ def debit(
 
 def give_back(connection: sa.Connection, *, remediation: RemediationId, at: datetime) -> None:
     """The action was provably not done; the line stays, and counts no more."""
-    connection.execute(_own(remediation).values(returned_at=to_micros(at)))
+    connection.execute(_GIVE_BACK, {"of": remediation, "now": to_micros(at)})
 
 
 def settle(connection: sa.Connection, outcome: Outcome, *, remediation: RemediationId) -> None:
     """What became of the action, as its verification said first."""
-    connection.execute(_own(remediation).where(debits.c.outcome.is_(None)).values(outcome=outcome.value))
+    connection.execute(_SETTLE, {"of": remediation, "became": outcome.value})
 
 
 def past_actions(
     connection: sa.Connection, *, cluster: str, since: datetime, rule: str | None, limit: int
 ) -> tuple[PastAction, ...]:
-    wanted = [_COUNTS, _IS_REAL, debits.c.cluster == cluster, debits.c.at > to_micros(since)]
-    if rule is not None:
-        wanted.append(debits.c.rule == rule)
-    lines = (
-        sa.select(debits, _BUSY.label("is_under_way"))
-        .where(*wanted)
-        .order_by(debits.c.at.desc(), debits.c.id.desc())
-        .limit(limit)
-    )
+    asked: dict[str, Any] = {"here": cluster, "since": to_micros(since), "at_most": limit}
+    asked |= {} if rule is None else {"of": rule}
     return tuple(
         PastAction(
             remediation=RemediationId(row.remediation_id),
@@ -101,7 +118,7 @@ def past_actions(
             outcome=None if row.outcome is None else Outcome(row.outcome),
             is_under_way=bool(row.is_under_way),
         )
-        for row in connection.execute(lines)
+        for row in connection.execute(_PAST if rule is None else _PAST_OF_RULE, asked)
     )
 
 
@@ -113,19 +130,12 @@ def spending_namespaces(connection: sa.Connection, *, cluster: str, since: datet
 
 def last_shadow_at(connection: sa.Connection, target_key: str) -> datetime | None:
     """When an action on the target was last recommended, and nothing but the mode kept it from being done."""
-    newest = sa.select(sa.func.max(debits.c.at)).where(debits.c.target_key == target_key, ~_IS_REAL)
-    micros = connection.execute(newest).scalar_one()
+    micros = connection.execute(_LAST_SHADOW, {"of": target_key}).scalar_one()
     return None if micros is None else from_micros(micros)
 
 
 def last_reset(connection: sa.Connection, what: Forgiven, subject: str) -> Reset | None:
-    lines = (
-        sa.select(resets)
-        .where(resets.c.what == what.value, resets.c.subject == subject)
-        .order_by(resets.c.at.desc(), resets.c.id.desc())
-        .limit(1)
-    )
-    row = connection.execute(lines).one_or_none()
+    row = connection.execute(_LAST_RESET, {"what": what.value, "of": subject}).one_or_none()
     return None if row is None else Reset(what, row.subject, row.by, row.comment, from_micros(row.at))
 
 
@@ -144,14 +154,8 @@ def reset(transaction: Transaction, wanted: Reset) -> None:
 
 
 def workload_count(connection: sa.Connection, *, cluster: str, namespace: str | None) -> int:
-    present = [rollouts.c.cluster == cluster, rollouts.c.ended_at.is_(None)]
-    if namespace is not None:
-        present.append(rollouts.c.namespace == namespace)
-    return int(connection.execute(sa.select(sa.func.count()).select_from(rollouts).where(*present)).scalar_one())
-
-
-def _own(remediation: RemediationId) -> sa.Update:
-    return debits.update().where(debits.c.remediation_id == remediation, _IS_REAL, _COUNTS)
+    asked = {"here": cluster} | ({} if namespace is None else {"of": namespace})
+    return int(connection.execute(_PRESENT if namespace is None else _PRESENT_IN, asked).scalar_one())
 
 
 def _use(connection: sa.Connection, spender: Spender, budget: Bound, at: datetime) -> Use:
@@ -164,9 +168,6 @@ def _use(connection: sa.Connection, spender: Spender, budget: Bound, at: datetim
         asked["since"] = to_micros(at - budget.limit.per)
     found = [Debit(RemediationId(row.remediation_id), from_micros(row.at)) for row in connection.execute(lines, asked)]
     return Use(budget, tuple(found))
-
-
-# Each statement is built once: to build one takes as long as SQLite takes to answer it.
 
 
 @cache

@@ -63,7 +63,7 @@ from remediator.store.pauses_base import Pause, PauseOf
 from remediator.store.reading import IncidentRow, IncidentView, Untold
 from remediator.store.reports import ReportTable
 from remediator.store.rollouts import RolloutTable
-from remediator.store.rows import record_from, to_json, to_micros
+from remediator.store.rows import record_from, to_json
 from remediator.store.scores import ScoreTable
 from remediator.store.sqlite import SQLITE, check_url, connect, fill, image_of, is_memory
 from remediator.store.tables import records
@@ -241,12 +241,11 @@ class Database:
         return await self._writer.write(lambda transaction: queue.advance(transaction, step))
 
     async def release(self, remediation: Remediation, *, due_at: datetime, progress: Mapping[str, Json]) -> None:
-        values = {"due_at": to_micros(due_at), "progress": to_json(progress)}
-        await self._writer.write(lambda transaction: queue.release(transaction, remediation, values))
+        text = to_json(progress)
+        await self._writer.write(lambda t: queue.release(t.connection, remediation, due_at=due_at, progress=text))
 
     async def is_resolved(self, fingerprint: str, starts_at: datetime) -> bool:
-        question = sa.select(queue.is_resolved_clause(fingerprint, to_micros(starts_at)))
-        return await self._writer.read(lambda t: bool(t.connection.execute(question).scalar_one()))
+        return await self._writer.read(lambda t: queue.is_resolved(t.connection, fingerprint, starts_at))
 
     async def last_action_at(self, target: Target, *, is_shadow: bool = False) -> datetime | None:
         def newest(transaction: Transaction) -> datetime | None:

@@ -20,11 +20,23 @@ _WHOLE = (
     .outerjoin(remediations, remediations.c.id == escalations.c.remediation_id)
 )
 _OPEN = escalations.c.ended_at.is_(None)
+_STANDS = sa.exists().where(
+    gates.c.cluster == escalations.c.cluster, gates.c.key == escalations.c.gate, gates.c.until > sa.bindparam("now")
+)
+
+# Built once: to build a statement takes some times as long as SQLite takes to answer it.
+_OPEN_ONES = _WHOLE.where(_OPEN).order_by(escalations.c.severity, escalations.c.id)
+_OF_LEFT_GATES = _WHOLE.where(_OPEN, escalations.c.gate.is_not(None), sa.not_(_STANDS)).order_by(escalations.c.id)
+_DUE = (
+    _WHOLE.where(escalations.c.next_at <= sa.bindparam("now"))
+    .order_by(escalations.c.next_at, escalations.c.id)
+    .limit(sa.bindparam("at_most"))
+)
 
 
 def open_ones(connection: sa.Connection) -> Sequence[Escalation]:
     """The most severe first, then the oldest."""
-    return _read(connection, _WHOLE.where(_OPEN).order_by(escalations.c.severity, escalations.c.id))
+    return _read(connection, _OPEN_ONES)
 
 
 def open_of(connection: sa.Connection, incident_ids: Collection[int]) -> Sequence[Escalation]:
@@ -44,11 +56,7 @@ def of_incident(connection: sa.Connection, incident_id: IncidentId) -> Sequence[
 
 def of_left_gates(connection: sa.Connection, *, at: datetime) -> Sequence[Escalation]:
     """The open ones of gates that nobody saw for long enough."""
-    stand = sa.exists().where(
-        gates.c.cluster == escalations.c.cluster, gates.c.key == escalations.c.gate, gates.c.until > to_micros(at)
-    )
-    left = _WHOLE.where(_OPEN, escalations.c.gate.is_not(None), sa.not_(stand))
-    return _read(connection, left.order_by(escalations.c.id))
+    return _read(connection, _OF_LEFT_GATES, {"now": to_micros(at)})
 
 
 def by_id(connection: sa.Connection, number: EscalationId) -> Escalation | None:
@@ -56,8 +64,7 @@ def by_id(connection: sa.Connection, number: EscalationId) -> Escalation | None:
 
 
 def due(connection: sa.Connection, *, at: datetime, limit: int) -> Sequence[Escalation]:
-    late = _WHOLE.where(escalations.c.next_at <= to_micros(at)).order_by(escalations.c.next_at, escalations.c.id)
-    return _read(connection, late.limit(limit))
+    return _read(connection, _DUE, {"now": to_micros(at), "at_most": limit})
 
 
 def counts(connection: sa.Connection) -> Mapping[tuple[int, bool], int]:
@@ -70,8 +77,10 @@ def counts(connection: sa.Connection) -> Mapping[tuple[int, bool], int]:
     return {(row.severity, bool(row.is_acked)): row.times for row in connection.execute(counted)}
 
 
-def _read(connection: sa.Connection, query: sa.Select[*tuple[object, ...]]) -> Sequence[Escalation]:
-    return [_escalation_from(row) for row in connection.execute(query).mappings()]
+def _read(
+    connection: sa.Connection, query: sa.Select[*tuple[object, ...]], asked: Mapping[str, int] | None = None
+) -> Sequence[Escalation]:
+    return [_escalation_from(row) for row in connection.execute(query, asked).mappings()]
 
 
 def _escalation_from(row: sa.RowMapping) -> Escalation:

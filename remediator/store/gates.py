@@ -34,6 +34,13 @@ _AFFECTED = (
     .order_by(affected.c.at.desc(), affected.c.target_key, affected.c.name)
     .limit(sa.bindparam("at_most"))
 )
+_UNSEEN = sa.select(sa.func.count()).select_from(
+    sa.select(sa.literal(1))
+    .where(OPEN, remediations.c.target_key.is_(None), remediations.c.created_at > sa.bindparam("since"))
+    .limit(sa.bindparam("at_most"))
+    .subquery()
+)
+_PRESENT = sa.select(gates).where(gates.c.until > sa.bindparam("now")).order_by(gates.c.since, gates.c.key)
 
 
 def enter(transaction: Transaction, gate: Gate, call: Call | None, *, cluster: str, at: datetime) -> None:
@@ -85,12 +92,7 @@ def _alerting(cluster: str) -> sa.Select[int]:
 
 
 def alerts_unseen(connection: sa.Connection, *, since: datetime, at_most: int) -> int:
-    unseen = (
-        sa.select(sa.literal(1))
-        .where(OPEN, remediations.c.target_key.is_(None), remediations.c.created_at > to_micros(since))
-        .limit(at_most)
-    )
-    return int(connection.execute(sa.select(sa.func.count()).select_from(unseen.subquery())).scalar_one())
+    return int(connection.execute(_UNSEEN, {"since": to_micros(since), "at_most": at_most}).scalar_one())
 
 
 def alerts_since(
@@ -101,19 +103,25 @@ def alerts_since(
     dependents: Sequence[tuple[str, str | None]],
     besides: str,
 ) -> Sequence[str]:
-    concerns = [remediations.c.target_key == target.key]
-    for rule, namespace in dependents:
-        place = f"{target.cluster}/" if namespace is None else f"{target.cluster}/{namespace}/"
-        inside = remediations.c.target_key.startswith(place, autoescape=True)
-        concerns.append(sa.and_(remediations.c.rule == rule, inside))
-    found = connection.execute(
-        sa.select(alerts.c.labels)
-        .join(remediations, remediations.c.alert_id == alerts.c.id)
-        .where(alerts.c.status == "firing", alerts.c.starts_at > to_micros(since), sa.or_(*concerns))
-        .limit(200)
-    )
+    asked = {"of": target.key, "since": to_micros(since)}
+    found = connection.execute(_concerning(target.cluster, tuple(dependents)), asked)
     names = [json.loads(row.labels).get("alertname", "") for row in found]
     return [name for name in names if name != besides]
+
+
+@lru_cache(maxsize=64)
+def _concerning(cluster: str, dependents: tuple[tuple[str, str | None], ...]) -> sa.Select[str]:
+    concerns = [remediations.c.target_key == sa.bindparam("of")]
+    for rule, namespace in dependents:
+        place = f"{cluster}/" if namespace is None else f"{cluster}/{namespace}/"
+        inside = remediations.c.target_key.startswith(place, autoescape=True)
+        concerns.append(sa.and_(remediations.c.rule == rule, inside))
+    return (
+        sa.select(alerts.c.labels)
+        .join(remediations, remediations.c.alert_id == alerts.c.id)
+        .where(alerts.c.status == "firing", alerts.c.starts_at > sa.bindparam("since"), sa.or_(*concerns))
+        .limit(200)
+    )
 
 
 def alert_changes(connection: sa.Connection, fingerprint: str, *, since: datetime) -> Sequence[datetime]:
@@ -139,7 +147,6 @@ def seen_at(connection: sa.Connection, key: str, *, cluster: str) -> datetime | 
 
 
 def present(connection: sa.Connection, *, at: datetime) -> Sequence[SeenGate]:
-    lines = sa.select(gates).where(gates.c.until > to_micros(at)).order_by(gates.c.since, gates.c.key)
     return [
         SeenGate(
             cluster=row.cluster,
@@ -150,5 +157,5 @@ def present(connection: sa.Connection, *, at: datetime) -> Sequence[SeenGate]:
             seen_at=from_micros(row.seen_at),
             until=from_micros(row.until),
         )
-        for row in connection.execute(lines)
+        for row in connection.execute(_PRESENT, {"now": to_micros(at)})
     ]

@@ -55,6 +55,7 @@ _CLOSE = (
     )
     .values(closed_at=sa.bindparam("at"))
 )
+_DEPTH = sa.select(remediations.c.state, sa.func.count()).where(OPEN).group_by(remediations.c.state)
 
 
 def join(transaction: Transaction, remediation: Remediation, target: Target | None) -> int:
@@ -127,8 +128,7 @@ def view(connection: sa.Connection, incident_id: IncidentId) -> IncidentView | N
 
 
 def queue_depth(connection: sa.Connection) -> Mapping[str, int]:
-    counted = sa.select(remediations.c.state, sa.func.count()).where(OPEN).group_by(remediations.c.state)
-    return {state: count for state, count in connection.execute(counted)}
+    return {state: count for state, count in connection.execute(_DEPTH)}
 
 
 def _row_from(row: Mapping[Any, Any]) -> IncidentRow:

@@ -199,10 +199,8 @@ class Log:
         if moved.rowcount != 1:  # alone in the database, this is somebody's hand in it
             raise sa.exc.OperationalError("log_head", {}, Exception("the head of the audit log moved under us"))
         if keep:
-            same = (log_checkpoints.c.origin == new.origin, log_checkpoints.c.size == new.size)
-            connection.execute(log_checkpoints.delete().where(*same))
-            kept = {"origin": new.origin, "size": new.size, "at": at, "note": note}
-            connection.execute(log_checkpoints.insert(), kept)
+            connection.execute(_UNKEEP, {"of": new.origin, "same_size": new.size})
+            connection.execute(_KEEP, {"origin": new.origin, "size": new.size, "at": at, "note": note})
             self._kept_at = at
         self._remembered = new
 
@@ -322,6 +320,18 @@ class Log:
 _HEAD = sa.select(log_head.c.origin, log_head.c.size, log_head.c.nodes, log_head.c.note).where(
     log_head.c.id == _THE_ONE
 )
+_HEAD_AT = sa.select(log_head.c.at).where(log_head.c.id == _THE_ONE)
+_UNKEEP = log_checkpoints.delete().where(
+    log_checkpoints.c.origin == sa.bindparam("of"), log_checkpoints.c.size == sa.bindparam("same_size")
+)
+_KEEP = log_checkpoints.insert()
+_KEPT = (
+    sa.select(log_checkpoints)
+    .where(log_checkpoints.c.origin == sa.bindparam("of"), log_checkpoints.c.size > sa.bindparam("after"))
+    .limit(sa.bindparam("at_most"))
+)
+_OLDEST_KEPT = _KEPT.order_by(log_checkpoints.c.size)
+_NEWEST_KEPT = _KEPT.order_by(log_checkpoints.c.size.desc())
 _MOVE = (
     log_head.update()
     .where(log_head.c.id == _THE_ONE, log_head.c.size == sa.bindparam("old_size"))
@@ -439,7 +449,7 @@ def _signers(note: bytes, known: Sequence[VerifyingKey]) -> Sequence[VerifyingKe
 
 def standing(log: Log, connection: sa.Connection) -> LogStanding:
     head = log.head(connection)
-    at = from_micros(connection.execute(sa.select(log_head.c.at)).scalar_one())
+    at = from_micros(connection.execute(_HEAD_AT).scalar_one())
     return LogStanding(
         origin=head.origin,
         size=head.size,
@@ -456,8 +466,7 @@ def kept(
 ) -> Sequence[tuple[int, datetime, bytes]]:
     """The checkpoints of this log that were kept beyond a size, smallest first: size, when, note. `newest`: when there
     are more than `limit`, the newest of them instead of the oldest."""
-    origin, size = log.head(connection).origin, log_checkpoints.c.size
-    beyond = sa.select(log_checkpoints).where(log_checkpoints.c.origin == origin, size > after)
-    page = connection.execute(beyond.order_by(size.desc() if newest else size).limit(limit))
+    asked = {"of": log.head(connection).origin, "after": after, "at_most": limit}
+    page = connection.execute(_NEWEST_KEPT if newest else _OLDEST_KEPT, asked)
     found = [(row.size, from_micros(row.at), stored_bytes(row.note)) for row in page]
     return sorted(found)

@@ -14,6 +14,8 @@ from remediator.store.rows import from_micros, to_micros
 from remediator.store.tables import pauses
 from remediator.store.transaction import Transaction
 
+_ALL = sa.select(pauses).order_by(pauses.c.what, pauses.c.subject)
+
 
 def read(connection: sa.Connection) -> Sequence[Pause]:
     return [
@@ -25,7 +27,7 @@ def read(connection: sa.Connection) -> Sequence[Pause]:
             at=from_micros(row.at),
             until=None if row.until is None else from_micros(row.until),
         )
-        for row in connection.execute(sa.select(pauses).order_by(pauses.c.what, pauses.c.subject))
+        for row in connection.execute(_ALL)
     ]
 
 

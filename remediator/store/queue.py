@@ -38,6 +38,12 @@ CANDIDATES = (
     .limit(sa.bindparam("at_most"))
 )
 _FEW = 256
+_IS_RESOLVED = sa.exists().where(
+    alerts.c.fingerprint == sa.bindparam("same_fingerprint"),
+    alerts.c.starts_at >= sa.bindparam("began_at"),
+    alerts.c.status == "resolved",
+)
+_RESOLVED = sa.select(_IS_RESOLVED)
 DUE_NOW = (
     sa.select(remediations.c.id).where(OPEN, remediations.c.due_at <= sa.bindparam("now")).limit(_FEW + 1)
 )
@@ -60,6 +66,13 @@ _RENEW = (
     .where(_SAME, remediations.c.lease_until > sa.bindparam("now"))
     .values(lease_until=sa.bindparam("new_until"))
 )
+_RELEASE = (
+    remediations.update()
+    .where(_SAME)
+    .values(
+        due_at=sa.bindparam("new_due_at"), progress=sa.bindparam("new_progress"), lease_owner=None, lease_until=None
+    )
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,13 +89,6 @@ class Step:
     columns: Mapping[str, Any]
 
 
-def is_resolved_clause(fingerprint: object, starts_at: object) -> sa.Exists:
-    """Whether that episode, or a later one of the fingerprint, was reported as resolved."""
-    return sa.exists().where(
-        alerts.c.fingerprint == fingerprint, alerts.c.starts_at >= starts_at, alerts.c.status == "resolved"
-    )
-
-
 def prepare(remediation: Remediation, to: State, record: Record, at: datetime, change: Change) -> Step:
     """Raises ValueError for a transition that does not exist, values that JSON cannot hold, and missing targets."""
     if to not in TRANSITIONS.get(remediation.state, frozenset()):
@@ -96,6 +102,12 @@ def prepare(remediation: Remediation, to: State, record: Record, at: datetime, c
         raise ValueError(f"remediation {remediation.id}: {to} without a plan cannot be scored")
     body, beside = sealed(record.body)
     return Step(remediation, to, record.kind, body, beside, at, change, change_columns(change))
+
+
+def is_resolved(connection: sa.Connection, fingerprint: str, starts_at: datetime) -> bool:
+    """Whether that episode, or a later one of the fingerprint, was reported as resolved."""
+    asked = {"same_fingerprint": fingerprint, "began_at": to_micros(starts_at)}
+    return bool(connection.execute(_RESOLVED, asked).scalar_one())
 
 
 def next_due(connection: sa.Connection) -> datetime | None:
@@ -185,11 +197,10 @@ def advance(transaction: Transaction, step: Step) -> Remediation:
     return moved
 
 
-def release(transaction: Transaction, remediation: Remediation, values: Mapping[str, Any]) -> None:
-    """Raises LostClaim."""
-    values = dict(values) | {"lease_owner": None, "lease_until": None}
-    result = transaction.connection.execute(remediations.update().where(_SAME).values(values), _same(remediation))
-    if result.rowcount != 1:
+def release(connection: sa.Connection, remediation: Remediation, *, due_at: datetime, progress: str) -> None:
+    """Raises LostClaim. `progress` is JSON."""
+    asked = _same(remediation) | {"new_due_at": to_micros(due_at), "new_progress": progress}
+    if connection.execute(_RELEASE, asked).rowcount != 1:
         raise LostClaim(f"remediation {remediation.id} is no longer {remediation.state} in epoch {remediation.epoch}")
 
 
@@ -218,7 +229,7 @@ def _moving(columns: tuple[str, ...], is_unresolved: bool) -> sa.Update:
     update = remediations.update().where(_SAME).values({name: sa.bindparam(f"new_{name}") for name in columns})
     if not is_unresolved:
         return update
-    return update.where(sa.not_(is_resolved_clause(sa.bindparam("same_fingerprint"), sa.bindparam("began_at"))))
+    return update.where(sa.not_(_IS_RESOLVED))
 
 
 def _debit(transaction: Transaction, step: Step) -> None:

@@ -38,6 +38,9 @@ _INSTANTS = (
 )
 _PLAIN = ("template_hash", "revision", "is_exact", "deployed_by", "incident_id")
 _PRESENT = rollouts.c.ended_at.is_(None)
+_PRESENT_OF = sa.select(rollouts).where(
+    _PRESENT, rollouts.c.target_key == sa.bindparam("of"), rollouts.c.uid == sa.bindparam("same_uid")
+)
 
 
 class RolloutTable:
@@ -72,8 +75,8 @@ class RolloutTable:
         return await self._writer.read(lambda t: _read(t.connection, lines))
 
     async def present_of(self, target: Target) -> Rollout | None:
-        line = sa.select(rollouts).where(_PRESENT, rollouts.c.target_key == target.key, rollouts.c.uid == target.uid)
-        found = await self._writer.read(lambda t: _read(t.connection, line))
+        asked = {"of": target.key, "same_uid": target.uid}
+        found = await self._writer.read(lambda t: _read(t.connection, _PRESENT_OF, asked))
         return found[0] if found else None
 
 
@@ -160,8 +163,10 @@ def _columns(rollout: Rollout) -> dict[str, Any]:
     }
 
 
-def _read(connection: sa.Connection, lines: sa.Select[Any]) -> list[Rollout]:
-    return [_rollout_from(row) for row in connection.execute(lines).mappings()]
+def _read(
+    connection: sa.Connection, lines: sa.Select[Any], asked: Mapping[str, str] | None = None
+) -> list[Rollout]:
+    return [_rollout_from(row) for row in connection.execute(lines, asked).mappings()]
 
 
 def _rollout_from(row: Mapping[Any, Any]) -> Rollout:

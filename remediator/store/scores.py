@@ -39,6 +39,14 @@ _MICROSECOND = timedelta(microseconds=1)
 _OPEN = scores.c.judged_at.is_(None)
 _SCORED = [column for column in scores.c if column.name not in ("would", "seen")]
 """What a scorecard is made of: not what looks need."""
+
+# Built once: to build a statement takes some times as long as SQLite takes to answer it.
+_OWN = scores.update().where(scores.c.remediation_id == sa.bindparam("of"), _OPEN)
+_TAKEN = _OWN.values(due_at=None, happened=Happened.APPROVED.value)
+_NOT_TAKEN = _OWN.values(due_at=sa.bindparam("now"), happened=None)
+_SETTLE = _OWN.where(scores.c.happened == Happened.APPROVED.value).values(
+    is_right=sa.bindparam("right"), detail=sa.bindparam("why"), judged_at=sa.bindparam("now")
+)
 _RIGHT = {Outcome.VERIFIED: True, Outcome.FAILED: False, Outcome.UNKNOWN: None}
 
 
@@ -133,25 +141,19 @@ def _is_awaited(connection: sa.Connection, recommended: Remediation, target_key:
 
 def taken(connection: sa.Connection, remediation: RemediationId) -> None:
     """A person approved it, and it is being done: what happens now is not without us."""
-    values = {"due_at": None, "happened": Happened.APPROVED.value}
-    connection.execute(scores.update().where(scores.c.remediation_id == remediation, _OPEN).values(values))
+    connection.execute(_TAKEN, {"of": remediation})
 
 
 def not_taken(connection: sa.Connection, remediation: RemediationId, *, at: datetime) -> None:
     """It provably was not done after all: look on."""
-    own = sa.and_(scores.c.remediation_id == remediation, _OPEN)
-    connection.execute(scores.update().where(own).values(due_at=to_micros(at), happened=None))
+    connection.execute(_NOT_TAKEN, {"of": remediation, "now": to_micros(at)})
 
 
 def settle(connection: sa.Connection, outcome: Outcome, *, remediation: RemediationId, at: datetime) -> None:
     """What the first verification said of what a person had approved. Its own record says so."""
-    values = {
-        "is_right": _RIGHT[outcome],
-        "detail": f"a person approved it, and its verification said: {outcome}",
-        "judged_at": to_micros(at),
-    }
-    approved = scores.c.happened == Happened.APPROVED.value
-    connection.execute(scores.update().where(scores.c.remediation_id == remediation, approved, _OPEN).values(values))
+    why = f"a person approved it, and its verification said: {outcome}"
+    asked = {"of": remediation, "right": _RIGHT[outcome], "why": why, "now": to_micros(at)}
+    connection.execute(_SETTLE, asked)
 
 
 def forget(connection: sa.Connection) -> None:

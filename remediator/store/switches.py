@@ -21,9 +21,35 @@ _THE_ONE = 1
 _FAR = 10_000
 """Records looked through for one page: some milliseconds, in which nothing else is stored."""
 
+# Built once: to build a statement takes some times as long as SQLite takes to answer it.
+_SWITCH = sa.select(kill_switch).where(kill_switch.c.id == _THE_ONE)
+_CURSOR = sa.select(cursors.c.seq).where(cursors.c.sink == sa.bindparam("of"))
+_LAST_RECORD = sa.select(sa.func.max(records.c.seq))
+_UNTOLD = (
+    sa.select(records)
+    .where(
+        records.c.seq > sa.bindparam("after"),
+        records.c.seq <= sa.bindparam("upto"),
+        records.c.kind.not_in(sa.bindparam("but", expanding=True)),
+    )
+    .order_by(records.c.seq)
+    .limit(sa.bindparam("at_most"))
+)
+_MOVE_CURSOR = (
+    cursors.update()
+    .where(cursors.c.sink == sa.bindparam("of"), cursors.c.seq == sa.bindparam("after"))
+    .values(seq=sa.bindparam("to"), moved_at=sa.bindparam("now"))
+)
+_LAST_ACTION = sa.select(sa.func.max(remediations.c.acted_at)).where(remediations.c.target_key == sa.bindparam("of"))
+_TEMPLATE_EVENTS = (
+    sa.select(template_events)
+    .where(template_events.c.target_key == sa.bindparam("of"))
+    .order_by(template_events.c.at, template_events.c.id)
+)
+
 
 def read_kill_switch(connection: sa.Connection) -> KillSwitch:
-    row = connection.execute(sa.select(kill_switch).where(kill_switch.c.id == _THE_ONE)).one_or_none()
+    row = connection.execute(_SWITCH).one_or_none()
     if row is None:  # the first migration wrote it; without it nobody can say that writing is allowed
         raise StoreUnavailable("the kill switch is missing in the database")
     until = None if row.until is None else from_micros(row.until)
@@ -66,7 +92,7 @@ def begin_cursors(connection: sa.Connection, sinks: Sequence[str], *, at: dateti
 
 
 def read_cursor(connection: sa.Connection, sink: str) -> int:
-    return connection.execute(sa.select(cursors.c.seq).where(cursors.c.sink == sink)).scalar_one_or_none() or 0
+    return connection.execute(_CURSOR, {"of": sink}).scalar_one_or_none() or 0
 
 
 def read_untold(
@@ -74,27 +100,23 @@ def read_untold(
 ) -> tuple[int, int, Sequence[sa.RowMapping]]:
     """As `IncidentReader.untold`, in rows."""
     after = read_cursor(connection, sink)
-    last: int | None = connection.execute(sa.select(sa.func.max(records.c.seq))).scalar_one()
+    last: int | None = connection.execute(_LAST_RECORD).scalar_one()
     upto = min(after + _FAR, max(after, last or 0))
-    wanted = (
-        sa.select(records)
-        .where(records.c.seq > after, records.c.seq <= upto, records.c.kind.not_in(but))
-        .order_by(records.c.seq)
-        .limit(limit)
-    )
-    rows = connection.execute(wanted).mappings().all()
+    if upto == after:
+        return after, upto, []
+    asked = {"after": after, "upto": upto, "but": list(but), "at_most": limit}
+    rows = connection.execute(_UNTOLD, asked).mappings().all()
     return after, rows[-1]["seq"] if len(rows) == limit else upto, rows
 
 
 def move_cursor(connection: sa.Connection, sink: str, *, after: int, to: int, at: datetime) -> bool:
-    values = {"seq": to, "moved_at": to_micros(at)}
-    own = sa.and_(cursors.c.sink == sink, cursors.c.seq == after)
-    if connection.execute(cursors.update().where(own).values(values)).rowcount:
+    now = to_micros(at)
+    if connection.execute(_MOVE_CURSOR, {"of": sink, "after": after, "to": to, "now": now}).rowcount:
         return True
     is_known = connection.execute(sa.select(sa.exists().where(cursors.c.sink == sink))).scalar_one()
     if is_known or after:
         return False
-    connection.execute(cursors.insert(), {"sink": sink} | values)
+    connection.execute(cursors.insert(), {"sink": sink, "seq": to, "moved_at": now})
     return True
 
 
@@ -104,17 +126,12 @@ def touch_cursors(connection: sa.Connection, *, at: datetime) -> None:
 
 
 def last_action_at(connection: sa.Connection, target_key: str) -> datetime | None:
-    newest = sa.select(sa.func.max(remediations.c.acted_at)).where(remediations.c.target_key == target_key)
-    micros = connection.execute(newest).scalar_one()
+    micros = connection.execute(_LAST_ACTION, {"of": target_key}).scalar_one()
     return None if micros is None else from_micros(micros)
 
 
 def read_template_events(connection: sa.Connection, target_key: str) -> Sequence[TemplateEvent]:
-    lines = (
-        sa.select(template_events)
-        .where(template_events.c.target_key == target_key)
-        .order_by(template_events.c.at, template_events.c.id)
-    )
     return [
-        TemplateEvent(row.uid, row.template_hash, row.event, from_micros(row.at)) for row in connection.execute(lines)
+        TemplateEvent(row.uid, row.template_hash, row.event, from_micros(row.at))
+        for row in connection.execute(_TEMPLATE_EVENTS, {"of": target_key})
     ]
