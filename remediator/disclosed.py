@@ -18,7 +18,7 @@ from typing import Any
 
 from remediator.audit.record import canonical_json
 from remediator.model import Json, Plan, Request, State, Step
-from remediator.redact import redact_object, redact_pair
+from remediator.redact import Redactor
 
 NEEDS_REQUESTS = frozenset(
     {State.ACTING, State.VERIFYING, State.TEMPORARY, State.RESTORING, State.FAILED, State.REVERTING}
@@ -26,25 +26,26 @@ NEEDS_REQUESTS = frozenset(
 """From the first intent until nothing of the plan can be sent or undone any more."""
 
 
-def disclosed_plan(plan: Plan) -> Plan:
+def disclosed_plan(plan: Plan, redactor: Redactor) -> Plan:
     """`plan` without secrets and without its salt. It can be shown, and not be acted on."""
-    return replace(plan, steps=tuple(map(_disclosed_step, plan.steps)), salt="", **disclosed_summary(plan))
+    steps = tuple(_disclosed_step(step, redactor) for step in plan.steps)
+    return replace(plan, steps=steps, salt="", **disclosed_summary(plan, redactor))
 
 
-def disclosed_summary(plan: Plan) -> dict[str, Any]:
+def disclosed_summary(plan: Plan, redactor: Redactor) -> dict[str, Any]:
     """What each record says of a plan: its summary, before, after and details, without secrets."""
-    before, after = redact_pair(plan.before, plan.after)
+    before, after = redactor.pair(plan.before, plan.after)
     return {
-        "summary": redact_object(plan.summary),
+        "summary": redactor.object(plan.summary),
         "before": before,
         "after": after,
-        "details": dict(redact_object(plan.details)),
+        "details": dict(redactor.object(plan.details)),
     }
 
 
-def disclosed_request(request: Request, *, salt: str) -> dict[str, Json]:
+def disclosed_request(request: Request, redactor: Redactor, *, salt: str) -> dict[str, Json]:
     """`request` for a record, with the commitment to the exact one."""
-    return {**request_json(_disclosed(request)), "commitment": commitment(request, salt=salt)}
+    return {**request_json(_disclosed(request, redactor)), "commitment": commitment(request, salt=salt)}
 
 
 def commitment(request: Request, *, salt: str) -> str:
@@ -67,16 +68,16 @@ def request_json(request: Request) -> dict[str, Json]:
     }
 
 
-def _disclosed(request: Request) -> Request:
-    return replace(request, body=redact_object(request.body))
+def _disclosed(request: Request, redactor: Redactor) -> Request:
+    return replace(request, body=redactor.object(request.body))
 
 
-def _disclosed_step(step: Step) -> Step:
-    before, after = redact_pair(step.before, step.after)
+def _disclosed_step(step: Step, redactor: Redactor) -> Step:
+    before, after = redactor.pair(step.before, step.after)
     return replace(
         step,
-        request=_disclosed(step.request),
+        request=_disclosed(step.request, redactor),
         before=before,
         after=after,
-        inverse=None if step.inverse is None else _disclosed(step.inverse),
+        inverse=None if step.inverse is None else _disclosed(step.inverse, redactor),
     )

@@ -48,7 +48,7 @@ from remediator.model import (
     Target,
 )
 from remediator.proof import Proven
-from remediator.redact import redact_object
+from remediator.redact import Redactor
 from remediator.rules.escalation import INFRASTRUCTURE
 from remediator.rules.match import NoMatch
 from remediator.rules.plan import Planned
@@ -95,6 +95,7 @@ class Journal:
         self._severity = remediation.severity
         self._plan = remediation.plan
         self._sense = ""
+        self._redactor = Redactor()
 
     @property
     def state(self) -> State:
@@ -204,7 +205,7 @@ class Journal:
             affected=affected,
         )
         if isinstance(planned.answer, Plan):
-            body = {**facts, **_plan(planned.answer), **_no(Reason.NONE, planned.answer.summary)}
+            body = {**facts, **self._told(planned.answer), **_no(Reason.NONE, planned.answer.summary)}
             await self._advance(State.PLANNED, "step.planned", body, _with(change, plan=planned.answer))
             return
         await self._not_planned(planned.answer, facts, change)
@@ -240,7 +241,7 @@ class Journal:
         """A guard said no, not yet, or ask; or only the mode keeps it from being done. `proven` says whether it could
         have been."""
         verdict, plan = ruling.deciding, self.plan
-        body = {**_plan(plan), **_no(verdict.reason, verdict.detail), "guard": verdict.guard}
+        body = {**self._told(plan), **_no(verdict.reason, verdict.detail), "guard": verdict.guard}
         body["verdicts"] = _verdicts(ruling)
         body |= {} if proven is None else {"proof": proven.as_json()}
         change = Change(mode=mode, gates=ruling.gates, gate_calls=self._gate_calls(ruling))
@@ -253,7 +254,8 @@ class Journal:
                 until = self._clock.now() + APPROVAL_WITHIN
                 body |= {"until": rfc3339(until), "plan_hash": plan_hash(plan)}
                 body["costs"] = [str(budget) for budget in ruling.budgets]
-                body["requests"] = [disclosed_request(step.request, salt=plan.salt) for step in plan.steps]
+                asked = [step.request for step in plan.steps]
+                body["requests"] = [disclosed_request(one, self._redactor, salt=plan.salt) for one in asked]
                 change = _with(change, due_at=until, scored=self._sense)
                 await self._advance(State.AWAITING_APPROVAL, "decision.awaiting-approval", body, change)
             case Decision.RECOMMEND:
@@ -293,7 +295,7 @@ class Journal:
 
     async def _no_room(self, use: Use) -> None:
         due = room_at(use, self._clock.now())
-        body = {**_plan(self.plan), **_no(reason_of(use), str(use)), "until": rfc3339(due)}
+        body = {**self._told(self.plan), **_no(reason_of(use), str(use)), "until": rfc3339(due)}
         await self._advance(State.HELD, "decision.held", body, Change(due_at=due))
 
     async def _intend(
@@ -320,8 +322,8 @@ class Journal:
             budgets=budgets,
             rule_digest=self._rule_digest,
         )
-        told = disclosed_request(request, salt=self.plan.salt)
-        written = {**_plan(self.plan), **steps, **self._what(number, request), **body, "request": told}
+        told = disclosed_request(request, self._redactor, salt=self.plan.salt)
+        written = {**self._told(self.plan), **steps, **self._what(number, request), **body, "request": told}
         await self._advance(to, kind, written, change)
 
     def _what(self, number: int, request: Request) -> dict[str, Json]:
@@ -344,7 +346,7 @@ class Journal:
     async def stopped(self, stop: Stop) -> None:
         """What forbids it came between the intent and the write: nothing was sent."""
         due = stop.ask_again_at(self._clock.now())
-        body = {**_plan(self.plan), **_no(stop.reason, stop.detail), "until": rfc3339(due)}
+        body = {**self._told(self.plan), **_no(stop.reason, stop.detail), "until": rfc3339(due)}
         await self._advance(State.HELD, "decision.held", body, Change(due_at=due))
 
     async def acted(self, written: Written) -> bool:
@@ -355,7 +357,7 @@ class Journal:
         While the intent is fresh, a request whose reply was lost may still be on its way: only look again, never send.
         """
         plan, number, now = self.plan, self.step, self._clock.now()
-        body = {**_plan(plan), **_no(written.reason, written.detail), "generation": written.generation}
+        body = {**self._told(plan), **_no(written.reason, written.detail), "generation": written.generation}
         body |= {"step": number + 1, "of": len(plan.steps)}
         if self._may_still_arrive(written, now):
             await self._store.release(self.remediation, due_at=now + READ_BACK_PAUSE, progress={"step": number})
@@ -392,7 +394,7 @@ class Journal:
     async def concluded(self, seen: Verification) -> None:
         """Verified, failed or unknown, with the evidence of each check."""
         assert seen.outcome is not None
-        body = {**_plan(self.plan), "evidence": dict(seen.evidence), "detail": _evidence_line(seen)}
+        body = {**self._told(self.plan), "evidence": dict(seen.evidence), "detail": _evidence_line(seen)}
         match seen.outcome:
             case Outcome.VERIFIED if self.plan.restore_after is not None and self.plan.is_reversible:
                 due = self._clock.now() + self.plan.restore_after
@@ -409,7 +411,7 @@ class Journal:
                 await self._advance(State.UNKNOWN, "outcome.unknown", body)
 
     async def escalate_failure(self, detail: str) -> None:
-        body = {**_plan(self.plan), **_no(Reason.NOT_VERIFIED, detail)}
+        body = {**self._told(self.plan), **_no(Reason.NOT_VERIFIED, detail)}
         await self._advance(State.ESCALATED, "decision.escalated", body)
 
     async def intend_revert(self) -> None:
@@ -451,7 +453,7 @@ class Journal:
             await self._intend_undo(self.state, number, f"{written.detail} ({self.plan.steps[number].touched})")
             return True
         is_restore = self.state is State.RESTORING
-        body = {**_plan(self.plan), **_no(written.reason or Reason.NOT_VERIFIED, written.detail)}
+        body = {**self._told(self.plan), **_no(written.reason or Reason.NOT_VERIFIED, written.detail)}
         if worst == "unknown":
             await self._advance(State.UNKNOWN, "outcome.unknown", body)
         elif is_restore and worst in ("done", "theirs"):
@@ -503,7 +505,8 @@ class Journal:
         }
         told = {**known, **self._known, "from": self.state.value, "to": to.value, **body}
         # The rule is the operator's own text, and its digest stands beside it: it stays as it was.
-        record = Record(kind, {name: told[name] if name == "rule_text" else redact_object(told[name]) for name in told})
+        shown = self._redactor.object
+        record = Record(kind, {name: told[name] if name == "rule_text" else shown(told[name]) for name in told})
         if to in CALLS_PEOPLE:
             change = _with(change, call=self._call(record.body))
         self.remediation = await self._store.advance(
@@ -524,7 +527,7 @@ class Journal:
     def _gate_call(self, gate: Gate) -> Call:
         """An alert that flaps is its rule's; what many share is no single workload's, and the most severe. A dependency
         that they share is its owner's."""
-        own, detail = gate.reason is Reason.FLAPPING, redact_object(gate.detail)
+        own, detail = gate.reason is Reason.FLAPPING, self._redactor.object(gate.detail)
         is_its = own or gate.key.startswith("shared-cause/dependency/")
         contact, severity = self._known["contact"] if is_its else INFRASTRUCTURE, self._severity if own else 1
         return self._rules.escalation.call(contact, severity=severity, reason=gate.reason, detail=detail)
@@ -535,8 +538,12 @@ class Journal:
         if plan is None or (change.plan is None and (to in NEEDS_REQUESTS) == (self.state in NEEDS_REQUESTS)):
             return change
         self._plan = plan if plan.salt else replace(plan, salt=secrets.token_hex(16))
-        kept = self._plan if to in NEEDS_REQUESTS else replace(disclosed_plan(self._plan), salt=self._plan.salt)
-        return _with(change, plan=kept)
+        if to in NEEDS_REQUESTS:
+            return _with(change, plan=self._plan)
+        return _with(change, plan=replace(disclosed_plan(self._plan, self._redactor), salt=self._plan.salt))
+
+    def _told(self, plan: Plan) -> dict[str, Json]:
+        return {"action": plan.action, "plan": disclosed_summary(plan, self._redactor)}
 
     def _installed(self, plan: Plan) -> tuple[TemplateEvent, ...]:
         return (
@@ -575,10 +582,6 @@ def _object(target: Target) -> dict[str, Json]:
             "uid": target.uid,
         },
     }
-
-
-def _plan(plan: Plan) -> dict[str, Json]:
-    return {"action": plan.action, "plan": disclosed_summary(plan)}
 
 
 def _verdicts(ruling: Ruling) -> Json:

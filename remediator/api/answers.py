@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from remediator.disclosed import disclosed_plan
 from remediator.errors import cut
 from remediator.model import Json, Plan, Remediation, Target
+from remediator.redact import Redactor
 from remediator.store.escalations_base import Escalation
 from remediator.store.reading import IncidentRow, IncidentView
 
@@ -174,7 +175,7 @@ def _attempt(item: Remediation, diagnosis: Json) -> Attempt:
         annotations=alert.annotations,
         starts_at=alert.starts_at,
         credential=alert.credential,
-        plan=None if item.plan is None else disclosed_plan(item.plan),
+        plan=None if item.plan is None else disclosed_plan(item.plan, Redactor()),
         diagnosis=diagnosis,
         **fields,
     )

@@ -18,7 +18,16 @@ passphrase in the middle of a line.
 from __future__ import annotations
 
 from remediator.redact.forms import MASK
-from remediator.redact.objects import Remembering, redact_object, redact_pair, redact_values
+from remediator.redact.objects import Redactor, Remembering, redact_object, redact_pair, redact_values
 from remediator.redact.text import only_secrets, redact
 
-__all__ = ["MASK", "Remembering", "only_secrets", "redact", "redact_object", "redact_pair", "redact_values"]
+__all__ = [
+    "MASK",
+    "Redactor",
+    "Remembering",
+    "only_secrets",
+    "redact",
+    "redact_object",
+    "redact_pair",
+    "redact_values",
+]

@@ -8,13 +8,13 @@ finds in a text. Left out: the fields that hold the whole object once more.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from functools import lru_cache
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache, lru_cache
 from typing import Any
 
 from remediator.redact.forms import MASK
 from remediator.redact.settings import is_secret_name
-from remediator.redact.text import only_secrets, redact
+from remediator.redact.text import only_secrets, redact, with_secrets_only
 
 MAX_REMEMBERED = 512
 """Characters of the longest text that is remembered."""
@@ -37,15 +37,33 @@ _OBJECT_NAME = re.compile(r"(?!xox)[a-z][a-z0-9]{0,30}(?:-[a-z0-9]{1,12}){0,8}")
 """Names of workloads, pods and namespaces. Slack's tokens (`xoxb-...`) are the one form of secret that looks so."""
 
 
+class Redactor:
+    """Looks through each text once, however often it comes: the plan of one remediation stands in some ten records.
+
+    It remembers all texts that it saw, secrets among them: to be let go with what they are about.
+    """
+
+    def __init__(self) -> None:
+        self._text = cache(_text)
+
+    def object(self, value: Any) -> Any:
+        """A JSON value as it may be recorded."""
+        return _walk(value, "", self._text)
+
+    def pair(self, before: Any, after: Any) -> tuple[Any, Any]:
+        """Both, and in the second a mark at each masked value that differs."""
+        masked_before, masked_after = self.object(before), self.object(after)
+        return masked_before, _marked(before, after, masked_before, masked_after)
+
+
 def redact_object(value: Any) -> Any:
-    """A JSON value as it may be recorded."""
-    return _walk(value, "")
+    """As `Redactor.object`, once."""
+    return _walk(value, "", _text)
 
 
 def redact_pair(before: Any, after: Any) -> tuple[Any, Any]:
-    """Both, and in the second a mark at each masked value that differs."""
-    masked_before, masked_after = redact_object(before), redact_object(after)
-    return masked_before, _marked(before, after, masked_before, masked_after)
+    """As `Redactor.pair`, once."""
+    return Redactor().pair(before, after)
 
 
 class Remembering:
@@ -84,8 +102,14 @@ def _secret_names(names: tuple[str, ...]) -> Sequence[str]:
 
 def redact_values(values: Mapping[str, str]) -> dict[str, str]:
     """Labels or annotations. The name `secret` alone is an object's, as kube-state-metrics labels it."""
+    return _values(values, redact)
+
+
+def _values(values: Mapping[str, str], text: Callable[[str], str]) -> dict[str, str]:
     return {
-        name: MASK if _is_unmasked(value) and name != "secret" and is_secret_name(name) else only_secrets(value)
+        name: MASK
+        if _is_unmasked(value) and name != "secret" and is_secret_name(name)
+        else with_secrets_only(value, text(value))
         for name, value in values.items()
     }
 
@@ -94,18 +118,22 @@ def _is_unmasked(value: str) -> bool:
     return bool(value) and not value.startswith(MASK)
 
 
-def _walk(value: Any, name: str) -> Any:
+def _text(text: str) -> str:
+    """Half of all texts of an object are names."""
+    return text if _OBJECT_NAME.fullmatch(text) else redact(text)
+
+
+def _walk(value: Any, name: str, text: Callable[[str], str]) -> Any:
     if isinstance(value, str):
-        # Half of all texts of an object are names; a record is written some ten times on the way of an alert.
-        return value if _OBJECT_NAME.fullmatch(value) else redact(value)
-    if isinstance(value, Mapping):
+        return text(value)
+    if isinstance(value, dict | Mapping):
         if name == "annotations":
-            return redact_values({key: item for key, item in value.items() if key not in _COPIES})
-        return {key: _walk(item, key) for key, item in value.items() if key not in _COPIES}
-    if isinstance(value, Sequence):
+            return _values({key: item for key, item in value.items() if key not in _COPIES}, text)
+        return {key: _walk(item, key, text) for key, item in value.items() if key not in _COPIES}
+    if isinstance(value, list | Sequence):
         if name in _WORDS and all(isinstance(word, str) for word in value):
-            return _arguments(value)
-        items = [_walk(item, "") for item in value]
+            return _arguments(value, text)
+        items = [_walk(item, "", text) for item in value]
         return [_literal(item) for item in items] if name in _LITERALS else items
     return value
 
@@ -118,13 +146,13 @@ def _literal(item: Any) -> Any:
     return {**item, "value": MASK if _is_unmasked(value) and not is_shown else value}
 
 
-def _arguments(words: Sequence[str]) -> list[str]:
+def _arguments(words: Sequence[str], text: Callable[[str], str]) -> list[str]:
     """A command line in words: what follows the flag of a secret is masked whole, the others as texts."""
     shown: list[str] = []
     for number, word in enumerate(words):
         flag = words[number - 1] if number else ""
         is_value = flag.startswith("-") and "=" not in flag and is_secret_name(flag) and not word.startswith("-")
-        shown.append(MASK if is_value and _is_unmasked(word) else redact(word))
+        shown.append(MASK if is_value and _is_unmasked(word) else text(word))
     return shown
 
 

@@ -36,5 +36,9 @@ def redact(text: str) -> str:
 
 def only_secrets(text: str) -> str:
     """As `redact`, but a text without a secret stays as it is, odd characters and all: it may be matched on."""
-    told = redact(text)
+    return with_secrets_only(text, redact(text))
+
+
+def with_secrets_only(text: str, told: str) -> str:
+    """`told`, which `redact` made of it, where a secret was found in it."""
     return told if MASK in told else text

@@ -20,7 +20,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from remediator.redact import MASK, Remembering, redact, redact_object, redact_pair, redact_values
+from remediator.redact import MASK, Redactor, Remembering, redact, redact_object, redact_pair, redact_values
 
 CORPUS = Path(__file__).parents[1] / "data" / "redaction"
 PIECE = 8
@@ -365,3 +365,14 @@ def test_a_memory_changes_nothing_but_the_time() -> None:
 @pytest.mark.parametrize("text", ["xoxb-1234567890-abcdef", "ghp-x", "checkout-7c9f", "shop"])
 def test_only_a_token_that_looks_like_a_name_is_masked(text: str) -> None:
     assert (Remembering().values({"pod": text})["pod"] == text) is not text.startswith("xoxb")
+
+
+def test_a_redactor_tells_of_a_text_that_comes_again_what_it_told_first() -> None:
+    redactor = Redactor()
+    value = {"env": [{"name": "URL", "value": "x"}], "args": ["--dsn", "postgres://a:hunter22@h/d"], "name": "shop"}
+    annotations = {"annotations": {"dsn": "postgres://a:hunter22@h/d", "odd": "a\x07b"}}
+    for one in (value, annotations, value, annotations):
+        assert redactor.object(one) == redact_object(one)
+    assert redactor.pair({"env": "token=abc12345"}, {"env": "token=xyz98765"}) == redact_pair(
+        {"env": "token=abc12345"}, {"env": "token=xyz98765"}
+    )
