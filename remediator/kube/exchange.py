@@ -97,6 +97,10 @@ class Exchange:
     async def perform(self, call: Call) -> bytes:
         """The body of a 2xx answer. Raises the errors of `kube/base.py`."""
         started_at = self._clock.now()
+        try:  # nearly always the only one, and tenacity takes as long as all the rest of it
+            return await self.attempt(call)
+        except Unreachable as error:
+            first: Unreachable | None = error
 
         def is_over(state: RetryCallState) -> bool:
             elapsed = (self._clock.now() - started_at).total_seconds()
@@ -114,7 +118,15 @@ class Exchange:
             sleep=self._clock.sleep,
             reraise=True,
         )
-        return await retrying(self.attempt, call)
+
+        async def once_more() -> bytes:
+            nonlocal first
+            if first is not None:
+                failed, first = first, None
+                raise failed
+            return await self.attempt(call)
+
+        return await retrying(once_more)
 
     async def attempt(self, call: Call) -> bytes:
         """One try, with one repeat after a 401 whose credentials could be read again."""

@@ -308,10 +308,33 @@ async def test_the_environment_s_proxy_is_used(
     assert server.asked[0].headers["Host"] == "api.invalid:8080"
 
 
+async def test_the_environment_s_proxy_gets_its_own_password(
+    server: ScriptedServer, connect_to: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", server.url.replace("://", "://me:hunter2@"))
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.delenv("no_proxy", raising=False)
+    cluster = await connect_to(server="http://api.invalid:8080")
+    await cluster.get(POD)
+
+    assert server.asked[0].headers["Proxy-Authorization"] == "Basic bWU6aHVudGVyMg=="
+
+
+async def test_what_is_in_no_proxy_is_asked_directly(
+    server: ScriptedServer, connect_to: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    cluster = await connect_to(server=server.url)
+    await cluster.get(POD)
+
+    assert len(server.asked) == 1
+
+
 async def test_the_password_of_a_netrc_is_not_sent(
     server: ScriptedServer, cluster: KubernetesCluster, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """aiohttp looks hosts up in ~/.netrc as soon as it honours proxies."""
+    """aiohttp looks hosts up in ~/.netrc where it is left to find the proxies itself."""
     (tmp_path / "netrc").write_text("default login me password hunter2\n")
     (tmp_path / "netrc").chmod(0o600)
     monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
