@@ -168,7 +168,7 @@ async def remediate(journal: Journal, parts: Parts) -> None:
         if isinstance(found, NoTarget):
             return await journal.no_target(rule, found)
         journal.found(found)
-        workload = await read_workload(found.target, cluster, clock)
+        workload = await read_workload(found.target, cluster, clock, known=found.object)
         if workload is None:
             return await journal.target_gone(rule, found.target)
         workload = await as_watched(found.target, workload, parts)

@@ -1,4 +1,6 @@
-"""The drawer of guards, in order: cheap and strict first. The first "no" wins and is recorded with its number."""
+"""The drawer of guards, in order: cheap and strict first. The first "no" wins and is recorded with its number.
+
+`check.py` says which of them are asked at the same time."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""Step 6 of an alert: ask every guard in order. Called by `pipeline.py`."""
+"""Step 6 of an alert: ask every guard, and hear them in order. Called by `pipeline.py`."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -14,6 +14,12 @@ from remediator.kube.base import Forbidden
 from remediator.model import Bound, Decision, Gate, Reason, Verdict
 
 GUARD_TIMEOUT_SECONDS = 15.0
+
+BEGIN_A_ROUND = frozenset({"shared-cause", "dry-run"})
+"""The guards of a round are asked at the same time: their questions share transactions and the wait for the servers. A
+round begins where nothing should be asked before all of those ahead allowed it: the guards from `shared-cause` on read
+the API server and Prometheus, which a storm of alerts must not reach through an engaged kill switch; a dry run is a
+request of its own."""
 
 V = TypeVar("V")
 NOBODY_ASKED = Verdict("none", Decision.ALLOW, Reason.NONE, "no guard was asked")
@@ -42,7 +48,8 @@ class Ruling:
 
 
 async def check(view: V, guards: Sequence[Question[V]], parameters: Callable[[str], BaseModel]) -> Ruling:
-    """The first hold, refusal or escalation decides. A RECOMMEND (silent mode) and an ASK let the later guards speak,
+    """The first hold, refusal or escalation decides, in the order of `guards`; what those behind it would have said is
+    not heard, errors included. A RECOMMEND (silent mode) and an ASK let the later guards speak,
     so that a recommendation says whether active mode would have been allowed and nobody is asked for what would be
     refused; they decide when none says no, the recommendation first.
 
@@ -50,15 +57,24 @@ async def check(view: V, guards: Sequence[Question[V]], parameters: Callable[[st
     server or the store propagate: no answer, no action.
     """
     verdicts: list[Verdict] = []
-    for guard in guards:
-        verdict = await _ask(guard, view, parameters(guard.name))
-        verdicts.append(verdict)
-        if verdict.decision in (Decision.HOLD, Decision.REFUSE, Decision.ESCALATE):
-            return Ruling(verdict, verdicts)
+    for together in _rounds(guards):
+        asked = [_ask(guard, view, parameters(guard.name)) for guard in together]
+        for answer in await asyncio.gather(*asked, return_exceptions=True):
+            if isinstance(answer, BaseException):
+                raise answer
+            verdicts.append(answer)
+            if answer.decision in (Decision.HOLD, Decision.REFUSE, Decision.ESCALATE):
+                return Ruling(answer, verdicts)
     for cautious in (Decision.RECOMMEND, Decision.ASK):
         if (found := next((verdict for verdict in verdicts if verdict.decision is cautious), None)) is not None:
             return Ruling(found, verdicts)
     return Ruling(verdicts[0] if verdicts else NOBODY_ASKED, verdicts)
+
+
+def _rounds(guards: Sequence[Question[V]]) -> Iterator[Sequence[Question[V]]]:
+    begins = [number for number, guard in enumerate(guards) if number == 0 or guard.name in BEGIN_A_ROUND]
+    for begin, end in zip(begins, [*begins[1:], len(guards)], strict=True):
+        yield guards[begin:end]
 
 
 async def _ask(guard: Question[V], view: V, parameters: BaseModel) -> Verdict:

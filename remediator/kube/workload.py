@@ -83,8 +83,11 @@ def times_of(workload: Workload) -> RolloutTimes:
     return as_seen(times, seen) if seen is not None and is_present else times
 
 
-async def read_workload(target: Target, cluster: Cluster, clock: Clock) -> Workload | None:
-    """Read the target; None when it is gone or another object has its name now (UID differs).
+async def read_workload(
+    target: Target, cluster: Cluster, clock: Clock, *, known: Json | None = None
+) -> Workload | None:
+    """Read the target; None when it is gone or another object has its name now (UID differs). `known` is the object
+    where it was read just now.
 
     Waits up to `OBSERVE_WITHIN_SECONDS` for a Deployment's spec to be observed. About eight API calls, six at once.
     Raises the errors of `kube.base` but NotFound.
@@ -93,7 +96,7 @@ async def read_workload(target: Target, cluster: Cluster, clock: Clock) -> Workl
     waited = 0.0
     while True:
         try:
-            found = await cluster.get(path)
+            found, known = known or await cluster.get(path), None
         except NotFound:
             return None
         if found["metadata"]["uid"] != target.uid:

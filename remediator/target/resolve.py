@@ -26,12 +26,14 @@ MAX_CALLS = 4 + MAX_OWNERS * MAX_HOPS
 class Resolved:
     """Exactly one target. `chain` is the way to it from the object the alert names, `via` says how it was found.
 
+    `object` is what the target is, as just read.
     `pod` and `container` are the alerting ones, for the diagnosis; None where the alert names none that exists.
     """
 
     target: Target
     chain: tuple[str, ...]
     via: str
+    object: Json
     pod: str | None = None
     container: str | None = None
 
@@ -122,6 +124,7 @@ def _resolved(claimed: Claim, item: Json, found: Workload, cluster: Cluster) -> 
         ),
         chain=found.chain,
         via=claimed.why,
+        object=found.object,
         pod=claimed.name if is_pod else None,
         container=claimed.container if is_pod and claimed.container in _containers(item) else None,
     )

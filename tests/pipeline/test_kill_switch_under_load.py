@@ -10,6 +10,7 @@ import asyncio
 import inspect
 import random
 from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -48,6 +49,10 @@ SWITCH = ("ops", "remediator-kill-switch")
 SWITCH_PATH = path_of("ConfigMap", namespace=SWITCH[0], name=SWITCH[1])
 
 
+PASS: ContextVar[object] = ContextVar("pass")
+"""The pass that asks: the tasks that it starts have it too."""
+
+
 class LoopClock:
     """The loop's own time, from `NOW` on."""
 
@@ -75,12 +80,12 @@ class Watch:
     intents: int = 0
 
     def looked(self, *, engaged: bool) -> None:
-        self.read[asyncio.current_task()] = engaged
+        self.read[PASS.get()] = engaged
 
     def begins(self, place: Place, request: Request) -> None:
         """A write goes out now."""
         self.written_at.append(self.clock.now())
-        if self.read.get(asyncio.current_task(), True):
+        if self.read.get(PASS.get(), True):
             self.forbidden.append(place)
         if self.engaged_at is not None:
             self.late_by.append((self.clock.now() - self.engaged_at).total_seconds())
@@ -136,8 +141,8 @@ class Watched:
         return said
 
     async def _seen(self, asked: Awaitable[Any]) -> Any:
-        said, task = await asked, asyncio.current_task()
-        return self._first.setdefault(task, said) if self._is_stale else said
+        said = await asked
+        return self._first.setdefault(PASS.get(), said) if self._is_stale else said
 
 
 class Load:
@@ -205,6 +210,7 @@ class Load:
 
 
 async def _plainly(remediation: Remediation, work: Awaitable[None]) -> None:
+    PASS.set(object())
     await work
 
 

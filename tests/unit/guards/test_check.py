@@ -7,8 +7,9 @@ import asyncio
 import pytest
 from pydantic import BaseModel
 
+from remediator.guards import GUARDS
 from remediator.guards.base import NoParameters, View
-from remediator.guards.check import GUARD_TIMEOUT_SECONDS, Ruling, check
+from remediator.guards.check import BEGIN_A_ROUND, GUARD_TIMEOUT_SECONDS, Ruling, check
 from remediator.kube.base import Forbidden, Unreachable
 from remediator.model import Decision, Reason, Verdict
 from tests.jumping import run_jumping
@@ -20,8 +21,8 @@ class Says:
 
     parameters = NoParameters
 
-    def __init__(self, answer: Decision | Exception | None) -> None:
-        self.name = str(answer)
+    def __init__(self, answer: Decision | Exception | None, name: str = "") -> None:
+        self.name = name or str(answer)
         self.answer = answer
         self.asked = False
 
@@ -68,13 +69,49 @@ async def test_which_verdict_decides(answers: list[Decision], decision: Decision
     assert found.is_allowed == (decision is ALLOW)
 
 
+@pytest.mark.parametrize("begins", sorted(BEGIN_A_ROUND))
 @pytest.mark.parametrize("stop", [HOLD, REFUSE])
-async def test_after_a_hold_or_a_refusal_nobody_else_is_asked(stop: Decision) -> None:
-    later = Says(ALLOW)
+async def test_after_a_hold_or_a_refusal_no_further_round_is_asked(stop: Decision, begins: str) -> None:
+    same, later = Says(ALLOW), Says(ALLOW, begins)
 
-    await ruling(Says(stop), later)
+    await ruling(Says(stop), same, later)
 
+    assert same.asked
     assert not later.asked
+
+
+async def test_the_guards_of_a_round_are_asked_at_the_same_time() -> None:
+    came = asyncio.Barrier(2)
+
+    class Waits(Says):
+        async def check(self, view: View, parameters: BaseModel) -> Verdict:
+            await came.wait()
+            return await super().check(view, parameters)
+
+    async with asyncio.timeout(5):
+        found = await ruling(Waits(ALLOW), Waits(HOLD))
+
+    assert found.deciding.decision is HOLD
+
+
+async def test_a_fault_behind_a_refusal_is_not_heard() -> None:
+    found = await ruling(Says(REFUSE), Says(Unreachable("away")))
+
+    assert [one.decision for one in found.verdicts] == [REFUSE]
+
+
+async def test_a_fault_ahead_of_a_refusal_is_heard() -> None:
+    with pytest.raises(Unreachable):
+        await ruling(Says(Unreachable("away")), Says(REFUSE))
+
+
+def test_the_servers_are_asked_only_where_the_store_allows_it() -> None:
+    """Whatever the first round reads of the cluster is the kill switch."""
+    names = [guard.name for guard in GUARDS]
+    first = names[: min(names.index(name) for name in BEGIN_A_ROUND)]
+
+    assert first == ["kill-switch", "pause", "mode", "audit", "freeze", "scope", "opt-out", "breaker", "storm"]
+    assert names[-1] == "dry-run"
 
 
 async def test_what_a_guard_may_not_read_is_a_refusal() -> None:
