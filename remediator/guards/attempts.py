@@ -34,8 +34,8 @@ class AttemptsGuard:
         target = view.plan.target
         forgiven = await view.store.last_reset(Forgiven.TARGET, target.key)
         since = max(view.now - HELD_FOR, forgiven.at) if forgiven else view.now - HELD_FOR
-        done = await view.store.past_actions(cluster=target.cluster, since=since)
-        tried = [one for one in done if one.target == target.key and one.outcome is not Outcome.VERIFIED]
+        done = await view.store.past_actions(cluster=target.cluster, since=since, target=target)
+        tried = [one for one in done if one.outcome is not Outcome.VERIFIED]
         detail = f"{len(tried)} of {parameters.most} attempts on it used"
         if len(tried) < parameters.most:
             return Verdict(self.name, Decision.ALLOW, Reason.NONE, detail)

@@ -13,7 +13,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from remediator.model import AtOnce, Bound, Outcome, Remediation, RemediationId, Scope, State
+from remediator.model import AtOnce, Bound, Outcome, Remediation, RemediationId, Scope, State, Target
 from remediator.store.budgets_base import BudgetUsed, Debit, Forgiven, PastAction, Reset, Spender, Use
 from remediator.store.log import Entry
 from remediator.store.rows import from_micros, to_micros
@@ -43,7 +43,6 @@ _PAST = (
     .order_by(debits.c.at.desc(), debits.c.id.desc())
     .limit(sa.bindparam("at_most"))
 )
-_PAST_OF_RULE = _PAST.where(debits.c.rule == sa.bindparam("of"))
 _LAST_SHADOW = sa.select(sa.func.max(debits.c.at)).where(debits.c.target_key == sa.bindparam("of"), ~_IS_REAL)
 _LAST_RESET = (
     sa.select(resets)
@@ -102,10 +101,11 @@ def settle(connection: sa.Connection, outcome: Outcome, *, remediation: Remediat
 
 
 def past_actions(
-    connection: sa.Connection, *, cluster: str, since: datetime, rule: str | None, limit: int
+    connection: sa.Connection, *, cluster: str, since: datetime, rule: str | None, target: Target | None, limit: int
 ) -> tuple[PastAction, ...]:
     asked: dict[str, Any] = {"here": cluster, "since": to_micros(since), "at_most": limit}
-    asked |= {} if rule is None else {"of": rule}
+    asked |= {} if rule is None else {"same_rule": rule}
+    asked |= {} if target is None else {"same_target": target.key}
     return tuple(
         PastAction(
             remediation=RemediationId(row.remediation_id),
@@ -118,7 +118,7 @@ def past_actions(
             outcome=None if row.outcome is None else Outcome(row.outcome),
             is_under_way=bool(row.is_under_way),
         )
-        for row in connection.execute(_PAST if rule is None else _PAST_OF_RULE, asked)
+        for row in connection.execute(_past(rule is not None, target is not None), asked)
     )
 
 
@@ -168,6 +168,12 @@ def _use(connection: sa.Connection, spender: Spender, budget: Bound, at: datetim
         asked["since"] = to_micros(at - budget.limit.per)
     found = [Debit(RemediationId(row.remediation_id), from_micros(row.at)) for row in connection.execute(lines, asked)]
     return Use(budget, tuple(found))
+
+
+@cache
+def _past(of_rule: bool, of_target: bool) -> sa.Select[Any]:
+    lines = _PAST.where(debits.c.rule == sa.bindparam("same_rule")) if of_rule else _PAST
+    return lines.where(debits.c.target_key == sa.bindparam("same_target")) if of_target else lines
 
 
 @cache

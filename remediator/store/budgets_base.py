@@ -14,7 +14,7 @@ from typing import Protocol
 
 from remediator.clock import rfc3339
 from remediator.errors import RemediatorError
-from remediator.model import AtOnce, Bound, Outcome, Plan, RemediationId
+from remediator.model import AtOnce, Bound, Outcome, Plan, RemediationId, Target
 
 LOOK_AGAIN = timedelta(seconds=15)
 """How long to wait for a place among those under way: nobody can say when one ends."""
@@ -127,9 +127,15 @@ class Ledger(Protocol):
         """How much of each budget is used at that time, in the order given."""
 
     async def past_actions(
-        self, *, cluster: str, since: datetime, rule: str | None = None, limit: int = 1000
+        self,
+        *,
+        cluster: str,
+        since: datetime,
+        rule: str | None = None,
+        target: Target | None = None,
+        limit: int = 1000,
     ) -> tuple[PastAction, ...]:
-        """What was really begun in the cluster (by one rule) and not taken back, newest first."""
+        """What was really begun in the cluster (by one rule, on one target) and not taken back, newest first."""
 
     async def spending_namespaces(self, *, cluster: str, since: datetime) -> Sequence[str]:
         """Where something was done, or would have been, in order."""

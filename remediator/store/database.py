@@ -259,11 +259,16 @@ class Database:
         return await self._writer.read(lambda t: ledger.uses(t.connection, spender, budgets, at=at))
 
     async def past_actions(
-        self, *, cluster: str, since: datetime, rule: str | None = None, limit: int = 1000
+        self,
+        *,
+        cluster: str,
+        since: datetime,
+        rule: str | None = None,
+        target: Target | None = None,
+        limit: int = 1000,
     ) -> tuple[PastAction, ...]:
-        return await self._writer.read(
-            lambda t: ledger.past_actions(t.connection, cluster=cluster, since=since, rule=rule, limit=limit)
-        )
+        of = partial(ledger.past_actions, cluster=cluster, since=since, rule=rule, target=target, limit=limit)
+        return await self._writer.read(lambda t: of(t.connection))
 
     async def spending_namespaces(self, *, cluster: str, since: datetime) -> Sequence[str]:
         return await self._writer.read(lambda t: ledger.spending_namespaces(t.connection, cluster=cluster, since=since))

@@ -224,7 +224,7 @@ async def test_the_first_end_of_the_verification_is_what_became_of_it(
     )
 
 
-async def test_past_actions_are_the_newest_of_the_cluster_or_of_one_rule(store: Database) -> None:
+async def test_past_actions_are_the_newest_of_the_cluster_of_one_rule_or_on_one_target(store: Database) -> None:
     for number, rule in enumerate(("a", "b", "a")):
         await act(store, await planned_on(store, other_target(number)), rule=rule, at=NOW + number * SECOND)
 
@@ -235,6 +235,8 @@ async def test_past_actions_are_the_newest_of_the_cluster_or_of_one_rule(store: 
     assert await seen() == [2, 1, 0]
     assert await seen(limit=2) == [2, 1]
     assert await seen(rule="a") == [2, 0]
+    assert await seen(target=other_target(1)) == [1]
+    assert await seen(target=other_target(1), rule="a") == []
     assert await seen(since=NOW) == [2, 1]
     assert await seen(cluster="another") == []
 

@@ -82,9 +82,16 @@ class FakeStore:
         return self.last
 
     async def past_actions(
-        self, *, cluster: str, since: datetime, rule: str | None = None, limit: int = 1000
+        self,
+        *,
+        cluster: str,
+        since: datetime,
+        rule: str | None = None,
+        target: Target | None = None,
+        limit: int = 1000,
     ) -> tuple[PastAction, ...]:
         own = [one for one in self.past if one.at > since and rule in (None, one.rule)]
+        own = [one for one in own if target is None or one.target == target.key]
         return tuple(sorted(own, key=lambda one: one.at, reverse=True)[:limit])
 
     async def last_reset(self, what: Forgiven, subject: str) -> Reset | None:
