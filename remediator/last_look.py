@@ -8,7 +8,6 @@ answer when the request goes out.
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -21,6 +20,7 @@ from remediator.guards.stop import Stop
 from remediator.kube.base import Cluster, NotFound, path_of
 from remediator.kube.ownership import MODE, wishes_of
 from remediator.kube.rollout import rollout_status
+from remediator.kube.workload import together
 from remediator.model import Cause, Decision, Json, Mode, Plan, Reason, Target, Verdict
 
 SHOWN_BY_PODS = frozenset(
@@ -99,7 +99,7 @@ async def _read(target: Target, cluster: Cluster) -> tuple[Json, Json]:
     if not target.namespace:
         return await item, {}
     namespace = cluster.get(path_of("Namespace", namespace=None, name=target.namespace))
-    found = await asyncio.gather(item, namespace)
+    found = await together(item, namespace)
     return found[0], found[1]
 
 

@@ -57,10 +57,11 @@ async def check(view: V, guards: Sequence[Question[V]], parameters: Callable[[st
     server or the store propagate: no answer, no action.
     """
     verdicts: list[Verdict] = []
-    for together in _rounds(guards):
-        asked = [_ask(guard, view, parameters(guard.name)) for guard in together]
-        for answer in await asyncio.gather(*asked, return_exceptions=True):
-            if isinstance(answer, BaseException):
+    for guards_of_round in _rounds(guards):
+        async with asyncio.TaskGroup() as group:
+            asked = [group.create_task(_heard(guard, view, parameters(guard.name))) for guard in guards_of_round]
+        for answer in [task.result() for task in asked]:
+            if isinstance(answer, Exception):
                 raise answer
             verdicts.append(answer)
             if answer.decision in (Decision.HOLD, Decision.REFUSE, Decision.ESCALATE):
@@ -75,6 +76,14 @@ def _rounds(guards: Sequence[Question[V]]) -> Iterator[Sequence[Question[V]]]:
     begins = [number for number, guard in enumerate(guards) if number == 0 or guard.name in BEGIN_A_ROUND]
     for begin, end in zip(begins, [*begins[1:], len(guards)], strict=True):
         yield guards[begin:end]
+
+
+async def _heard(guard: Question[V], view: V, parameters: BaseModel) -> Verdict | Exception:
+    """An error is raised only where nobody ahead said no, so it must not end the others of the round."""
+    try:
+        return await _ask(guard, view, parameters)
+    except Exception as error:
+        return error
 
 
 async def _ask(guard: Question[V], view: V, parameters: BaseModel) -> Verdict:

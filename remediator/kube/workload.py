@@ -114,7 +114,7 @@ async def read_workload(
     owners = replica_sets if target.kind == "Deployment" else (found,)
     space = target.namespace
     has_revisions = target.kind in WITH_CONTROLLER_REVISIONS
-    pods, config_maps, claims, accounts, own, revisions = await _together(
+    pods, config_maps, claims, accounts, own, revisions = await together(
         _pods(found, owners, cluster),
         _permitted(_metadata("ConfigMap", space, cluster)),
         _permitted(cluster.list(path_of("PersistentVolumeClaim", namespace=space))),
@@ -136,7 +136,7 @@ async def read_workload(
     )
 
 
-async def _together(*calls: Coroutine[Any, Any, Any]) -> list[Any]:
+async def together(*calls: Coroutine[Any, Any, Any]) -> list[Any]:
     """The answers of calls that do not wait for each other: a way as long as one of them, not as all. The error of the
     first that has one, as if it had been asked alone."""
     try:
