@@ -484,6 +484,9 @@ class _Seen:
         self._head = head
         self._pruned = pruned
         self._leaves: list[bytes] = []
+        self._gaps = self._read_gaps()
+        self._missing: list[int] = []
+        self._named: list[tuple[int, int]] = []
         self.records = 0
         self.redacted = 0
         self.last_at: datetime | None = None
@@ -495,6 +498,8 @@ class _Seen:
             "SELECT seq, canonical, beside FROM records WHERE seq > ? ORDER BY seq", (self._pruned,)
         ):
             self._add(seq, _as_bytes(canonical), beside)
+        if unnamed := [seq for seq in self._missing if not any(low <= seq <= high for low, high in self._named)]:
+            raise Tampered(f"records: {unnamed[0]} is missing, and no record of an epoch says so")
         if len(self._leaves) != self._head.size:
             raise Tampered(f"records: the head knows {self._head.size}, there are {len(self._leaves)}")
         if span_of(self._leaves) != self._head.root:
@@ -513,7 +518,19 @@ class _Seen:
                 raise Tampered(f"log_tiles: tile {number} is missing or broken")
             yield from (hashes[at : at + _HASH] for at in range(0, len(hashes), _HASH))
 
+    def _read_gaps(self) -> Mapping[int, bytes]:
+        """What stands for records that were missing when a person began an epoch; databases before have none."""
+        try:
+            return {seq: _as_bytes(leaf) for seq, leaf in self._connection.execute("SELECT seq, hash FROM log_gaps")}
+        except sqlite3.OperationalError as error:
+            if "no such table" in str(error):
+                return {}
+            raise
+
     def _add(self, seq: int, canonical: bytes, beside: bytes | str | None) -> None:
+        while (leaf := self._gaps.get(len(self._leaves) + 1)) is not None and len(self._leaves) + 1 < seq:
+            self._missing.append(len(self._leaves) + 1)
+            self._leaves.append(leaf)
         expected = len(self._leaves) + 1
         if seq != expected:
             raise Tampered(f"records: {expected} is missing" if seq > expected else f"records: {seq} does not belong")
@@ -531,6 +548,8 @@ class _Seen:
         kind = json.loads(canonical)["kind"] if b'"kind":"audit.' in canonical else ""
         if kind in ("audit.epoch", "audit.pruned", "audit.key-rotated", "audit.broken"):
             self.notes.append(f"record {seq}: {kind}")
+        if kind == "audit.epoch":
+            self._named += _runs(seq, json.loads(canonical)["body"].get("missing", ()))
 
     def _first_wrong_tile(self) -> str:
         """Where the tiles differ from the records, to say roughly where a record was changed."""
@@ -544,6 +563,14 @@ class _Seen:
                     return f" (record {number * TILE + wrong[0] + 1})"
                 return f" (records {number * TILE + 1} to {(number + 1) * TILE})"
         return ""
+
+
+def _runs(seq: int, missing: Any) -> Sequence[tuple[int, int]]:
+    """The records that are missing by the record of an epoch, from and to."""
+    try:
+        return [(int(low), int(high)) for low, high in missing]
+    except (ValueError, TypeError) as error:
+        raise Tampered(f"records: {seq}: what is missing cannot be read") from error
 
 
 def _as_bytes(value: bytes | str) -> bytes:

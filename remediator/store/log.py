@@ -6,7 +6,8 @@ spares reading it again, and is thrown away when the two differ (a transaction t
 
 Tables: `log_head` is one row, the frontier of the tree and the note over its root. `log_tiles` holds the leaf hashes
 of each full run of 256 records, with their root, so that proofs need no records and go on when those are pruned.
-`log_checkpoints` holds the notes that were made known outside.
+`log_checkpoints` holds the notes that were made known outside. `log_gaps` holds what stands for records that are
+missing, where a person decided that the log goes on without them.
 """
 
 from __future__ import annotations
@@ -30,12 +31,12 @@ from remediator.audit.note import (
     signed,
     unproven_text,
 )
-from remediator.audit.record import encode_entry
+from remediator.audit.record import decode_body, encode_entry
 from remediator.audit.tree import Frontier, leaf_hash, span_of
 from remediator.errors import ConfigError, cut
 from remediator.store.log_base import LogStanding
 from remediator.store.rows import from_micros, to_micros
-from remediator.store.tables import log_checkpoints, log_head, log_tiles, records
+from remediator.store.tables import log_checkpoints, log_gaps, log_head, log_tiles, records
 
 TILE = 256
 """Records in a tile, as in C2SP tlog-tiles."""
@@ -159,7 +160,7 @@ class Log:
         row = connection.execute(_HEAD).one()
         known = self._remembered
         if known is None or known.note != stored_bytes(row.note) or known.origin != row.origin:
-            tile = _leaves(connection, row.size - row.size % TILE, row.size)
+            tile = leaves_between(connection, row.size - row.size % TILE, row.size)
             tile += [leaf_hash(b"")] * (row.size % TILE - len(tile))  # of a log that is broken, and not signed
             frontier = Frontier(row.size, _nodes(row.nodes))
             known = self._remembered = Head(row.origin, frontier, tuple(tile), stored_bytes(row.note))
@@ -240,7 +241,7 @@ class Log:
             log_head.insert(), {"id": _THE_ONE, "origin": head.origin, "size": 0, "nodes": b"", "note": b"", "at": 0}
         )
         # Also over none: a head without a note would be taken for a broken one by whoever opens it next.
-        self._grow(connection, head, _leaves(connection, 0, before), at=to_micros(at), keep=False)
+        self._grow(connection, head, leaves_between(connection, 0, before), at=to_micros(at), keep=False)
         if not before and self._keys.present is None:
             return []
         body = {"origin": head.origin, "key": self._key_line(), "records_before": before}
@@ -270,7 +271,7 @@ class Log:
         return ""
 
     def _adopt(self, connection: sa.Connection, size: int, last: int, *, at: int) -> None:
-        leaves = _leaves(connection, size, last)
+        leaves = leaves_between(connection, size, last)
         if len(leaves) != last - size:
             raise sa.exc.OperationalError("records", {}, Exception("the audit log has holes behind its head"))
         self._remembered = None
@@ -295,12 +296,17 @@ class Log:
     def begin_epoch(self, connection: sa.Connection, *, at: datetime, by: str, comment: str) -> Entry:
         """Go on under a new name, as a person decided: what the old head promised cannot be kept any more.
 
-        A record that is missing is stood for by its hash where a tile has it, else by that of nothing.
+        A record that is missing is stood for by its hash where a tile has it, else by that of nothing; what stands for
+        it is kept, so that the log is found whole at the next start, and by other replicas.
         """
         row = connection.execute(_HEAD).one()
         last = connection.execute(sa.select(sa.func.coalesce(sa.func.max(records.c.seq), 0))).scalar_one()
         size = max(row.size, last)
-        leaves, missing = _whatever_is_there(connection, size)
+        pruned: int = connection.execute(sa.select(log_head.c.pruned)).scalar_one()
+        leaves, missing = _whatever_is_there(connection, size, pruned=pruned)
+        connection.execute(log_gaps.delete())
+        if missing:
+            connection.execute(log_gaps.insert(), [{"seq": seq, "hash": leaves[seq - 1]} for seq in missing])
         connection.execute(log_tiles.delete())
         head = Head(self._new_origin(), Frontier(), (), b"")
         connection.execute(log_head.update().values(origin=head.origin, size=0))
@@ -309,7 +315,7 @@ class Log:
         body = {
             "origin": head.origin,
             "old_head": _shown(stored_bytes(row.note)),
-            "missing": missing,
+            "missing": _in_runs(missing),
             "key": self._key_line(),
             "by": by,
             "comment": comment,
@@ -320,6 +326,11 @@ class Log:
 _HEAD = sa.select(log_head.c.origin, log_head.c.size, log_head.c.nodes, log_head.c.note).where(
     log_head.c.id == _THE_ONE
 )
+_CANONICAL = sa.select(records.c.seq, records.c.canonical).where(
+    records.c.seq > sa.bindparam("after"), records.c.seq <= sa.bindparam("upto")
+)
+_GAPS = sa.select(log_gaps).where(log_gaps.c.seq > sa.bindparam("after"), log_gaps.c.seq <= sa.bindparam("upto"))
+_EPOCHS = sa.select(records.c.canonical).where(records.c.kind == "audit.epoch")
 _HEAD_AT = sa.select(log_head.c.at).where(log_head.c.id == _THE_ONE)
 _UNKEEP = log_checkpoints.delete().where(
     log_checkpoints.c.origin == sa.bindparam("of"), log_checkpoints.c.size == sa.bindparam("same_size")
@@ -369,17 +380,36 @@ def _nodes(joined: bytes | str) -> tuple[bytes, ...]:
     return tuple(joined[at : at + HASH_BYTES] for at in range(0, len(joined), HASH_BYTES))
 
 
-def _leaves(connection: sa.Connection, after: int, upto: int) -> list[bytes]:
-    """The leaf hashes of the records after one number up to another, as far as they are there."""
+def leaves_between(connection: sa.Connection, after: int, upto: int) -> list[bytes]:
+    """The leaf hashes of the records after one number up to another, as far as something is there for them."""
     leaves: list[bytes] = []
     for start in range(after, upto, _PAGE):
-        page = (
-            sa.select(records.c.canonical)
-            .where(records.c.seq > start, records.c.seq <= min(start + _PAGE, upto))
-            .order_by(records.c.seq)
-        )
-        leaves += [leaf_hash(stored_bytes(row.canonical)) for row in connection.execute(page)]
+        found = leaves_by_number(connection, start, min(start + _PAGE, upto))
+        leaves += [found[seq] for seq in sorted(found)]
     return leaves
+
+
+def leaves_by_number(connection: sa.Connection, after: int, upto: int) -> dict[int, bytes]:
+    """As `leaves_between`, by the number of the record."""
+    return _gaps(connection, after, upto) | _written(connection, after, upto)
+
+
+def _written(connection: sa.Connection, after: int, upto: int) -> dict[int, bytes]:
+    page = connection.execute(_CANONICAL, {"after": after, "upto": upto})
+    return {row.seq: leaf_hash(stored_bytes(row.canonical)) for row in page}
+
+
+def _gaps(connection: sa.Connection, after: int, upto: int) -> dict[int, bytes]:
+    """What stands for missing records, where the record of an epoch says that they are missing: who takes a record out
+    of the database and puts its hash here has no such record, and the tree would not fit to one."""
+    found = {row.seq: stored_bytes(row.hash) for row in connection.execute(_GAPS, {"after": after, "upto": upto})}
+    if not found:
+        return {}
+    try:
+        runs = [run for row in connection.execute(_EPOCHS) for run in decode_body(row.canonical)["missing"]]
+        return {seq: leaf for seq, leaf in found.items() if any(first <= seq <= last for first, last in runs)}
+    except (ValueError, LookupError, TypeError):  # somebody's hand: no epoch of ours says so
+        return {}
 
 
 def _write_tiles(connection: sa.Connection, leaves: list[bytes], *, first: int) -> list[bytes]:
@@ -395,7 +425,7 @@ def _write_tiles(connection: sa.Connection, leaves: list[bytes], *, first: int) 
 def _recomputed(connection: sa.Connection, size: int) -> Frontier | None:
     """The frontier from tiles and the records behind them; None: some are missing."""
     roots = [row.root for row in connection.execute(sa.select(log_tiles.c.root).order_by(log_tiles.c.number))]
-    behind = _leaves(connection, size - size % TILE, size)
+    behind = leaves_between(connection, size - size % TILE, size)
     if len(roots) != size // TILE or len(behind) != size % TILE:
         return None
     return over_tiles(roots).extended(behind)
@@ -406,27 +436,35 @@ def over_tiles(roots: Sequence[bytes]) -> Frontier:
     return replace(Frontier().extended(roots), size=len(roots) * TILE)
 
 
-def _whatever_is_there(connection: sa.Connection, size: int) -> tuple[list[bytes], list[list[int]]]:
-    """All leaf hashes, and the numbers of the records that are missing, as [first, last]."""
+def _whatever_is_there(connection: sa.Connection, size: int, *, pruned: int) -> tuple[list[bytes], list[int]]:
+    """All leaf hashes, and the numbers of the records that are missing: not those that retention gave up, as long as
+    their tiles are there."""
     tiles = connection.execute(sa.select(log_tiles.c.number, log_tiles.c.hashes))
     known = {row.number: stored_bytes(row.hashes) for row in tiles}
-    found = {
-        row.seq: leaf_hash(stored_bytes(row.canonical))
-        for row in connection.execute(sa.select(records.c.seq, records.c.canonical).order_by(records.c.seq))
-    }
+    written, gaps = _written(connection, 0, size), _gaps(connection, 0, size)
     leaves: list[bytes] = []
-    missing: list[list[int]] = []
+    missing: list[int] = []
     for seq in range(1, size + 1):
-        leaf = found.get(seq)
+        leaf = written.get(seq)
         if leaf is None:
             tile, place = known.get((seq - 1) // TILE), (seq - 1) % TILE * HASH_BYTES
-            leaf = leaf_hash(b"") if tile is None else tile[place : place + HASH_BYTES]
-            if missing and missing[-1][1] == seq - 1:
-                missing[-1][1] = seq
-            else:
-                missing.append([seq, seq])
+            of_tile = None if tile is None else tile[place : place + HASH_BYTES]
+            leaf = of_tile or gaps.get(seq) or leaf_hash(b"")
+            if seq > pruned or of_tile is None:
+                missing.append(seq)
         leaves.append(leaf)
     return leaves, missing
+
+
+def _in_runs(numbers: Sequence[int]) -> list[list[int]]:
+    """Ascending numbers as [first, last] of what follows on."""
+    runs: list[list[int]] = []
+    for number in numbers:
+        if runs and runs[-1][1] == number - 1:
+            runs[-1][1] = number
+        else:
+            runs.append([number, number])
+    return runs
 
 
 def _shown(note: bytes) -> str:

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import sqlalchemy as sa
 
-from remediator.audit.tree import EMPTY_ROOT, growth, leaf_hash, left_out, path, span_of
-from remediator.store.log import HASH_BYTES, TILE, over_tiles, stored_bytes
+from remediator.audit.tree import EMPTY_ROOT, growth, left_out, path, span_of
+from remediator.store.log import HASH_BYTES, TILE, leaves_between, leaves_by_number, over_tiles, stored_bytes
 from remediator.store.log_base import LogRow
 from remediator.store.tables import log_head, log_tiles, records
 from remediator.store.transaction import Transaction
@@ -68,7 +68,7 @@ def look_over(connection: sa.Connection, first: int, count: int) -> tuple[int | 
 
 
 def _first_wrong(connection: sa.Connection, low: int, hashes: bytes) -> int | None:
-    found = {row.seq: leaf_hash(row.canonical) for row in rows(connection, range(low + 1, low + TILE + 1))}
+    found = leaves_by_number(connection, low, low + TILE)
     places = enumerate(range(0, len(hashes), HASH_BYTES), start=low + 1)
     return next((seq for seq, at in places if found.get(seq) != hashes[at : at + HASH_BYTES]), None)
 
@@ -107,10 +107,7 @@ class Spans:
             hashes = stored_bytes(tile)
             places = range((low - number * TILE) * HASH_BYTES, (high - number * TILE) * HASH_BYTES, HASH_BYTES)
             return [hashes[place : place + HASH_BYTES] for place in places]
-        rows = self._connection.execute(
-            sa.select(records.c.canonical).where(records.c.seq > low, records.c.seq <= high).order_by(records.c.seq)
-        )
-        leaves = [leaf_hash(stored_bytes(row.canonical)) for row in rows]
+        leaves = leaves_between(self._connection, low, high)
         if len(leaves) != high - low:
             raise ValueError(f"records {low + 1} to {high} are not all there")
         return leaves

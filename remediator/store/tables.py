@@ -117,6 +117,13 @@ log_tiles = sa.Table(
     sa.Column("hashes", sa.LargeBinary, nullable=False),
 )
 
+log_gaps = sa.Table(
+    "log_gaps",
+    metadata,
+    sa.Column("seq", Id, primary_key=True, autoincrement=False),
+    sa.Column("hash", sa.LargeBinary, nullable=False),
+)
+
 log_checkpoints = sa.Table(
     "log_checkpoints",
     metadata,

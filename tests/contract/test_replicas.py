@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
+from typing import LiteralString
 
 import psycopg
 import pytest
@@ -120,14 +121,17 @@ async def test_a_log_that_several_wrote_is_found_whole_by_the_next_one(url: str,
     await late.close()
 
 
-async def test_an_epoch_that_one_begins_is_known_to_the_others(url: str) -> None:
+@pytest.mark.parametrize(
+    "statement", ["UPDATE records SET canonical = canonical || ' ' WHERE seq = 2", "DELETE FROM records WHERE seq = 2"]
+)
+async def test_an_epoch_that_one_begins_is_known_to_the_others(url: str, statement: LiteralString) -> None:
     """What is wrong with the log is no memory of the process that found it."""
     first = await open_database(url, clock=SystemClock(), keys=KEYS)
     await first.accept([firing(1), firing(2)], at=NOW)
     await first.close()
     with psycopg.connect(url) as hand:
         hand.execute("SET LOCAL session_replication_role = replica")
-        hand.execute("UPDATE records SET canonical = canonical || ' ' WHERE seq = 2")
+        hand.execute(statement)
     one, other = [await open_database(url, clock=SystemClock(), keys=KEYS) for _ in range(2)]
     problems = [(await store.log_standing()).problem for store in (one, other)]
     await one.begin_epoch(at=NOW, by="ada", comment="looked at it")

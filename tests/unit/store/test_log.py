@@ -11,7 +11,8 @@ import pytest
 import sqlalchemy as sa
 
 from remediator.audit.note import checkpoint, new_key, opened, signing_key
-from remediator.audit.tree import leaf_hash, span_of
+from remediator.audit.tree import leaf_hash, root_with, span_of
+from remediator.audit.verify import Answer, verify
 from remediator.clock import SystemClock
 from remediator.store import tables
 from remediator.store.base import Record
@@ -182,6 +183,63 @@ async def test_what_was_changed_behind_our_back_is_noticed_and_not_signed(
     store = await begun(tmp_path / "r.db")
     assert (await store.log_standing()).is_signed
     await store.close()
+
+
+HOLES = {
+    "in a tile": "DELETE FROM records WHERE seq = 100",
+    "behind the tiles": "DELETE FROM records WHERE seq = 290",
+    "at the end": "DELETE FROM records WHERE seq > 299",
+    "in both": "DELETE FROM records WHERE seq IN (1, 100, 101, 102, 290)",
+    "a tile, and its records": "DELETE FROM log_tiles; DELETE FROM records WHERE seq IN (100, 290)",
+}
+
+
+@pytest.mark.parametrize("statement", HOLES.values(), ids=HOLES)
+async def test_what_is_missing_by_a_person_s_word_is_no_fault_at_the_next_start(tmp_path: Path, statement: str) -> None:
+    """Nor to what looks over the log, or proves a record that is there."""
+    path = tmp_path / "r.db"
+    store = await begun(path)
+    await grown(store, 300)
+    await store.close()
+    for one in statement.split("; "):
+        await change(path, one)
+    store = await begun(path)
+    for comment in ("disk was restored by hand", "and once more"):
+        await store.begin_epoch(at=NOW, by="ann", comment=comment)
+    before = await store.log_standing()
+    await store.close()
+
+    store = await begun(path)
+    standing = await store.log_standing()
+    assert (standing.problem, standing.root) == ("", before.root)
+    assert await store.log_look_over(0, 100) == (None, "")
+    for seq in (2, 299, 301):
+        for row in await store.log_rows([seq]):
+            proof = await store.log_proof_of([seq], standing.size)
+            assert root_with({seq - 1: leaf_hash(row.canonical)}, standing.size, proof) == standing.root
+    await grown(store, 2 * TILE)
+    assert await store.log_look_over(0, 100) == (None, "")
+    await store.close()
+    found = verify(path, trusted=[KEY.verifying], anchored=[])
+    assert found.answer is Answer.COMPLETENESS_NOT_PROVEN, found.reason
+    assert [note for note in found.notes if "epoch" in note]
+
+
+@pytest.mark.parametrize("seq", [100, 290])
+async def test_who_puts_a_hash_in_the_place_of_a_record_is_found(tmp_path: Path, seq: int) -> None:
+    """By whoever looks: the next start, what looks over the log, and the verifier. No record of an epoch names it."""
+    path = tmp_path / "r.db"
+    store = await begun(path)
+    await grown(store, 300)
+    leaf = leaf_hash((await store.records(after=seq - 1, limit=1))[0].canonical)
+    await store.close()
+    await change(path, f"INSERT INTO log_gaps VALUES ({seq}, x'{leaf.hex()}')")
+    await change(path, f"DELETE FROM records WHERE seq = {seq}")
+    store = await begun(path)
+    assert (await store.log_standing()).problem or (await store.log_look_over(0, 100))[1]
+    await store.close()
+    found = verify(path, trusted=[KEY.verifying], anchored=[])
+    assert (found.answer, found.reason.partition(",")[0]) == (Answer.TAMPERED, f"records: {seq} is missing")
 
 
 async def test_the_records_of_an_older_version_are_part_of_the_tree(tmp_path: Path) -> None:
