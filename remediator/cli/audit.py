@@ -20,7 +20,8 @@ from remediator.cli.reading import FAILED, GOOD, MISUSED, ask_text, clean, print
 
 def verify(path: Path, output: str, *, keys: Path | None, anchor: Path | None) -> int:
     """Verify a bundle or an SQLite file. Nothing of a running service is needed."""
-    from remediator.audit.verify import EXIT_CODES, Unreadable, anchors, trusted_keys
+    from remediator.audit.findings import EXIT_CODES, Unreadable
+    from remediator.audit.verify import anchors, trusted_keys
     from remediator.audit.verify import verify as run
 
     place = path

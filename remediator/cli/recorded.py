@@ -65,7 +65,9 @@ def of_bundle(file: Path) -> list[Recorded]:
     or whose records are not those that were signed."""
     from remediator.audit.bundle import BadBundle, content, read_members
     from remediator.audit.commitments import put_together
-    from remediator.audit.verify import DISCLOSURES, RECORDS, Answer, Unreadable, verify
+    from remediator.audit.findings import Answer, Unreadable
+    from remediator.audit.verify import verify
+    from remediator.audit.verify_bundle import DISCLOSURES, RECORDS
 
     try:
         report = verify(file, trusted=(), anchored=())

@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import BinaryIO, Protocol
 
 from remediator.audit.bundle import MANIFEST, BundleWriter, manifest_text
-from remediator.audit.verify import CHECKPOINT, DISCLOSURES, GROWTH, PROOF, RECORDS
+from remediator.audit.verify_bundle import CHECKPOINT, DISCLOSURES, GROWTH, PROOF, RECORDS
 from remediator.store.base import StoreUnavailable
 from remediator.store.log_base import LogRow, LogStanding
 

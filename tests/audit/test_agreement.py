@@ -14,8 +14,9 @@ from pathlib import Path
 
 import pytest
 
+from remediator.audit.findings import Answer
 from remediator.audit.note import Checkpoint, new_key, opened, signed, signing_key, unproven_text
-from remediator.audit.verify import Answer, anchors, trusted_keys, verify_bytes
+from remediator.audit.verify import anchors, trusted_keys, verify_bytes
 from tests.audit.sample import Sample, lines_of, make, rebuilt
 from tests.audit.test_verify import replaced, scrambled
 from tests.logkeys import KEYS

@@ -17,7 +17,8 @@ from typing import Any
 import pytest
 
 from remediator.audit.commitments import put_together
-from remediator.audit.verify import Answer, anchors, verify
+from remediator.audit.findings import Answer
+from remediator.audit.verify import anchors, verify
 from tests.cluster import audit
 from tests.cluster.controlplane import ControlPlane
 from tests.cluster.credentials import SILENT

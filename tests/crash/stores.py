@@ -16,7 +16,8 @@ from typing import Any, Protocol
 import psycopg
 import pytest
 
-from remediator.audit.verify import Answer, anchors, trusted_keys, verify
+from remediator.audit.findings import Answer
+from remediator.audit.verify import anchors, trusted_keys, verify
 from remediator.clock import SystemClock
 from remediator.store.database import open_database
 from tests.logkeys import KEYS

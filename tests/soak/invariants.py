@@ -14,7 +14,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from remediator.audit.verify import Answer, anchors, trusted_keys, verify
+from remediator.audit.findings import Answer
+from remediator.audit.verify import anchors, trusted_keys, verify
 from remediator.model import TERMINAL
 from remediator.store.rows import to_micros
 from tests.soak.child import Sample

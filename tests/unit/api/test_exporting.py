@@ -18,7 +18,8 @@ import pytest
 from typer.testing import CliRunner
 
 from remediator.api.openapi import document
-from remediator.audit.verify import Answer, anchors, trusted_keys, verify
+from remediator.audit.findings import Answer
+from remediator.audit.verify import anchors, trusted_keys, verify
 from remediator.cli.export import export, report
 from remediator.cli.main import app
 from remediator.export import stream

@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
+from remediator.audit.findings import Answer
 from remediator.audit.note import checkpoint, new_key, opened, signing_key
 from remediator.audit.tree import leaf_hash, root_with, span_of
-from remediator.audit.verify import Answer, verify
+from remediator.audit.verify import verify
 from remediator.clock import SystemClock
 from remediator.store import tables
 from remediator.store.base import Record

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from remediator.audit.findings import Answer
 from remediator.audit.note import checkpoint, opened
-from remediator.audit.verify import Answer, verify
+from remediator.audit.verify import verify
 from remediator.export.bundle import write_bundle
 from remediator.model import State
 from remediator.store.base import Change, Record, StoreUnavailable
