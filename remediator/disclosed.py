@@ -7,7 +7,7 @@ commitment: the SHA-256 of a salt and the exact request, by which whoever has th
 log has) can prove that it is the one that was intended. Without the salt, a short secret could be guessed from it; the
 salt stays in the row. SQLite's write-ahead log may hold the former row until its next checkpoint.
 
-Called by `journal.py` and `api/`.
+Called by `journal.py`, `course.py` and `api/`.
 """
 
 from __future__ import annotations

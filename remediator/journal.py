@@ -6,7 +6,6 @@ returns when the record is durable, and raises LostClaim when the remediation is
 
 from __future__ import annotations
 
-import secrets
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -16,14 +15,12 @@ from remediator.actions.base import NoPlan
 from remediator.actions.rollback.preconditions import INSTALLED, ROLLED_BACK_FROM, SEEN_GOOD
 from remediator.actions.write import Written
 from remediator.checks.verify import Verification
-from remediator.clock import Clock, rfc3339, steady_seconds
+from remediator.clock import Clock, rfc3339
+from remediator.course import Course, object_of
 from remediator.diagnose.diagnose import Diagnosis
 from remediator.disclosed import (
-    NEEDS_REQUESTS,
     commitment,
-    disclosed_plan,
     disclosed_request,
-    disclosed_summary,
     hash_of,
 )
 from remediator.guards.base import View
@@ -36,7 +33,6 @@ from remediator.model import (
     Answer,
     Bound,
     Decision,
-    Gate,
     Json,
     Mode,
     Outcome,
@@ -48,15 +44,12 @@ from remediator.model import (
     Target,
 )
 from remediator.proof import Proven
-from remediator.redact import Redactor
-from remediator.rules.escalation import INFRASTRUCTURE
 from remediator.rules.match import NoMatch
 from remediator.rules.plan import Planned
 from remediator.rules.schema import Rule, RuleSet
 from remediator.store.approvals_base import Approval, plan_hash
-from remediator.store.base import Change, LostClaim, Record, Store, TemplateEvent
+from remediator.store.base import Change, Store, TemplateEvent
 from remediator.store.budgets_base import BudgetUsed, Use
-from remediator.store.escalations_base import Call
 from remediator.target.labels import NoTarget
 from remediator.target.resolve import Resolved
 
@@ -72,9 +65,6 @@ MAX_TRIES = 3
 DECIDE_AGAIN = frozenset({Reason.CONFLICT, Reason.REPLY_LOST, Reason.NOT_SENT, Reason.DISRUPTION_BUDGET})
 """Why a first request was not done, where deciding again may lead to one that is."""
 
-CALLS_PEOPLE = frozenset({State.ESCALATED, State.UNKNOWN, State.REVERTED})
-"""What a remediation ends in when people are needed."""
-
 SPOKEN_FOR = frozenset({Reason.STORM, Reason.SHARED_CAUSE})
 """Why people are not called for one of many: they are for all of them."""
 
@@ -87,106 +77,87 @@ class Journal:
 
     def __init__(self, remediation: Remediation, *, store: Store, clock: Clock, rules: RuleSet) -> None:
         """`rules` is the table in force, which says whom to call."""
-        self.remediation = remediation
-        self._store = store
+        self._course = Course(remediation, store=store, clock=clock, rules=rules)
         self._clock = clock
         self._rules = rules
-        self._known: dict[str, Json] = {}
-        self._severity = remediation.severity
-        self._plan = remediation.plan
-        self._sense = ""
-        self._redactor = Redactor()
+
+    @property
+    def remediation(self) -> Remediation:
+        return self._course.remediation
 
     @property
     def state(self) -> State:
-        return self.remediation.state
+        return self._course.state
 
     @property
     def plan(self) -> Plan:
-        """The exact plan; committed from `acting` on."""
-        assert self._plan is not None
-        return self._plan
+        return self._course.plan
 
     @property
     def rule(self) -> str:
-        """The name of the rule that asked for it; empty before one matched."""
-        return str(self._known.get("rule") or self.remediation.rule or "")
+        return self._course.rule
 
     @property
     def step(self) -> int:
-        """The step of the plan whose intent is committed, from 0; while reverting or restoring the one to be undone."""
-        return int(self.remediation.progress.get("step", 0))
+        return self._course.step
 
     @property
     def audit_id(self) -> str:
-        """What the request whose intent is committed is called in the API server's audit log."""
-        return str(self.remediation.progress.get("audit_id", ""))
+        return self._course.audit_id
 
     @property
     def acted_at(self) -> datetime:
-        """When the write was sent; known from `acting` on."""
-        assert self.remediation.acted_at is not None
-        return self.remediation.acted_at
-
-    @property
-    def _rule_digest(self) -> str:
-        return str(self._known.get("rule_digest", ""))
+        return self._course.acted_at
 
     async def hold(self, lease: timedelta) -> float:
-        """Find in the store that the claim is ours and lives, and let it hold for `lease` from now: the steady second
-        at which that ends. Raises LostClaim: also for a claim that ran out and that nobody has taken yet."""
-        asked, at = steady_seconds(), self._clock.now()  # before the store, whose answer may take its time
-        await self._store.renew(self.remediation, at=at, lease=lease)
-        if self._clock.now() - at >= lease:
-            raise LostClaim(f"remediation {self.remediation.id}: the claim ran out while the store was asked for it")
-        return asked + lease.total_seconds()
+        return await self._course.hold(lease)
 
     async def begin(self) -> None:
         """Decide, or decide again: what was read before may no longer hold."""
-        await self._advance(State.DIAGNOSING, "step.diagnosing", {})
+        await self._course.advance(State.DIAGNOSING, "step.diagnosing", {})
 
     async def resolved_before_acting(self) -> None:
         detail = "Alertmanager reported it resolved before anything was done"
-        await self._advance(State.CANCELLED, "decision.cancelled", _no(Reason.ALERT_RESOLVED, detail))
+        await self._course.advance(State.CANCELLED, "decision.cancelled", _no(Reason.ALERT_RESOLVED, detail))
 
     async def resolved_unconfirmed(self, doubt: str, *, at: datetime) -> None:
         """Nothing is done for it, and it is not over: to be looked at again at that time."""
         await self.begin()
         body = {**_no(Reason.RESOLVED_UNCONFIRMED, doubt), "until": rfc3339(at)}
-        await self._advance(State.HELD, "decision.held", body, Change(due_at=at))
+        await self._course.advance(State.HELD, "decision.held", body, Change(due_at=at))
 
     async def expired(self) -> None:
         reason = self.remediation.reason or Reason.DECISION_EXPIRED
         detail = f"no decision to act within its time; last: {reason}"
-        await self._advance(State.EXPIRED, "decision.expired", _no(reason, detail))
+        await self._course.advance(State.EXPIRED, "decision.expired", _no(reason, detail))
 
     async def denied(self, said: Approval) -> None:
         body = {**_no(Reason.APPROVAL_DENIED, f"denied by {said.by}: {said.comment}"), "plan_hash": said.plan_hash}
-        await self._advance(State.CANCELLED, "decision.cancelled", body)
+        await self._course.advance(State.CANCELLED, "decision.cancelled", body)
 
     async def no_rule(self, miss: NoMatch) -> None:
         nearest = f"; nearest rule {miss.nearest}: {miss.why}" if miss.nearest else ""
         body = {**_no(Reason.NO_RULE, f"no rule matches{nearest}"), "nearest": miss.nearest}
-        await self._advance(State.DECLINED, "decision.declined", body)
+        await self._course.advance(State.DECLINED, "decision.declined", body)
 
     def matched(self, rule: Rule, severity: int) -> None:
         """What all later records name. Said again once the target may have changed the severity."""
-        self._severity, self._sense = severity, rule.sense
-        self._known |= {"rule": rule.name, "rule_digest": rule.digest, "severity": severity}
-        self._known |= {"contact": self._rules.escalation.row(rule.contact), "runbook_url": rule.runbook_url}
-        self._known |= {"rules_commit": self._rules.commit} if self._rules.commit else {}
+        self._course.severity, self._course.sense = severity, rule.sense
+        self._course.known |= {"rule": rule.name, "rule_digest": rule.digest, "severity": severity}
+        self._course.known |= {"contact": self._rules.escalation.row(rule.contact), "runbook_url": rule.runbook_url}
+        self._course.known |= {"rules_commit": self._rules.commit} if self._rules.commit else {}
 
     async def no_target(self, rule: Rule, answer: NoTarget) -> None:
-        change = Change(reason=answer.reason, rule=rule.name, severity=self._severity)
-        await self._advance(State.DECLINED, "decision.declined", _no(answer.reason, answer.detail), change)
+        change = Change(reason=answer.reason, rule=rule.name, severity=self._course.severity)
+        await self._course.advance(State.DECLINED, "decision.declined", _no(answer.reason, answer.detail), change)
 
     def found(self, resolved: Resolved) -> None:
-        self._known |= {**_object(resolved.target), "target_chain": list(resolved.chain)}
+        self._course.known |= {**object_of(resolved.target), "target_chain": list(resolved.chain)}
 
     async def target_gone(self, rule: Rule, target: Target) -> None:
-        change = Change(rule=rule.name, severity=self._severity, target=target)
+        change = Change(rule=rule.name, severity=self._course.severity, target=target)
         body = _no(Reason.TARGET_NOT_FOUND, f"{target} went away while it was looked at")
-        await self._advance(State.DECLINED, "decision.declined", body, change)
+        await self._course.advance(State.DECLINED, "decision.declined", body, change)
 
     async def planned(
         self, rule: Rule, target: Target, diagnosis: Diagnosis, affected: Sequence[AffectedPod], planned: Planned
@@ -196,87 +167,89 @@ class Journal:
         facts = {"cause": diagnosis.cause.value, "rows": planned.trace, "rule_text": rule.as_json()}
         facts |= {"evidence": [finding.summary for finding in diagnosis.evidence], "facts": planned.evidence.as_json()}
         if (owner := diagnosis.owner) is not None:
-            self._known |= {"contact": self._rules.escalation.row(owner)}
+            self._course.known |= {"contact": self._rules.escalation.row(owner)}
         change = Change(
             rule=rule.name,
-            severity=self._severity,
+            severity=self._course.severity,
             target=target,
             diagnosis=diagnosis.as_json(),
             affected=affected,
         )
         if isinstance(planned.answer, Plan):
-            body = {**facts, **self._told(planned.answer), **_no(Reason.NONE, planned.answer.summary)}
-            await self._advance(State.PLANNED, "step.planned", body, _with(change, plan=planned.answer))
+            body = {**facts, **self._course.told(planned.answer), **_no(Reason.NONE, planned.answer.summary)}
+            await self._course.advance(State.PLANNED, "step.planned", body, _with(change, plan=planned.answer))
             return
         await self._not_planned(planned.answer, facts, change)
 
     async def _not_planned(self, answer: NoPlan, facts: Mapping[str, Json], change: Change) -> None:
         if answer.is_escalation:
-            await self._advance(State.DIAGNOSING, "step.diagnosed", facts, change)
+            await self._course.advance(State.DIAGNOSING, "step.diagnosed", facts, change)
             return
         body = {**facts, **_no(answer.reason, answer.detail), "advice": answer.advice}
         if answer.reason is Reason.NOT_OBSERVED and self.remediation.tries < MAX_TRIES:
             due = self._clock.now() + timedelta(seconds=10)
             again = _with(change, due_at=due, tries=self.remediation.tries + 1)
-            await self._advance(State.HELD, "decision.held", {**body, "until": rfc3339(due)}, again)
+            await self._course.advance(State.HELD, "decision.held", {**body, "until": rfc3339(due)}, again)
         else:
-            await self._advance(State.RECOMMENDED, "decision.recommended", body, change)
+            await self._course.advance(State.RECOMMENDED, "decision.recommended", body, change)
 
     async def call_people(self, answer: NoPlan, ruling: Ruling) -> None:
         """Of this target; or, where a gate says that many fail together, of that, once."""
         verdict = ruling.deciding
         body = {**_no(answer.reason, answer.detail), "advice": answer.advice, "verdicts": _verdicts(ruling)}
         if verdict.reason not in SPOKEN_FOR:  # also where a gate cannot tell
-            await self._advance(State.ESCALATED, "decision.escalated", body)
+            await self._course.advance(State.ESCALATED, "decision.escalated", body)
             return
         body |= {"guard": verdict.guard, **_no(verdict.reason, f"{answer.detail}; {verdict.guard}: {verdict.detail}")}
-        change = Change(gates=ruling.gates, gate_calls=self._gate_calls(ruling))
+        change = Change(gates=ruling.gates, gate_calls=self._course.gate_calls(ruling))
         if verdict.decision is Decision.HOLD and verdict.until is not None:
             body["until"] = rfc3339(verdict.until)
-            await self._advance(State.HELD, "decision.held", body, _with(change, due_at=verdict.until))
+            await self._course.advance(State.HELD, "decision.held", body, _with(change, due_at=verdict.until))
         else:
-            await self._advance(State.RECOMMENDED, "decision.recommended", body, change)
+            await self._course.advance(State.RECOMMENDED, "decision.recommended", body, change)
 
     async def not_allowed(self, ruling: Ruling, mode: Mode, proven: Proven | None) -> None:
         """A guard said no, not yet, or ask; or only the mode keeps it from being done. `proven` says whether it could
         have been."""
         verdict, plan = ruling.deciding, self.plan
-        body = {**self._told(plan), **_no(verdict.reason, verdict.detail), "guard": verdict.guard}
+        body = {**self._course.told(plan), **_no(verdict.reason, verdict.detail), "guard": verdict.guard}
         body["verdicts"] = _verdicts(ruling)
         body |= {} if proven is None else {"proof": proven.as_json()}
-        change = Change(mode=mode, gates=ruling.gates, gate_calls=self._gate_calls(ruling))
+        change = Change(mode=mode, gates=ruling.gates, gate_calls=self._course.gate_calls(ruling))
         match verdict.decision:
             case Decision.HOLD:
                 until = verdict.until or self._clock.now() + timedelta(minutes=1)
                 body["until"] = rfc3339(until)
-                await self._advance(State.HELD, "decision.held", body, _with(change, due_at=until))
+                await self._course.advance(State.HELD, "decision.held", body, _with(change, due_at=until))
             case Decision.ASK:
                 until = self._clock.now() + APPROVAL_WITHIN
                 body |= {"until": rfc3339(until), "plan_hash": plan_hash(plan)}
                 body["costs"] = [str(budget) for budget in ruling.budgets]
                 asked = [step.request for step in plan.steps]
-                body["requests"] = [disclosed_request(one, self._redactor, salt=plan.salt) for one in asked]
-                change = _with(change, due_at=until, scored=self._sense)
-                await self._advance(State.AWAITING_APPROVAL, "decision.awaiting-approval", body, change)
+                body["requests"] = [disclosed_request(one, self._course.redactor, salt=plan.salt) for one in asked]
+                change = _with(change, due_at=until, scored=self._course.sense)
+                await self._course.advance(State.AWAITING_APPROVAL, "decision.awaiting-approval", body, change)
             case Decision.RECOMMEND:
                 body["detail"] = f"would {plan.summary}"
                 body["advice"] = plan.details.get("kubectl", "")
                 if verdict.reason is Reason.MODE_SILENT:  # nothing else keeps it from being done: it would have cost
-                    change = _with(change, budgets=ruling.budgets, rule_digest=self._rule_digest, scored=self._sense)
+                    course = self._course
+                    costs = {"budgets": ruling.budgets, "rule_digest": course.rule_digest, "scored": course.sense}
+                    change = _with(change, **costs)
                 try:
-                    await self._advance(State.RECOMMENDED, "decision.recommended", body, change)
+                    await self._course.advance(State.RECOMMENDED, "decision.recommended", body, change)
                 except BudgetUsed as error:
                     await self._no_room(error.use)
             case Decision.ESCALATE:
                 body["detail"] = f"would {plan.summary}, but {verdict.guard}: {verdict.detail}"
-                await self._advance(State.ESCALATED, "decision.escalated", body, change)
+                await self._course.advance(State.ESCALATED, "decision.escalated", body, change)
             case _ if verdict.reason is Reason.ALERT_RESOLVED:
-                await self._advance(State.CANCELLED, "decision.cancelled", body, change)
+                await self._course.advance(State.CANCELLED, "decision.cancelled", body, change)
             case _ if verdict.reason is Reason.MODE_OFF:
-                await self._advance(State.DECLINED, "decision.declined", body, change)
+                await self._course.advance(State.DECLINED, "decision.declined", body, change)
             case _:
                 body["detail"] = f"would {plan.summary}, but {verdict.guard}: {verdict.detail}"
-                await self._advance(State.RECOMMENDED, "decision.recommended", body, change)
+                await self._course.advance(State.RECOMMENDED, "decision.recommended", body, change)
 
     async def intend(self, ruling: Ruling, view: View, *, clock_offset_seconds: float | None) -> bool:
         """Commit the exact first request before it is sent, and debit what it costs. False: someone else took the last
@@ -295,8 +268,8 @@ class Journal:
 
     async def _no_room(self, use: Use) -> None:
         due = room_at(use, self._clock.now())
-        body = {**self._told(self.plan), **_no(reason_of(use), str(use)), "until": rfc3339(due)}
-        await self._advance(State.HELD, "decision.held", body, Change(due_at=due))
+        body = {**self._course.told(self.plan), **_no(reason_of(use), str(use)), "until": rfc3339(due)}
+        await self._course.advance(State.HELD, "decision.held", body, Change(due_at=due))
 
     async def _intend(
         self,
@@ -320,11 +293,11 @@ class Journal:
             progress=progress,
             tries=tries,
             budgets=budgets,
-            rule_digest=self._rule_digest,
+            rule_digest=self._course.rule_digest,
         )
-        told = disclosed_request(request, self._redactor, salt=self.plan.salt)
-        written = {**self._told(self.plan), **steps, **self._what(number, request), **body, "request": told}
-        await self._advance(to, kind, written, change)
+        told = disclosed_request(request, self._course.redactor, salt=self.plan.salt)
+        written = {**self._course.told(self.plan), **steps, **self._what(number, request), **body, "request": told}
+        await self._course.advance(to, kind, written, change)
 
     def _what(self, number: int, request: Request) -> dict[str, Json]:
         """The write in names and hashes, which stay in the record whatever is taken back of it."""
@@ -346,8 +319,8 @@ class Journal:
     async def stopped(self, stop: Stop) -> None:
         """What forbids it came between the intent and the write: nothing was sent."""
         due = stop.ask_again_at(self._clock.now())
-        body = {**self._told(self.plan), **_no(stop.reason, stop.detail), "until": rfc3339(due)}
-        await self._advance(State.HELD, "decision.held", body, Change(due_at=due))
+        body = {**self._course.told(self.plan), **_no(stop.reason, stop.detail), "until": rfc3339(due)}
+        await self._course.advance(State.HELD, "decision.held", body, Change(due_at=due))
 
     async def acted(self, written: Written) -> bool:
         """Applied: on to the next step, after the last one watch it. Not applied: decide again, a few times, then hand
@@ -357,13 +330,13 @@ class Journal:
         While the intent is fresh, a request whose reply was lost may still be on its way: only look again, never send.
         """
         plan, number, now = self.plan, self.step, self._clock.now()
-        body = {**self._told(plan), **_no(written.reason, written.detail), "generation": written.generation}
+        body = {**self._course.told(plan), **_no(written.reason, written.detail), "generation": written.generation}
         body |= {"step": number + 1, "of": len(plan.steps)}
         if self._may_still_arrive(written, now):
-            await self._store.release(self.remediation, due_at=now + READ_BACK_PAUSE, progress={"step": number})
+            await self._course.release(due_at=now + READ_BACK_PAUSE, progress={"step": number})
             return False
         if written.answer is Answer.UNKNOWN:
-            await self._advance(State.UNKNOWN, "outcome.unknown", body)
+            await self._course.advance(State.UNKNOWN, "outcome.unknown", body)
         elif written.answer is Answer.APPLIED and number + 1 < len(plan.steps):
             done = {"detail": f"{written.detail} ({plan.steps[number].touched})"}
             following = plan.steps[number + 1].request
@@ -379,40 +352,41 @@ class Journal:
             if written.answer is Answer.APPLIED:
                 body["detail"] = plan.summary
             change = Change(plan=replace(plan, steps=done_steps), progress={}, ledger=self._installed(plan))
-            await self._advance(State.VERIFYING, "action.applied", body, change)
+            await self._course.advance(State.VERIFYING, "action.applied", body, change)
         elif written.reason in DECIDE_AGAIN and self.remediation.tries < MAX_TRIES:
             change = Change(tries=self.remediation.tries + 1)
-            await self._advance(State.DIAGNOSING, "action.not-applied", body, change)
-            await self._store.release(self.remediation, due_at=now + CONFLICT_PAUSE, progress={})
+            await self._course.advance(State.DIAGNOSING, "action.not-applied", body, change)
+            await self._course.release(due_at=now + CONFLICT_PAUSE, progress={})
         else:
-            await self._advance(State.ESCALATED, "decision.escalated", body)
+            await self._course.advance(State.ESCALATED, "decision.escalated", body)
         return False
 
     async def look_again(self, seen: Verification, *, at: datetime) -> None:
-        await self._store.release(self.remediation, due_at=at, progress=seen.memory)
+        await self._course.release(due_at=at, progress=seen.memory)
 
     async def concluded(self, seen: Verification) -> None:
         """Verified, failed or unknown, with the evidence of each check."""
         assert seen.outcome is not None
-        body = {**self._told(self.plan), "evidence": dict(seen.evidence), "detail": _evidence_line(seen)}
+        body = {**self._course.told(self.plan), "evidence": dict(seen.evidence), "detail": _evidence_line(seen)}
         match seen.outcome:
             case Outcome.VERIFIED if self.plan.restore_after is not None and self.plan.is_reversible:
                 due = self._clock.now() + self.plan.restore_after
+                body["until"] = rfc3339(due)
                 change = Change(due_at=due, progress={})
-                await self._advance(State.TEMPORARY, "outcome.temporary", {**body, "until": rfc3339(due)}, change)
+                await self._course.advance(State.TEMPORARY, "outcome.temporary", body, change)
             case Outcome.VERIFIED:
-                good = self._event(SEEN_GOOD, self.plan.details.get("to_hash"))
-                await self._advance(State.VERIFIED, "outcome.verified", body, Change(ledger=good))
+                good = self._course.event(SEEN_GOOD, self.plan.details.get("to_hash"))
+                await self._course.advance(State.VERIFIED, "outcome.verified", body, Change(ledger=good))
             case Outcome.FAILED:
                 body |= {"reason": Reason.NOT_VERIFIED.value}
-                await self._advance(State.FAILED, "outcome.failed", body)
+                await self._course.advance(State.FAILED, "outcome.failed", body)
             case Outcome.UNKNOWN:
                 body |= {"reason": Reason.EVIDENCE_MISSING.value}
-                await self._advance(State.UNKNOWN, "outcome.unknown", body)
+                await self._course.advance(State.UNKNOWN, "outcome.unknown", body)
 
     async def escalate_failure(self, detail: str) -> None:
-        body = {**self._told(self.plan), **_no(Reason.NOT_VERIFIED, detail)}
-        await self._advance(State.ESCALATED, "decision.escalated", body)
+        body = {**self._course.told(self.plan), **_no(Reason.NOT_VERIFIED, detail)}
+        await self._course.advance(State.ESCALATED, "decision.escalated", body)
 
     async def intend_revert(self) -> None:
         """Commit the inverse of the last step that has one before it is sent."""
@@ -442,29 +416,29 @@ class Journal:
         now, number = self._clock.now(), self.step
         if self._may_still_arrive(written, now):
             progress = {**self._memory(), "step": number}
-            await self._store.release(self.remediation, due_at=now + READ_BACK_PAUSE, progress=progress)
+            await self._course.release(due_at=now + READ_BACK_PAUSE, progress=progress)
             return False
         if self._may_send_again(written):
             await self._intend_undo(self.state, number + 1, f"{written.detail}: sending it again")
             return True
         worst = max(self.remediation.progress.get("worst", "done"), _what_became_of(written), key=_BY_HARM.index)
         if self._undoable(number) is not None:
-            self.remediation = replace(self.remediation, progress={**self.remediation.progress, "worst": worst})
+            self._course.remediation = replace(self.remediation, progress={**self.remediation.progress, "worst": worst})
             await self._intend_undo(self.state, number, f"{written.detail} ({self.plan.steps[number].touched})")
             return True
         is_restore = self.state is State.RESTORING
-        body = {**self._told(self.plan), **_no(written.reason or Reason.NOT_VERIFIED, written.detail)}
+        body = {**self._course.told(self.plan), **_no(written.reason or Reason.NOT_VERIFIED, written.detail)}
         if worst == "unknown":
-            await self._advance(State.UNKNOWN, "outcome.unknown", body)
+            await self._course.advance(State.UNKNOWN, "outcome.unknown", body)
         elif is_restore and worst in ("done", "theirs"):
             given = "given back" if worst == "done" else "what someone changed meanwhile stays as they want it"
             detail = f"it helped; {given}: {self.plan.summary}"
-            await self._advance(State.VERIFIED, "outcome.verified", {**body, **_no(Reason.NONE, detail)})
+            await self._course.advance(State.VERIFIED, "outcome.verified", {**body, **_no(Reason.NONE, detail)})
         elif worst == "done":
             body["detail"] = f"the action did not help and was reverted: {self.plan.summary}"
-            await self._advance(State.REVERTED, "outcome.reverted", body)
+            await self._course.advance(State.REVERTED, "outcome.reverted", body)
         else:
-            await self._advance(State.ESCALATED, "decision.escalated", body)
+            await self._course.advance(State.ESCALATED, "decision.escalated", body)
         return False
 
     def _may_send_again(self, written: Written) -> bool:
@@ -482,79 +456,19 @@ class Journal:
         body = _no(Reason.INTERNAL_ERROR, detail)
         match self.state:
             case State.VERIFYING | State.REVERTING | State.RESTORING | State.ACTING:
-                await self._advance(State.UNKNOWN, "outcome.unknown", body)
+                await self._course.advance(State.UNKNOWN, "outcome.unknown", body)
             case State.DIAGNOSING | State.PLANNED | State.FAILED | State.TEMPORARY:
-                await self._advance(State.ESCALATED, "decision.escalated", body)
+                await self._course.advance(State.ESCALATED, "decision.escalated", body)
             case _ if self.state not in TERMINAL:
                 await self.begin()
-                await self._advance(State.ESCALATED, "decision.escalated", body)
-
-    async def _advance(self, to: State, kind: str, body: Mapping[str, Json], change: Change | None = None) -> None:
-        reason = body.get("reason")
-        change = self._with_plan(to, change or Change())
-        if change.reason is None and reason is not None:
-            change = _with(change, reason=Reason(reason))
-        alert = self.remediation.alert
-        known = {
-            "alertname": alert.name,
-            "fingerprint": alert.fingerprint,
-            "rule": self.remediation.rule,
-            "severity": self.remediation.severity,
-            "action_id": self.remediation.action_id,
-            **(_object(self.remediation.target) if self.remediation.target else {}),
-        }
-        told = {**known, **self._known, "from": self.state.value, "to": to.value, **body}
-        # The rule is the operator's own text, and its digest stands beside it: it stays as it was.
-        shown = self._redactor.object
-        record = Record(kind, {name: told[name] if name == "rule_text" else shown(told[name]) for name in told})
-        if to in CALLS_PEOPLE:
-            change = _with(change, call=self._call(record.body))
-        self.remediation = await self._store.advance(
-            self.remediation, to=to, record=record, at=self._clock.now(), change=change
-        )
-
-    def _call(self, body: Mapping[str, Json]) -> Call:
-        """To the contact of the rule, or of the dependency that is to blame; who is called wants the advice too."""
-        contact, reason = self._known.get("contact"), Reason(body.get("reason") or Reason.NONE)
-        if contact is None and (rule := self._rules.rule(self.rule)) is not None:
-            contact = rule.contact
-        detail = "; ".join(str(body[name]) for name in ("detail", "advice") if body.get(name))
-        return self._rules.escalation.call(contact, severity=self._severity, reason=reason, detail=detail)
-
-    def _gate_calls(self, ruling: Ruling) -> Mapping[str, Call]:
-        return {gate.key: self._gate_call(gate) for gate in ruling.gates}
-
-    def _gate_call(self, gate: Gate) -> Call:
-        """An alert that flaps is its rule's; what many share is no single workload's, and the most severe. A dependency
-        that they share is its owner's."""
-        own, detail = gate.reason is Reason.FLAPPING, self._redactor.object(gate.detail)
-        is_its = own or gate.key.startswith("shared-cause/dependency/")
-        contact, severity = self._known["contact"] if is_its else INFRASTRUCTURE, self._severity if own else 1
-        return self._rules.escalation.call(contact, severity=severity, reason=gate.reason, detail=detail)
-
-    def _with_plan(self, to: State, change: Change) -> Change:
-        """The exact requests are committed with the first intent, and replaced when none can be sent any more."""
-        plan = change.plan or self._plan
-        if plan is None or (change.plan is None and (to in NEEDS_REQUESTS) == (self.state in NEEDS_REQUESTS)):
-            return change
-        self._plan = plan if plan.salt else replace(plan, salt=secrets.token_hex(16))
-        if to in NEEDS_REQUESTS:
-            return _with(change, plan=self._plan)
-        return _with(change, plan=replace(disclosed_plan(self._plan, self._redactor), salt=self._plan.salt))
-
-    def _told(self, plan: Plan) -> dict[str, Json]:
-        return {"action": plan.action, "plan": disclosed_summary(plan, self._redactor)}
+                await self._course.advance(State.ESCALATED, "decision.escalated", body)
 
     def _installed(self, plan: Plan) -> tuple[TemplateEvent, ...]:
         return (
-            *self._event(ROLLED_BACK_FROM, plan.details.get("from_hash")),
-            *self._event(INSTALLED, plan.details.get("to_hash")),
+            *self._course.event(ROLLED_BACK_FROM, plan.details.get("from_hash")),
+            *self._course.event(INSTALLED, plan.details.get("to_hash")),
         )
 
-    def _event(self, event: str, template_hash: Json) -> tuple[TemplateEvent, ...]:
-        if not isinstance(template_hash, str):
-            return ()
-        return (TemplateEvent(self.plan.target.uid, template_hash, event, self._clock.now()),)
 
 
 def _what_became_of(inverse: Written) -> str:
@@ -569,19 +483,6 @@ def _no(reason: Reason, detail: str) -> dict[str, Json]:
 
 def _with(change: Change, **columns: Json) -> Change:
     return replace(change, **columns)
-
-
-def _object(target: Target) -> dict[str, Json]:
-    return {
-        "target": str(target),
-        "object": {
-            "cluster": target.cluster,
-            "kind": target.kind,
-            "namespace": target.namespace,
-            "name": target.name,
-            "uid": target.uid,
-        },
-    }
 
 
 def _verdicts(ruling: Ruling) -> Json:

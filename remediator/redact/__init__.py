@@ -2,7 +2,7 @@
 
 Whatever comes from outside passes here: logs and event messages (`diagnose/`), the texts of API errors
 (`kube/replies.py`, `prometheus/replies.py`), alerts (`receive/payload.py`), what people say (`api/asking.py`), pod
-templates on their way into records (`journal.py`). Secrets are never read at all. What is found is replaced by
+templates on their way into records (`course.py`). Secrets are never read at all. What is found is replaced by
 `[redacted]`; the name in front of it stays, so that people still see which setting was printed.
 
 `text.py` is the order: `blocks.py` (what spans lines), `settings.py` (what follows the name of a secret), `forms.py`
