@@ -19,11 +19,11 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
-import remediator.journal
+import remediator.course
 import remediator.pipeline
 from remediator.alertmanager.base import Listed
+from remediator.course import CALLS_PEOPLE
 from remediator.errors import TransientError
-from remediator.journal import CALLS_PEOPLE
 from remediator.kube.base import Conflict, ReplyLost, Unreachable
 from remediator.kube.ownership import LAST_ACTION
 from remediator.model import TERMINAL, Alert, AlertStatus, Json, Mode, Remediation, Request
@@ -463,6 +463,6 @@ def test_without_guards_the_machine_finds_a_forbidden_write(monkeypatch: pytest.
 
 def test_without_calls_the_machine_finds_what_people_should_have_heard_of(monkeypatch: pytest.MonkeyPatch) -> None:
     """The negative control of `look`."""
-    monkeypatch.setattr(remediator.journal, "CALLS_PEOPLE", frozenset())
+    monkeypatch.setattr(remediator.course, "CALLS_PEOPLE", frozenset())
     with pytest.raises(AssertionError):
         run_state_machine_as_test(Engine, settings=profile(200, shrinks=False))
