@@ -176,7 +176,7 @@ class Settings(BaseSettings):
         gt=0,
         le=86400,
         description="How long without the watchdog alert is absence, in seconds: more than twice the repeat_interval "
-        "of its route.",
+        "and the group_interval of its route together.",
     )
     watchdog_confirm_seconds: float = Field(
         120,

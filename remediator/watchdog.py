@@ -24,6 +24,19 @@ from remediator.settings import Settings
 from remediator.store.watchdog_base import Heard, WatchdogStore
 from remediator.units import format_duration
 
+LONGEST_GROUP, LONGEST_REPEAT = timedelta(seconds=30), timedelta(minutes=2)
+SHORTEST = timedelta(seconds=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Turns:
+    """`group_interval` and `repeat_interval` of the route by which it comes. Alertmanager looks at the second when a
+    turn of the first comes, so that two deliveries may be as far apart as both together (`dispatch/dispatch.go`,
+    `notify/dedup_stage.go`)."""
+
+    group: timedelta
+    repeat: timedelta
+
 
 @dataclass(frozen=True, slots=True)
 class Patience:
@@ -32,6 +45,37 @@ class Patience:
 
     absent_after: timedelta
     confirm_after: timedelta
+
+    def is_often_enough(self, turns: Turns) -> bool:
+        """Whether one delivery may be lost, and it is not called missing yet."""
+        return 2 * (turns.group + turns.repeat) < self.absent_after
+
+    def is_fresh_enough(self, turns: Turns) -> bool:
+        """Whether a body, which is tried for as long as a turn lasts, cannot confirm what ended after it was made."""
+        return turns.group < self.confirm_after
+
+    def fitting(self) -> Turns:
+        """What to route it with, in whole seconds; where there is less patience than seconds, the shortest."""
+        group = min(LONGEST_GROUP, self.absent_after / 8, self.confirm_after / 2)
+        repeat = min(LONGEST_REPEAT, self.absent_after / 4)
+        return Turns(_whole(group), _whole(repeat))
+
+
+def _whole(value: timedelta) -> timedelta:
+    return max(SHORTEST, timedelta(seconds=int(value.total_seconds())))
+
+
+@dataclass(frozen=True, slots=True)
+class Awaited:
+    """The alert as the settings name it, and how long they wait for it. Make it with `awaited`."""
+
+    matchers: tuple[Matcher, ...]
+    patience: Patience
+
+    @property
+    def name(self) -> str:
+        """Its alertname."""
+        return next(each.value for each in self.matchers if each.name == "alertname" and each.op is Op.EQUAL)
 
 
 class Watchdog:
@@ -103,11 +147,17 @@ def doubt_of(heard: Heard, resolved_at: datetime) -> str | None:
 
 def watchdog_of(settings: Settings, store: WatchdogStore) -> Watchdog | None:
     """The one that the settings name; None: none is awaited. Raises ConfigError."""
+    found = awaited(settings)
+    return None if found is None else Watchdog(store, found.matchers, patience=found.patience)
+
+
+def awaited(settings: Settings) -> Awaited | None:
+    """What the settings say of it; None: none is awaited. Raises ConfigError."""
     if not settings.watchdog.strip():
         return None
     absent = timedelta(seconds=settings.watchdog_absent_seconds)
     confirm = timedelta(seconds=settings.watchdog_confirm_seconds)
-    return Watchdog(store, watchdog_matchers(settings.watchdog), patience=Patience(absent, confirm))
+    return Awaited(watchdog_matchers(settings.watchdog), Patience(absent, confirm))
 
 
 def watchdog_matchers(text: str) -> tuple[Matcher, ...]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from remediator.cli.output import Output
@@ -23,18 +24,28 @@ from remediator.model import Json
 from remediator.rules.load import load_rules
 from remediator.rules.schema import RuleSet
 from remediator.rules.shipped import shipped_rules
+from remediator.settings import Settings
+from remediator.watchdog import awaited
 
 
 def alertmanager_route(
-    rules: Sequence[Path], output: Output, *, shape: Shape, wanted: Wanted, into: Path | None = None
+    rules: Sequence[Path],
+    output: Output,
+    *,
+    shape: Shape,
+    wanted: Wanted,
+    settings_file: Path | None = None,
+    into: Path | None = None,
 ) -> int:
-    """Print the route by which the alerts of these rules reach us; none: the shipped ones. `into`: a whole file."""
+    """Print the route by which the alerts of these rules reach us; none: the shipped ones. The settings say which alert
+    is the watchdog. `into`: a whole file."""
 
     def made(table: RuleSet) -> tuple[str, Json]:
+        whole = replace(wanted, watchdog=awaited(Settings.load(settings_file, {})))
         if into is not None:
-            text = route.into(route.read(into), table, wanted, file=str(into))
+            text = route.into(route.read(into), table, whole, file=str(into))
             return text, alerts.as_json(text)
-        return route.as_text(shape, table, wanted), _values(shape, table, wanted)
+        return route.as_text(shape, table, whole), _values(shape, table, whole)
 
     return _printed(rules, output, made)
 

@@ -72,22 +72,27 @@ def alertmanager(
     prometheus_rules: Sequence[str],
     receiver: str | None,
     token_file: Path | None,
+    settings_file: Path | None,
     is_fatal: bool,
 ) -> int:
-    """Alertmanager's configuration, from a file or as it runs, with our rules and Prometheus'."""
+    """Alertmanager's configuration, from a file or as it runs, with our rules and Prometheus'. The settings say which
+    alert is the watchdog."""
     from remediator.lint.routing.alerts import read_alerts
     from remediator.lint.routing.config import read_config
     from remediator.lint.routing.review import review_routing
     from remediator.rules.load import load_rules
     from remediator.rules.report import FileError
     from remediator.rules.shipped import shipped_rules
+    from remediator.settings import Settings
+    from remediator.watchdog import awaited
 
     report = Report(output)
     try:
+        watchdog = awaited(Settings.load(settings_file, {}))
         name, raw = (str(file), _bytes(file)) if file is not None else _running(url or "", token_file)
         table = load_rules(*(rule_paths or [shipped_rules()]))
         raised = read_alerts(_expanded(prometheus_rules))
-        problems = review_routing(read_config(name, raw), table, raised, receiver=receiver)
+        problems = review_routing(read_config(name, raw), table, raised, receiver=receiver, watchdog=watchdog)
     except FileError as error:
         if report is Report.SIMPLE:
             print(error)

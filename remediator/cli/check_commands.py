@@ -116,11 +116,15 @@ def check_alertmanager(
         str | None, typer.Option("--receiver", help="Which receiver is ours. Default: those that post to remediator.")
     ] = None,
     token_file: Annotated[Path | None, typer.Option("--token-file", help="Bearer token for --url.")] = None,
+    settings: Annotated[
+        Path | None, typer.Option("--config.file", help="Settings: which alert is the watchdog, how soon it is missed.")
+    ] = None,
     output: ReportOption = Report.SIMPLE,
     lint_fatal: FatalOption = False,
 ) -> None:
     """Read Alertmanager's configuration with our rules and Prometheus': does each alert reach us, soon and whole, and
-    do people still hear of it? Without --prometheus-rules, what kube-prometheus raises is known.
+    do people still hear of it, and does the watchdog come often enough? Without --prometheus-rules, what
+    kube-prometheus raises is known.
 
     Example: remediator check alertmanager alertmanager.yml --rules rules/ --prometheus-rules 'prometheus/*.yaml'
     """
@@ -136,6 +140,7 @@ def check_alertmanager(
         prometheus_rules=prometheus_rules or [],
         receiver=receiver,
         token_file=token_file,
+        settings_file=settings,
         is_fatal=lint_fatal,
     )
     raise typer.Exit(code)

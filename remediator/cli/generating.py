@@ -80,9 +80,13 @@ def alertmanager_route(
     token_secret: Annotated[
         str | None, typer.Option("--token-secret", help="NAME/KEY of a Secret beside the AlertmanagerConfig.")
     ] = None,
+    settings: Annotated[
+        Path | None, typer.Option("--config.file", help="Settings: which alert is the watchdog, how soon it is missed.")
+    ] = None,
     output: OutputOption = Output.SIMPLE,
 ) -> None:
-    """Print the route and receiver by which every alert of the rules reaches remediator, and people still hear it.
+    """Print the route and receiver by which every alert of the rules, and the watchdog, reaches remediator, and people
+    still hear it.
 
     Example: remediator generate alertmanager-route --shape child --people pager
     """
@@ -101,7 +105,7 @@ def alertmanager_route(
     from remediator.generate.route import Wanted
 
     wanted = Wanted(url, receiver, people, namespace, token_file, token_secret)
-    raise typer.Exit(run(rules or [], output, shape=As(shape.value), wanted=wanted, into=into))
+    raise typer.Exit(run(rules or [], output, shape=As(shape.value), wanted=wanted, settings_file=settings, into=into))
 
 
 @generate_app.command("prometheus-rules")

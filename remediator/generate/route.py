@@ -1,4 +1,5 @@
-"""`generate alertmanager-route`: the route by which the alerts of a rule table reach us, in three shapes.
+"""`generate alertmanager-route`: the route by which the alerts of a rule table, and the watchdog, reach us, in three
+shapes.
 
 Source: prometheus/alertmanager `docs/configuration.md`, `dispatch/route.go`; prometheus-operator
 `Documentation/api-reference/v1alpha1.md` (AlertmanagerConfig).
@@ -8,7 +9,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -20,10 +21,12 @@ from ruamel.yaml.error import YAMLError
 from ruamel.yaml.scalarstring import SingleQuotedScalarString
 
 from remediator.errors import ConfigError, cut
-from remediator.generate.routing import Covered, covered
+from remediator.generate.routing import covered
 from remediator.model import Json
-from remediator.rules.matcher import Op
+from remediator.rules.matcher import Matcher, Op
 from remediator.rules.schema import RuleSet
+from remediator.units import format_duration
+from remediator.watchdog import Awaited
 
 ONE_ALERT_A_BODY = ["..."]
 TIMES = {"group_wait": "10s", "group_interval": "30s", "repeat_interval": "1h"}
@@ -42,7 +45,8 @@ class Shape(StrEnum):
 class Wanted:
     """What the route is to look like. `people` is the receiver that goes on hearing everything.
 
-    `token_file` is a path where Alertmanager runs; `token_secret` a NAME/KEY beside the AlertmanagerConfig.
+    `token_file` is a path where Alertmanager runs; `token_secret` a NAME/KEY beside the AlertmanagerConfig. `watchdog`
+    None: none is awaited.
     """
 
     url: str
@@ -51,6 +55,16 @@ class Wanted:
     namespace: str = "monitoring"
     token_file: str | None = None
     token_secret: str | None = None
+    watchdog: Awaited | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Way:
+    """One route to us. `suffix` is of the operator's object that holds it."""
+
+    matchers: tuple[Matcher, ...]
+    times: Mapping[str, str]
+    suffix: str = ""
 
 
 def beside(table: RuleSet, wanted: Wanted) -> Json:
@@ -70,7 +84,7 @@ def child(table: RuleSet, wanted: Wanted) -> Json:
     """The parts to paste into a tree that exists: `first` and `last` of its routes, and the receiver."""
     return {
         "first": _routes(table, wanted),
-        "last": [_tail(one, wanted.people) for one in covered(table)],
+        "last": [{"receiver": wanted.people, "matchers": _texts(one)} for one in _ways(table, wanted)],
         "receivers": [_receiver(wanted)],
     }
 
@@ -81,13 +95,12 @@ def operator(table: RuleSet, wanted: Wanted) -> Sequence[Json]:
         raise ConfigError(
             f"receiver {wanted.receiver!r} names the object too: expected lower-case letters, digits, - ."
         )
-    routes = covered(table)
     return [
         {
             "apiVersion": "monitoring.coreos.com/v1alpha1",
             "kind": "AlertmanagerConfig",
             "metadata": {
-                "name": wanted.receiver if number == 1 else f"{wanted.receiver}-{number}",
+                "name": f"{wanted.receiver}{one.suffix}",
                 "namespace": wanted.namespace,
                 "labels": {"app.kubernetes.io/name": "remediator", "app.kubernetes.io/part-of": "remediator"},
             },
@@ -99,12 +112,12 @@ def operator(table: RuleSet, wanted: Wanted) -> Sequence[Json]:
                     ],
                     "continue": True,
                     "groupBy": ONE_ALERT_A_BODY,
-                    **{_camel(name): value for name, value in TIMES.items()},
+                    **{_camel(name): value for name, value in one.times.items()},
                 },
                 "receivers": [{"name": wanted.receiver, "webhookConfigs": [_operator_webhook(wanted)]}],
             },
         }
-        for number, one in enumerate(routes, start=1)
+        for one in _ways(table, wanted)
     ]
 
 
@@ -147,14 +160,14 @@ def as_text(shape: Shape, table: RuleSet, wanted: Wanted) -> str:
     """The shape as YAML, with what people get wrong told in comments."""
     if shape is Shape.OPERATOR:
         documents = [_dumped(one) for one in operator(table, wanted)]
-        return "\n".join([*_lines(_ABOUT_OPERATOR), *_about(table), "---\n".join(documents)])
+        return "\n".join([*_lines(_ABOUT_OPERATOR), *_about(table, wanted), "---\n".join(documents)])
     if shape is Shape.BESIDE:
-        return "\n".join([*_lines(_ABOUT_BESIDE), *_about(table), _dumped(beside(table, wanted))])
+        return "\n".join([*_lines(_ABOUT_BESIDE), *_about(table, wanted), _dumped(beside(table, wanted))])
     parts = child(table, wanted)
     return "\n".join(
         [
             *_lines(_ABOUT_CHILD),
-            *_about(table),
+            *_about(table, wanted),
             "# 1. first in the list `routes` of your `route`:",
             _dumped({"routes": parts["first"]}),
             f"# 2. last in the same list; {wanted.people} stands for the receiver of your root:",
@@ -179,8 +192,8 @@ once more, for what nothing between them takes. An alert that a route of yours w
 _ABOUT_OPERATOR = """
 For the Prometheus Operator: kubectl apply -f FILE
 THE TRAP: by default the operator adds `namespace="<namespace of this object>"` to every route that comes from an
-AlertmanagerConfig. Then only alerts of that one namespace arrive, and alerts without a namespace (nodes) never do, and
-nothing says so. On the Alertmanager object set
+AlertmanagerConfig. Then only alerts of that one namespace arrive, and alerts without a namespace (nodes, the watchdog)
+never do, and nothing says so. On the Alertmanager object set
   alertmanagerConfigMatcherStrategy: {type: None}
 or, where each team is to route its own alerts only, keep it and apply one such object in each namespace, with a token
 of its own (`remediator generate token TEAM --namespace TEAM`).
@@ -190,7 +203,7 @@ the root's receiver any more: people need a first-level route of their own. `rem
 """
 
 
-def _about(table: RuleSet) -> Iterator[str]:
+def _about(table: RuleSet, wanted: Wanted) -> Iterator[str]:
     routes = covered(table)
     open_ended = [rule for one in routes if one.names is None for rule in one.rules]
     yield "#"
@@ -198,6 +211,9 @@ def _about(table: RuleSet) -> Iterator[str]:
     yield f"# Made from {count} rules (digest {table.digest[:12]}) by `remediator generate alertmanager-route`."
     if open_ended:
         yield f"# {', '.join(open_ended)}: no alertname listed, so an alert may come by two routes; it counts once."
+    if wanted.watchdog is not None:
+        name = wanted.watchdog.name
+        yield f"# {name} always fires, begins no incident and proves the way to us: what watched it before still does."
 
 
 def _lines(text: str) -> Iterator[str]:
@@ -213,17 +229,31 @@ def _routes(table: RuleSet, wanted: Wanted) -> list[Json]:
     return [
         {
             "receiver": wanted.receiver,
-            "matchers": [str(each) for each in one.matchers],
+            "matchers": _texts(one),
             "continue": True,
             "group_by": ONE_ALERT_A_BODY,
-            **TIMES,
+            **one.times,
         }
-        for one in covered(table)
+        for one in _ways(table, wanted)
     ]
 
 
-def _tail(one: Covered, receiver: str) -> Json:
-    return {"receiver": receiver, "matchers": [str(each) for each in one.matchers]}
+def _ways(table: RuleSet, wanted: Wanted) -> Sequence[_Way]:
+    """Those of the rules, and the watchdog's, which comes far more often."""
+    found = [
+        _Way(one.matchers, TIMES, "" if number == 1 else f"-{number}")
+        for number, one in enumerate(covered(table), start=1)
+    ]
+    if wanted.watchdog is None:
+        return found
+    turns = wanted.watchdog.patience.fitting()
+    group, repeat = format_duration(turns.group), format_duration(turns.repeat)
+    times = {"group_wait": "0s", "group_interval": group, "repeat_interval": repeat}
+    return [*found, _Way(wanted.watchdog.matchers, times, "-watchdog")]
+
+
+def _texts(way: _Way) -> list[str]:
+    return [str(each) for each in way.matchers]
 
 
 def _receiver(wanted: Wanted) -> Json:

@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import os
 import signal
+from datetime import timedelta
+from itertools import pairwise
 from pathlib import Path
 
+from remediator.generate.route import Wanted, beside
 from remediator.model import State
+from remediator.rules.load import load_rules
+from remediator.settings import Settings
+from remediator.watchdog import awaited
 from tests.alertmanager.conftest import Start
 from tests.alertmanager.lab import config, serving, until
 from tests.cluster.binaries import Binaries
@@ -22,7 +28,34 @@ groups:
         expr: vector(1)
         labels: {severity: none}
 """
+SINCE = "2026-01-01T00:00:00Z"
 LAST_SEEN = "remediator_watchdog_last_seen_timestamp_seconds"
+
+
+async def test_the_route_that_is_made_brings_it_as_often_as_it_is_awaited(alertmanager: Start, tmp_path: Path) -> None:
+    """Alertmanager repeats at the turns of a group, and not when the repeat_interval is over."""
+    waiting = {"watchdog_absent_seconds": 12, "watchdog_confirm_seconds": 5}
+    async with serving(tmp_path, **waiting) as watched:
+        watchdog = awaited(Settings.model_construct(**waiting))
+        assert watchdog is not None
+        turns = watchdog.patience.fitting()
+        assert (turns.group, turns.repeat) == (timedelta(seconds=1), timedelta(seconds=3))
+        wanted = Wanted(f"{watched.url}/api/v1/alerts", watchdog=watchdog)
+        am = alertmanager(beside(load_rules(tmp_path / "rules.yaml"), wanted))
+        am.post_alerts([{"labels": {"alertname": "Watchdog", "severity": "none"}, "startsAt": SINCE}])
+        seen = [await until(lambda: watched.metric(LAST_SEEN), "the watchdog is heard")]
+
+        async def again() -> bool:
+            return await watched.metric(LAST_SEEN) > seen[-1]
+
+        for _ in range(3):
+            await until(again, "the watchdog is heard again")
+            seen.append(await watched.metric(LAST_SEEN))
+        assert (await watched.part("watchdog"))["ready"]
+        assert await watched.begun() == []
+        apart = [later - earlier for earlier, later in pairwise(seen)]
+        # A second more than the longest, for a machine that is busy; both are far below what is awaited.
+        assert all(2.5 < one < (turns.group + turns.repeat).total_seconds() + 1 for one in apart), apart
 
 
 async def test_the_death_of_prometheus_ends_nothing(alertmanager: Start, binaries: Binaries, tmp_path: Path) -> None:

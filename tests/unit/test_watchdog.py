@@ -14,7 +14,7 @@ from remediator.model import AlertStatus
 from remediator.rules.automaton import compile_pattern
 from remediator.store.database import Database, open_database
 from remediator.store.watchdog_base import Heard
-from remediator.watchdog import Patience, Watchdog, absence_of, doubt_of, watchdog_matchers
+from remediator.watchdog import Patience, Turns, Watchdog, absence_of, doubt_of, watchdog_matchers
 from tests.unit.store.examples import NOW, STARTED, firing, resolved
 from tests.workloads import alert
 
@@ -49,6 +49,27 @@ def test_it_is_missing_when_it_is_silent_or_resolved(last: Heard, told: str | No
 def test_it_confirms_what_was_resolved_long_enough_before_it_fired(resolved_ago: int, is_believed: bool) -> None:
     """It fired a minute ago: of what was resolved shortly before, its lease may only end later."""
     assert (doubt_of(heard(1), NOW - resolved_ago * MINUTE) is None) is is_believed
+
+
+@pytest.mark.parametrize(
+    ("group", "repeat", "is_often", "is_fresh"),
+    [(0.5, 2, True, True), (0.5, 6.9, True, True), (0.5, 7, False, True), (1.9, 5, True, True), (2, 5, True, False)],
+)
+def test_a_route_brings_it_twice_before_it_is_missed_and_while_it_is_news(
+    group: float, repeat: float, is_often: bool, is_fresh: bool
+) -> None:
+    turns = Turns(group * MINUTE, repeat * MINUTE)
+    assert (PATIENCE.is_often_enough(turns), PATIENCE.is_fresh_enough(turns)) == (is_often, is_fresh)
+
+
+@pytest.mark.parametrize("absent", [8, 61, 900, 86400])
+@pytest.mark.parametrize("confirm", [3, 120, 3600])
+def test_the_turns_that_fit_a_patience_do(absent: int, confirm: int) -> None:
+    patience = Patience(timedelta(seconds=absent), timedelta(seconds=confirm))
+    turns = patience.fitting()
+    assert patience.is_often_enough(turns)
+    assert patience.is_fresh_enough(turns)
+    assert turns.repeat >= turns.group >= timedelta(seconds=1)
 
 
 @pytest.mark.parametrize("text", ["severity=none", 'alertname=~".*"', 'alertname=""', 'alertname!="Watchdog"', "a=b{"])

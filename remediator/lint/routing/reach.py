@@ -6,7 +6,7 @@ keeps for its own receiver what no child matches.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from itertools import pairwise
@@ -99,9 +99,9 @@ def _walk(route: Route, asked: Asked, way: tuple[Route, ...]) -> tuple[Truth, li
     return truth, [Reached(one.way, min(truth, one.how)) for one in found]
 
 
-def nearest_miss(root: Route, asked: Asked, receivers: frozenset[str]) -> Missed | None:
-    """Of the routes to these receivers the one that fails least, and why; None: there is none."""
-    found = [_missed(way, asked) for way in _ways(root, ()) if way[-1].receiver in receivers]
+def nearest_miss(root: Route, asked: Asked, wanted: Collection[Path]) -> Missed | None:
+    """Of the routes at these places the one that fails least, and why; None: there is none."""
+    found = [_missed(way, asked) for way in _ways(root, ()) if way[-1].path in wanted]
     return min(found, key=lambda one: one.refusals, default=None)
 
 

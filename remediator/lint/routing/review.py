@@ -16,6 +16,7 @@ from remediator.lint.noted import Noted
 from remediator.lint.routing.alerts import Raised, upstream
 from remediator.lint.routing.config import EVERYTHING, OURS, Config, Receiver, Route
 from remediator.lint.routing.reach import Asked, Missed, Reached, Truth, nearest_miss, reached
+from remediator.lint.routing.watchdog import is_for, review_watchdog
 from remediator.lint.routing.webhooks import review_webhooks
 from remediator.lint.rules import place_in
 from remediator.rules.matcher import Matcher, Op
@@ -23,6 +24,7 @@ from remediator.rules.report import Problem, did_you_mean
 from remediator.rules.schema import Place, Rule, RuleSet, alertnames
 from remediator.target.spec import PROTECTED_BY_DEFAULT
 from remediator.units import format_duration
+from remediator.watchdog import Awaited
 
 GROUPED_BY = frozenset({"alertname", "namespace"})
 SOON, WHILE, AGAIN = timedelta(minutes=1), timedelta(minutes=5), timedelta(days=1)
@@ -32,13 +34,19 @@ MAX_NAMED = 3
 
 
 def review_routing(
-    config: Config, table: RuleSet, raised: Sequence[Raised], *, receiver: str | None = None
+    config: Config,
+    table: RuleSet,
+    raised: Sequence[Raised],
+    *,
+    receiver: str | None = None,
+    watchdog: Awaited | None = None,
 ) -> Sequence[Problem]:
-    """What is wrong, in the order of the files. `receiver` None: those that seem to be ours."""
+    """What is wrong, in the order of the files. `receiver` None: those that seem to be ours. `watchdog` None: none is
+    awaited."""
     noted = Noted()
     ours = _ours(config, receiver, noted)
     if ours:
-        _Review(config, table, raised, ours, noted).all()
+        _Review(config, table, raised, ours, noted, watchdog=watchdog).all()
     return noted.in_order()
 
 
@@ -71,7 +79,14 @@ class _Pair:
 
 class _Review:
     def __init__(
-        self, config: Config, table: RuleSet, raised: Sequence[Raised], ours: Mapping[str, Receiver], noted: Noted
+        self,
+        config: Config,
+        table: RuleSet,
+        raised: Sequence[Raised],
+        ours: Mapping[str, Receiver],
+        noted: Noted,
+        *,
+        watchdog: Awaited | None,
     ) -> None:
         self.config = config
         self.table = table
@@ -82,6 +97,10 @@ class _Review:
         self.receivers = ours
         self.noted = noted
         self.routes = [route for route in config.root.all() if route.receiver in self.ours]
+        self.watchdog = watchdog
+        of_rules = [route.path for route in self.routes if watchdog is None or not is_for(route, watchdog)]
+        self.of_rules = of_rules or [route.path for route in self.routes]
+        """Where those stand that could send us the alerts of rules."""
 
     def all(self) -> None:
         for receiver in self.receivers.values():
@@ -101,6 +120,9 @@ class _Review:
         for route in self.routes:
             self.namespaces(route)
         self.inhibitions(pairs)
+        if self.watchdog is not None:
+            known = self.raised.get(self.watchdog.name) or upstream(self.watchdog.name)
+            review_watchdog(self.config, self.routes, known, self.watchdog, self.noted)
 
     # --- which alerts there are
 
@@ -156,7 +178,7 @@ class _Review:
         lost: dict[tuple[str, Place], list[tuple[_Pair, Missed]]] = defaultdict(list)
         for number, pair in enumerate(pairs):
             if number not in arriving:
-                missed = nearest_miss(self.config.root, pair.asked, self.ours)
+                missed = nearest_miss(self.config.root, pair.asked, self.of_rules)
                 assert missed is not None  # there is a route to us
                 lost[self.reason(missed)].append((pair, missed))
         for (code, place), missing in lost.items():

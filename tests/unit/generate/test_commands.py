@@ -121,7 +121,7 @@ def test_the_route_goes_into_a_file_and_the_file_stays(tmp_path: Path) -> None:
 
     made = yaml.safe_load(printed("generate", "alertmanager-route", "--into", str(file)))
 
-    assert [route["receiver"] for route in made["route"]["routes"]] == ["remediator"] * 2 + ["pager"] * 2
+    assert [route["receiver"] for route in made["route"]["routes"]] == ["remediator"] * 3 + ["pager"] * 3
     assert file.read_text(encoding="utf-8") == text
 
 

@@ -4,27 +4,36 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Mapping
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from typer.testing import CliRunner
 
+from remediator.cli.main import app
 from remediator.errors import ConfigError
 from remediator.generate.route import Shape, Wanted, as_text, beside, child, into, operator
 from remediator.generate.routing import covered
 from remediator.lint.routing.config import Route, read_config
 from remediator.lint.routing.reach import receivers_told
+from remediator.lint.routing.review import review_routing
 from remediator.model import Json
 from remediator.rules.load import load_rules
 from remediator.rules.match import match_labels
 from remediator.rules.schema import Rule, RuleSet, alertnames
 from remediator.rules.shipped import shipped_rules
+from remediator.settings import Settings
+from remediator.watchdog import Awaited, awaited
 from tests.cluster.binaries import Binaries
 
 SHIPPED = load_rules(shipped_rules())
 WANTED = Wanted("http://remediator.remediator.svc:9095/api/v1/alerts", token_file="/etc/alertmanager/token")
+WATCHDOG = awaited(Settings.model_construct())
+WATCHED = replace(WANTED, watchdog=WATCHDOG)
+BARKS = {"alertname": "Watchdog", "severity": "none"}
 ODD = """rules:
   - {name: one, match: ['alertname=~"A|B"', 'severity="critical"'], severity: 1, respond: [{do: escalate}]}
   - {name: two, match: ['alertname="B"', 'namespace!="x"'], severity: 1, respond: [{do: escalate}]}
@@ -205,6 +214,92 @@ def test_as_the_operator_renders_it_with_the_strategy_none_all_arrives() -> None
             assert "people" in told(tree, labels)
 
 
+# --- the watchdog
+
+
+def patient(absent: float, confirm: float, matchers: str = 'alertname="Watchdog"') -> Awaited:
+    settings = Settings.model_construct(
+        watchdog=matchers, watchdog_absent_seconds=absent, watchdog_confirm_seconds=confirm
+    )
+    found = awaited(settings)
+    assert found is not None
+    return found
+
+
+def test_the_watchdog_comes_to_us_and_to_whom_it_came_before() -> None:
+    tree = tree_of(beside(SHIPPED, WATCHED))
+    assert told(tree, BARKS) == ["remediator", "people"]
+    existing = tree_of(yaml.safe_load(into(EXISTING, SHIPPED, WATCHED, file="x")))
+    assert told(existing, BARKS) == ["remediator", "null"], "a dead man's switch still gets it"
+    without = EXISTING.replace("Watchdog", "Else")
+    assert told(tree_of(yaml.safe_load(into(without, SHIPPED, WATCHED, file="x"))), BARKS) == ["remediator", "pager"]
+
+
+def test_where_none_is_awaited_there_is_no_route_for_it() -> None:
+    given_up = replace(WANTED, watchdog=awaited(Settings.model_construct(watchdog=" ")))
+    assert told(tree_of(beside(SHIPPED, given_up)), BARKS) == ["people"]
+    assert "Watchdog" not in as_text(Shape.BESIDE, SHIPPED, given_up)
+
+
+def test_it_is_the_alert_that_the_settings_name() -> None:
+    named = replace(WANTED, watchdog=patient(900, 120, 'alertname="Heart.Beat",prometheus=~"monitoring/.*"'))
+    tree = tree_of(beside(SHIPPED, named))
+    assert told(tree, {"alertname": "Heart.Beat", "prometheus": "monitoring/k8s"}) == ["remediator", "people"]
+    assert told(tree, {"alertname": "Heart.Beat", "prometheus": "other/k8s"}) == ["people"]
+    assert told(tree, BARKS) == ["people"]
+
+
+@pytest.mark.parametrize(
+    ("absent", "confirm", "group", "repeat"),
+    [(900, 120, "30s", "2m"), (86400, 3600, "30s", "2m"), (300, 120, "30s", "1m15s"), (60, 10, "5s", "15s")],
+)
+def test_it_comes_as_often_as_it_is_awaited(absent: float, confirm: float, group: str, repeat: str) -> None:
+    wanted = replace(WANTED, watchdog=patient(absent, confirm))
+    route = beside(SHIPPED, wanted)["route"]["routes"][-2]
+    assert (route["group_wait"], route["group_interval"], route["repeat_interval"]) == ("0s", group, repeat)
+    assert (route["continue"], route["group_by"]) == (True, ["..."])
+
+
+@pytest.mark.parametrize("absent", [30, 61, 299, 900, 86400])
+@pytest.mark.parametrize("confirm", [3, 59, 120, 3600])
+def test_the_lint_is_content_with_what_is_made(absent: float, confirm: float) -> None:
+    watchdog = patient(absent, confirm)
+    wanted = replace(WANTED, watchdog=watchdog)
+    made = beside(SHIPPED, wanted)
+    made["receivers"][0]["email_configs"] = [{"to": "sre@example.com"}]
+    for text in (yaml.safe_dump(made), into(EXISTING, SHIPPED, wanted, file="x")):
+        found = review_routing(read_config("am.yml", text.encode()), SHIPPED, (), watchdog=watchdog)
+        assert [str(one) for one in found if one.code.startswith("watchdog")] == []
+    assert [str(one) for one in review_routing(read_config("am.yml", yaml.safe_dump(made).encode()), SHIPPED, ())] == []
+    without = yaml.safe_dump(beside(SHIPPED, WANTED))
+    found = review_routing(read_config("am.yml", without.encode()), SHIPPED, (), watchdog=watchdog)
+    assert "watchdog-not-routed" in [one.code for one in found], "the control"
+
+
+def test_the_operator_gets_an_object_for_it_whose_name_stays() -> None:
+    *_, last = operator(SHIPPED, WATCHED)
+    assert last["metadata"]["name"] == "remediator-watchdog"
+    route = last["spec"]["route"]
+    assert route["matchers"] == [{"name": "alertname", "value": "Watchdog", "matchType": "="}]
+    assert (route["groupWait"], route["groupInterval"], route["repeatInterval"]) == ("0s", "30s", "2m")
+    assert list(yaml.safe_load_all(as_text(Shape.OPERATOR, SHIPPED, WATCHED))) == list(operator(SHIPPED, WATCHED))
+
+
+def test_the_command_reads_the_settings_for_it(tmp_path: Path) -> None:
+    """And without a file it is kube-prometheus' Watchdog, as for the service."""
+    for text, lines in (("", 1), ("watchdog: alertname=Beat\nwatchdog_absent_seconds: 60\n", 0), ('watchdog: ""\n', 0)):
+        file = tmp_path / "settings.yaml"
+        file.write_text(text, encoding="utf-8")
+        given = ["--config.file", str(file)] if text else []
+        printed = CliRunner().invoke(app, ["generate", "alertmanager-route", *given]).stdout
+        assert printed.count('alertname="Watchdog"') == lines
+        assert ('alertname="Beat"' in printed, "repeat_interval: 15s" in printed) == (("Beat" in text),) * 2
+    file.write_text('watchdog: severity="none"\n', encoding="utf-8")
+    done = CliRunner().invoke(app, ["generate", "alertmanager-route", "--config.file", str(file)])
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert 'expected matchers with alertname="NAME"' in done.stderr
+
+
 def check_config(binaries: Binaries, file: Path) -> str:
     done = subprocess.run(
         [binaries["amtool"], "check-config", file], capture_output=True, text=True, timeout=60, check=False
@@ -218,9 +313,9 @@ def check_config(binaries: Binaries, file: Path) -> str:
 def test_amtool_accepts_it(binaries: Binaries, tmp_path: Path, odd: RuleSet, which: str) -> None:
     file = tmp_path / "alertmanager.yml"
     if which == "child":
-        file.write_text(into(EXISTING, SHIPPED, WANTED, file="x"), encoding="utf-8")
+        file.write_text(into(EXISTING, SHIPPED, WATCHED, file="x"), encoding="utf-8")
     else:
-        file.write_text(as_text(Shape.BESIDE, odd if which == "odd" else SHIPPED, WANTED), encoding="utf-8")
+        file.write_text(as_text(Shape.BESIDE, odd if which == "odd" else SHIPPED, WATCHED), encoding="utf-8")
 
     assert "SUCCESS" in check_config(binaries, file)
 
@@ -232,7 +327,7 @@ def test_amtool_accepts_it(binaries: Binaries, tmp_path: Path, odd: RuleSet, whi
         ({"alertname": "KubePodCrashLooping", "namespace": "shop", "severity": "warning"}, "remediator,chat,pager"),
         ({"alertname": "RemediatorDatabaseErrors", "namespace": "shop", "severity": "critical"}, "remediator,database"),
         ({"alertname": "KubeNodeNotReady"}, "remediator,pager"),
-        ({"alertname": "Watchdog"}, "null"),
+        ({"alertname": "Watchdog", "severity": "none"}, "remediator,null"),
         ({"alertname": "Else"}, "pager"),
     ],
 )
@@ -240,7 +335,7 @@ def test_amtool_walks_the_tree_as_we_do(
     binaries: Binaries, tmp_path: Path, alert: dict[str, str], receivers: str
 ) -> None:
     file = tmp_path / "alertmanager.yml"
-    file.write_text(into(EXISTING, SHIPPED, WANTED, file="x"), encoding="utf-8")
+    file.write_text(into(EXISTING, SHIPPED, WATCHED, file="x"), encoding="utf-8")
     asked: list[Any] = [binaries["amtool"], "config", "routes", "test", f"--config.file={file}"]
 
     done = subprocess.run([*asked, *(f"{k}={v}" for k, v in alert.items())], capture_output=True, text=True, timeout=60)

@@ -18,6 +18,8 @@ from remediator.rules.load import load_rules
 from remediator.rules.report import Problem
 from remediator.rules.schema import RuleSet
 from remediator.rules.shipped import shipped_rules
+from remediator.settings import Settings
+from remediator.watchdog import awaited
 
 ROOT = Path(__file__).parents[3]
 FOLDER = ROOT / "tests" / "data" / "alertmanager"
@@ -26,6 +28,8 @@ BAD = sorted((FOLDER / "bad").glob("*.yaml"))
 PROMETHEUS = [*sorted((FOLDER / "prometheus").glob("*.yaml")), ROOT / "deploy" / "prometheus" / "alerts.yaml"]
 TABLE: RuleSet = load_rules(shipped_rules())
 RAISED: Sequence[Raised] = read_alerts(PROMETHEUS)
+WATCHDOG = awaited(Settings.model_construct())
+"""As a service without settings awaits it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,4 +60,5 @@ def planted(file: Path) -> Planted:
 def found_in(file: Path, *, rules: Path | None = None, receiver: str | None = None) -> Sequence[Problem]:
     """What the lint says of it, with Prometheus' rules and these of ours, else the shipped ones."""
     table = load_rules(rules) if rules is not None else TABLE
-    return review_routing(read_config(str(file), file.read_bytes()), table, RAISED, receiver=receiver)
+    config = read_config(str(file), file.read_bytes())
+    return review_routing(config, table, RAISED, receiver=receiver, watchdog=WATCHDOG)

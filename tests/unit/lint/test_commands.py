@@ -69,6 +69,7 @@ def test_exit_codes(words: tuple[object, ...], plain: int, fatal: int) -> None:
         ("alertmanager", PLAIN, "--prometheus-rules", "none-*.yaml"),
         ("alertmanager", PLAIN, "--prometheus-rules", "none.yaml"),
         ("alertmanager", "--url", "alertmanager:9093"),
+        ("alertmanager", PLAIN, "--config.file", "none.yaml"),
         ("rbac", "--mode", "loud"),
         ("rbac", "--rules", WRONG),
         ("rbac", "--manifests", "none"),
@@ -187,6 +188,19 @@ def test_config_tells_what_each_file_is(tmp_path: Path) -> None:
     assert (told["ok"], set(told["files"].values())) == (False, {"settings", "web"})
 
 
+def test_the_settings_say_which_alert_is_the_watchdog(tmp_path: Path) -> None:
+    settings = tmp_path / "settings.yaml"
+    for text, said in (
+        ("watchdog: alertname=Beat", "warning: no route sends the watchdog, Beat, to us"),
+        ("watchdog_absent_seconds: 300", "warning: Watchdog comes every 2m30s, and is missing after 5m"),
+        ("watchdog_confirm_seconds: 30", "warning: what comes of Watchdog may be 30s old"),
+        ("watchdog: ''", ""),
+    ):
+        settings.write_text(text, encoding="utf-8")
+        done = alertmanager(PLAIN, "--config.file", settings, "--lint-fatal")
+        assert (done.exit_code, said in done.output) == (3 if said else 0, True), done.output
+
+
 # --- a running Alertmanager
 
 
@@ -237,7 +251,7 @@ def test_its_findings_have_its_address(status: tuple[str, type[_Status]]) -> Non
     handler.text = NO_URL.replace("max_alerts: 0", "max_alerts: 5")
     done = run("alertmanager", "--url", url)
     assert done.exit_code == 1
-    assert done.output.startswith(f"{url}/api/v2/status:26:9: error: max_alerts: 5 cuts bodies off")
+    assert done.output.startswith(f"{url}/api/v2/status:33:9: error: max_alerts: 5 cuts bodies off")
     [result] = json.loads(run("alertmanager", "--url", url, "-o", "sarif").output)["runs"][0]["results"]
     assert result["locations"][0]["physicalLocation"]["artifactLocation"]["uri"] == f"{url}/api/v2/status"
 

@@ -19,7 +19,7 @@ from remediator.rules.load import load_rules
 from remediator.rules.matcher import parse_matchers
 from remediator.rules.report import FileError
 from remediator.rules.schema import Rule, RuleSet, rule_set
-from tests.unit.lint.alertmanagers import BAD, GOOD, RAISED, ROOT, TABLE, found_in, planted
+from tests.unit.lint.alertmanagers import BAD, GOOD, RAISED, ROOT, TABLE, WATCHDOG, found_in, planted
 
 
 @pytest.mark.parametrize("file", BAD, ids=lambda file: file.stem)
@@ -41,7 +41,7 @@ def test_finds_nothing_in_a_good_one(file: Path) -> None:
 def test_a_good_one_is_good_without_prometheus_rules_too(file: Path) -> None:
     """What kube-prometheus raises is known; of other alerts nothing but the name."""
     config = read_config(str(file), file.read_bytes())
-    assert [str(one) for one in review_routing(config, TABLE, ())] == []
+    assert [str(one) for one in review_routing(config, TABLE, (), watchdog=WATCHDOG)] == []
 
 
 def test_there_are_enough_of_each() -> None:
@@ -183,7 +183,7 @@ def test_any_label_that_an_alert_never_has_is_named() -> None:
 def test_a_rule_that_still_sees_some_of_its_alerts_is_a_warning() -> None:
     """Errors above 10 % are critical, above 5 % a warning: only the first arrive, which may be meant."""
     [file] = [file for file in BAD if file.stem == "severity"]
-    found = review_routing(read_config(str(file), file.read_bytes()), only("error-rate"), RAISED)
+    found = review_routing(read_config(str(file), file.read_bytes()), only("error-rate"), RAISED, watchdog=WATCHDOG)
     assert [(one.code, one.level.value) for one in found] == [("severity-not-routed", "warning")]
     assert "RemediatorHighErrorRate is also raised as warning: not seen by 'error-rate'" in found[0].text
 
@@ -203,5 +203,5 @@ def only(name: str) -> RuleSet:
 def test_why_a_name_does_not_pass(written: str, said: str) -> None:
     [good] = [file for file in GOOD if file.stem == "plain"]
     text = good.read_text(encoding="utf-8").replace("Kube.*|CPUThrottlingHigh|Remediator.*", written)
-    found = review_routing(read_config("am.yml", text.encode()), only("crash-loop"), RAISED)
+    found = review_routing(read_config("am.yml", text.encode()), only("crash-loop"), RAISED, watchdog=WATCHDOG)
     assert [(one.code, one.hint) for one in found] == [("not-routed", said)]
