@@ -606,7 +606,11 @@ async def open_service(
             stack.push_async_callback(metrics.close)
         alertmanager: AlertmanagerApi | None = None
         if settings.alertmanager_urls:
-            alertmanager = AlertmanagerApi(settings.alertmanager_urls, token_file=settings.alertmanager_token_file)
+            alertmanager = AlertmanagerApi(
+                settings.alertmanager_urls,
+                token_file=settings.alertmanager_token_file,
+                ca_file=settings.alertmanager_ca_file,
+            )
             stack.push_async_callback(alertmanager.close)
         database = await open_database(settings.storage_url, clock=clock, keys=keys, log_name=settings.cluster_name)
         stack.push_async_callback(database.close)

@@ -164,6 +164,9 @@ class Settings(BaseSettings):
         "webhook has for an alert; 0: never. Needs alertmanager_urls.",
     )
     alertmanager_token_file: Path | None = Field(None, description="File with a bearer token for Alertmanager.")
+    alertmanager_ca_file: Path | None = Field(
+        None, description="CA bundle (PEM) for Alertmanager, read at the start. None: the system's."
+    )
     watchdog: str = Field(
         'alertname="Watchdog"',
         max_length=1000,

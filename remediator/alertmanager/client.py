@@ -15,6 +15,7 @@ from pathlib import Path
 import aiohttp
 
 from remediator.alertmanager.base import AlertmanagerUnavailable, Listed, Listing
+from remediator.alertmanager.trust import trusting
 from remediator.clock import parse_rfc3339
 from remediator.errors import ConfigError, cut
 from remediator.model import Alert, Json
@@ -31,15 +32,19 @@ MUTED_BY = (("silencedBy", "silence"), ("inhibitedBy", "inhibited by"), ("mutedB
 
 
 class AlertmanagerApi:
-    """Every replica in `urls` is asked. `token_file` holds a bearer token, read again for each question."""
+    """Every replica in `urls` is asked. `token_file` holds a bearer token, read again for each question; `ca_file` the
+    authorities (PEM) that may vouch for a replica, None: the system's."""
 
-    def __init__(self, urls: Sequence[str], *, token_file: Path | None = None) -> None:
-        """Raises ConfigError for an address that is none."""
+    def __init__(
+        self, urls: Sequence[str], *, token_file: Path | None = None, ca_file: Path | None = None
+    ) -> None:
+        """Raises ConfigError for an address that is none, and a CA file that is none."""
         for url in urls:
             if not url.startswith(("http://", "https://")):
                 raise ConfigError(f"not a URL of an Alertmanager: {cut(url)!r}; write http://host:port")
         self._urls = [url.rstrip("/") for url in urls]
         self._token_file = token_file
+        self._trusted = trusting(ca_file)
         self._session: aiohttp.ClientSession | None = None
 
     async def look_up(self, alert: Alert) -> Listed | None:
@@ -117,7 +122,9 @@ class AlertmanagerApi:
 
     def _open(self) -> aiohttp.ClientSession:
         if self._session is None:
-            self._session = aiohttp.ClientSession(trust_env=True)
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(ssl=self._trusted or True), trust_env=True
+            )
         return self._session
 
     def _headers(self) -> dict[str, str]:

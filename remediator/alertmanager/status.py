@@ -13,6 +13,7 @@ from pathlib import Path
 import aiohttp
 
 from remediator.alertmanager.base import AlertmanagerUnavailable
+from remediator.alertmanager.trust import trusting
 from remediator.errors import cut
 
 MAX_BYTES = 16 * 1024 * 1024
@@ -26,9 +27,10 @@ class Replica:
     configuration: str
 
 
-async def status_of(url: str, *, token_file: Path | None, limit_seconds: float) -> Replica:
-    """Raises AlertmanagerUnavailable."""
+async def status_of(url: str, *, token_file: Path | None, ca_file: Path | None, limit_seconds: float) -> Replica:
+    """Raises AlertmanagerUnavailable, and ConfigError for a CA file that is none."""
     place = url.rpartition("@")[2]
+    trusted = await asyncio.to_thread(trusting, ca_file)
     try:
         headers = {}
         if token_file is not None:
@@ -36,7 +38,7 @@ async def status_of(url: str, *, token_file: Path | None, limit_seconds: float) 
             headers["Authorization"] = f"Bearer {token.strip()}"
         async with (
             asyncio.timeout(limit_seconds),
-            aiohttp.ClientSession(trust_env=True) as session,
+            aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=trusted or True), trust_env=True) as session,
             session.get(f"{url.rstrip('/')}/api/v2/status", headers=headers) as answer,
         ):
             body = await answer.content.read(MAX_BYTES)

@@ -72,6 +72,7 @@ def alertmanager(
     prometheus_rules: Sequence[str],
     receiver: str | None,
     token_file: Path | None,
+    ca_file: Path | None,
     settings_file: Path | None,
     is_fatal: bool,
 ) -> int:
@@ -89,7 +90,7 @@ def alertmanager(
     report = Report(output)
     try:
         watchdog = awaited(Settings.load(settings_file, {}))
-        name, raw = (str(file), _bytes(file)) if file is not None else _running(url or "", token_file)
+        name, raw = (str(file), _bytes(file)) if file is not None else _running(url or "", token_file, ca_file)
         table = load_rules(*(rule_paths or [shipped_rules()]))
         raised = read_alerts(_expanded(prometheus_rules))
         problems = review_routing(read_config(name, raw), table, raised, receiver=receiver, watchdog=watchdog)
@@ -189,26 +190,33 @@ def _expanded(patterns: Sequence[str]) -> list[Path]:
     return list(dict.fromkeys(found))
 
 
-def _running(url: str, token_file: Path | None) -> tuple[str, bytes]:
+def _running(url: str, token_file: Path | None, ca_file: Path | None) -> tuple[str, bytes]:
     """The configuration that an Alertmanager has loaded, by GET /api/v2/status. Raises RemediatorError."""
     import http.client
+    import ssl
     import urllib.error
     import urllib.request
 
+    from remediator.alertmanager.trust import trusting
     from remediator.errors import TransientError
 
     if not url.startswith(("http://", "https://")):
         raise ConfigError(f"{url!r} is not the address of an Alertmanager: expected http://host:port")
     address = f"{url.rstrip('/')}/api/v2/status"
     headers = {} if token_file is None else {"Authorization": f"Bearer {_bytes(token_file).decode('ascii').strip()}"}
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    opener = urllib.request.build_opener(
+        urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=trusting(ca_file))
+    )
     try:
         with opener.open(urllib.request.Request(address, headers=headers), timeout=TIMEOUT_SECONDS) as answer:
             return address, str(json.loads(answer.read(MAX_BYTES))["config"]["original"]).encode()
     except urllib.error.HTTPError as error:
         raise TransientError(f"{address} answered {error.code}") from error
     except (urllib.error.URLError, TimeoutError, ConnectionError) as error:
-        why = cut(str(getattr(error, "reason", error)))
+        reason = getattr(error, "reason", error)
+        why = cut(str(reason))
+        if isinstance(reason, ssl.SSLCertVerificationError):
+            raise TransientError(f"the certificate of {url} is not trusted, see --ca-file: {why}") from error
         raise TransientError(f"no Alertmanager answers at {url}: {why}") from error
     except (ValueError, KeyError, TypeError, http.client.HTTPException) as error:
         raise TransientError(f"{url} does not answer as an Alertmanager does") from error

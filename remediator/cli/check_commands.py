@@ -116,6 +116,9 @@ def check_alertmanager(
         str | None, typer.Option("--receiver", help="Which receiver is ours. Default: those that post to remediator.")
     ] = None,
     token_file: Annotated[Path | None, typer.Option("--token-file", help="Bearer token for --url.")] = None,
+    ca_file: Annotated[
+        Path | None, typer.Option("--ca-file", help="CA bundle (PEM) for --url. Default: the system's.")
+    ] = None,
     settings: Annotated[
         Path | None, typer.Option("--config.file", help="Settings: which alert is the watchdog, how soon it is missed.")
     ] = None,
@@ -132,6 +135,8 @@ def check_alertmanager(
 
     if (file is None) is (url is None):
         raise typer.BadParameter("give either a file or --url")
+    if url is None and ca_file is not None:
+        raise typer.BadParameter("--ca-file is for --url")
     code = alertmanager(
         file,
         output,
@@ -140,6 +145,7 @@ def check_alertmanager(
         prometheus_rules=prometheus_rules or [],
         receiver=receiver,
         token_file=token_file,
+        ca_file=ca_file,
         settings_file=settings,
         is_fatal=lint_fatal,
     )

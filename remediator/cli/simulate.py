@@ -57,6 +57,7 @@ class Wanted:
     is_complete: bool = False
     alertmanagers: Sequence[str] = ()
     alertmanager_token: Path | None = None
+    alertmanager_ca: Path | None = None
     prometheus: str | None = None
     prometheus_token: Path | None = None
     prometheus_ca: Path | None = None
@@ -126,7 +127,8 @@ def _instant(text: str) -> datetime:
 async def _simulated(wanted: Wanted, setting: Setting, deliveries: list[Delivery]) -> Told:
     alertmanager = metrics = None
     if wanted.alertmanagers:
-        alertmanager = AlertmanagerApi(wanted.alertmanagers, token_file=wanted.alertmanager_token)
+        token, ca = wanted.alertmanager_token, wanted.alertmanager_ca
+        alertmanager = AlertmanagerApi(wanted.alertmanagers, token_file=token, ca_file=ca)
     if wanted.prometheus:
         token, ca = wanted.prometheus_token, wanted.prometheus_ca
         metrics = PrometheusMetrics(wanted.prometheus, SystemClock(), token_file=token, ca_file=ca)

@@ -31,6 +31,9 @@ def simulate(
     alertmanager_token: Annotated[
         Path | None, typer.Option("--alertmanager.token-file", help="File with a bearer token for Alertmanager.")
     ] = None,
+    alertmanager_ca: Annotated[
+        Path | None, typer.Option("--alertmanager.ca-file", help="CA bundle (PEM) for Alertmanager.")
+    ] = None,
     prometheus_token: Annotated[
         Path | None, typer.Option("--prometheus.token-file", help="File with a bearer token for Prometheus.")
     ] = None,
@@ -71,6 +74,7 @@ def simulate(
         is_complete=complete,
         alertmanagers=tuple(from_alertmanager or ()),
         alertmanager_token=alertmanager_token,
+        alertmanager_ca=alertmanager_ca,
         prometheus=prometheus,
         prometheus_token=prometheus_token,
         prometheus_ca=prometheus_ca,

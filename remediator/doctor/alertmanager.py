@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from remediator.alertmanager.base import AlertmanagerUnavailable
 from remediator.alertmanager.status import Replica, status_of
 from remediator.doctor.base import Asked, Examination, Result, failed, ok, skipped, warning
+from remediator.errors import ConfigError
 from remediator.lint.noted import Noted
 from remediator.lint.routing.config import Config, Receiver, read_config
 from remediator.lint.routing.reach import receivers_told
@@ -45,10 +46,11 @@ async def run(asked: Asked) -> AsyncIterator[Result]:
 
 async def _status(url: str, asked: Asked) -> Replica | str:
     """The replica, or why it does not answer."""
-    token_file = asked.settings.alertmanager_token_file
+    token_file, ca_file = asked.settings.alertmanager_token_file, asked.settings.alertmanager_ca_file
+    limit = asked.limit_seconds * 0.8
     try:
-        return await status_of(url, token_file=token_file, limit_seconds=asked.limit_seconds * 0.8)
-    except AlertmanagerUnavailable as error:
+        return await status_of(url, token_file=token_file, ca_file=ca_file, limit_seconds=limit)
+    except (AlertmanagerUnavailable, ConfigError) as error:
         return str(error)
 
 

@@ -36,6 +36,7 @@ FILES = (
     "audit_previous_key_file",
     "kubeconfig",
     "alertmanager_token_file",
+    "alertmanager_ca_file",
     "prometheus_token_file",
     "prometheus_ca_file",
     "webhook_token_file",

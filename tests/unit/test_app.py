@@ -107,6 +107,21 @@ def rules(service: Service) -> list[str]:
     return [rule.name for rule in service.parts.rules().rules]
 
 
+async def test_a_ca_file_of_alertmanager_that_is_none_keeps_it_from_starting(tmp_path: Path) -> None:
+    settings = Settings.load(
+        None,
+        {
+            "storage_url": f"sqlite:///{tmp_path / 'remediator.db'}",
+            "kube_server": "http://127.0.0.1:1",
+            "alertmanager_urls": ("https://127.0.0.1:1",),
+            "alertmanager_ca_file": tmp_path / "none.pem",
+        },
+    )
+    with pytest.raises(ConfigError, match=r"none.pem of Alertmanager does not exist"):
+        async with open_service(settings, clock=SystemClock()):
+            pass
+
+
 async def test_a_reload_that_fails_leaves_the_table_and_says_so(service: Service, tmp_path: Path) -> None:
     (tmp_path / "rules.yaml").write_text("rules: [{name: two}]", encoding="utf-8")
     with pytest.raises(ConfigError, match=r"rules.yaml:1:"):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import ssl
 from collections.abc import AsyncIterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,6 +20,7 @@ from remediator.generate.route import Wanted, beside
 from remediator.lint.routing.config import Config, read_config
 from remediator.prometheus.base import AlertingRule
 from remediator.rules.schema import alertnames, rule_set
+from tests.certificates import Authority
 from tests.unit.doctor.asking import SHIPPED, answers, asked, only
 from tests.unit.rules.make import a_rule
 from tests.unit.scripted_server import HANG, JumpingClock, ScriptedServer
@@ -191,6 +194,26 @@ async def test_replicas_that_are_away_or_differ(server: ScriptedServer) -> None:
     assert (none[REPLICAS].answer, none[ROUTE].answer) == (FAILED, SKIPPED)
     unasked = await answers(ALERTMANAGER, asked())
     assert (unasked[REPLICAS].answer, unasked[ROUTE].answer) == (WARNING, SKIPPED)
+
+
+async def test_alertmanager_s_certificate_is_verified_by_the_file_that_the_settings_name(tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    pair = authority.server()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(pair.cert, pair.key)
+    server = ScriptedServer()
+    await server.start(tls=context)
+    try:
+        server.answers(status(GOOD))
+        for file, answer, text in (
+            (authority.file, OK, "1 of 1 replicas"),
+            (None, FAILED, "certificate verify failed"),
+            (pair.key, FAILED, "holds no certificate"),
+        ):
+            found = await answers(ALERTMANAGER, asked(alertmanager_urls=(server.url,), alertmanager_ca_file=file))
+            assert (found[REPLICAS].answer, text in found[REPLICAS].detail) == (answer, True), found[REPLICAS]
+    finally:
+        await server.stop()
 
 
 async def test_a_receiver_of_another_name_is_found_when_it_is_named(server: ScriptedServer) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import ssl
 from collections.abc import Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from threading import Thread
@@ -15,6 +17,7 @@ import yaml
 from typer.testing import CliRunner, Result
 
 from remediator.cli.main import app
+from tests.certificates import Authority
 from tests.unit.lint.alertmanagers import BAD, FOLDER, GOOD, PROMETHEUS, ROOT
 
 RULES = FOLDER.parent / "rules"
@@ -69,6 +72,9 @@ def test_exit_codes(words: tuple[object, ...], plain: int, fatal: int) -> None:
         ("alertmanager", PLAIN, "--prometheus-rules", "none-*.yaml"),
         ("alertmanager", PLAIN, "--prometheus-rules", "none.yaml"),
         ("alertmanager", "--url", "alertmanager:9093"),
+        ("alertmanager", PLAIN, "--ca-file", PLAIN),
+        ("alertmanager", "--url", "https://127.0.0.1:1", "--ca-file", "none.pem"),
+        ("alertmanager", "--url", "https://127.0.0.1:1", "--ca-file", PLAIN),
         ("alertmanager", PLAIN, "--config.file", "none.yaml"),
         ("rbac", "--mode", "loud"),
         ("rbac", "--rules", WRONG),
@@ -227,10 +233,17 @@ def status() -> Iterator[tuple[str, type[_Status]]]:
     class Handler(_Status):
         asked: ClassVar[list[tuple[str, str, str]]] = []
 
-    with HTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
+    with HTTPServer(("127.0.0.1", 0), Handler) as server, serving(server):
         yield f"http://127.0.0.1:{server.server_address[1]}", Handler
+
+
+@contextmanager
+def serving(server: HTTPServer) -> Iterator[None]:
+    thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        yield
+    finally:
         server.shutdown()
         thread.join()
 
@@ -261,3 +274,29 @@ def test_one_that_refuses_is_an_error(status: tuple[str, type[_Status]]) -> None
     handler.code = 401
     done = run("alertmanager", "--url", url)
     assert (done.exit_code, "answered 401" in done.output) == (1, True)
+
+
+def test_a_certificate_is_believed_by_the_authority_that_is_named(tmp_path: Path) -> None:
+    """Not by the system's then, and not without; what is wrong with the file is said before anything is asked."""
+
+    class Handler(_Status):
+        text = NO_URL
+        asked: ClassVar[list[tuple[str, str, str]]] = []
+
+    authority, other = Authority(tmp_path), Authority(tmp_path, "other")
+    pair = authority.server()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(pair.cert, pair.key)
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        url = f"https://127.0.0.1:{server.server_address[1]}"
+        with serving(server):
+            done = run("alertmanager", "--url", url, "--ca-file", authority.file)
+            assert (done.exit_code, done.stdout.startswith(f"{url}/api/v2/status: alerts of")) == (0, True), done.output
+            for words in ((), ("--ca-file", other.file)):
+                done = run("alertmanager", "--url", url, *words)
+                assert (done.exit_code, done.stdout) == (1, "")
+                assert f"error: the certificate of {url} is not trusted, see --ca-file: " in done.stderr
+    assert len(Handler.asked) == 1
+    for file, said in (("none.pem", "does not exist"), (PLAIN, "holds no certificate")):
+        assert said in run("alertmanager", "--url", url, "--ca-file", file).stderr
