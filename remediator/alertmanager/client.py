@@ -20,6 +20,7 @@ from remediator.clock import parse_rfc3339
 from remediator.errors import ConfigError, cut
 from remediator.model import Alert, Json
 from remediator.prometheus.base import label_value
+from remediator.proxies import proxy_of_environment
 
 TIMEOUT_SECONDS = 5.0
 MAX_BYTES = 16 * 1024 * 1024
@@ -43,6 +44,10 @@ class AlertmanagerApi:
             if not url.startswith(("http://", "https://")):
                 raise ConfigError(f"not a URL of an Alertmanager: {cut(url)!r}; write http://host:port")
         self._urls = [url.rstrip("/") for url in urls]
+        try:
+            self._proxies = {url: proxy_of_environment(url) for url in self._urls}
+        except ValueError as error:
+            raise ConfigError(f"not a URL of an Alertmanager: {cut(str(error))}; write http://host:port") from error
         self._token_file = token_file
         self._trusted = trusting(ca_file)
         self._session: aiohttp.ClientSession | None = None
@@ -102,7 +107,9 @@ class AlertmanagerApi:
             async with asyncio.timeout(TIMEOUT_SECONDS):
                 headers = await asyncio.to_thread(self._headers)
                 session = self._open()
-                async with session.get(f"{url}{path}", params=asked, headers=headers) as answer:
+                async with session.get(
+                    f"{url}{path}", params=asked, headers=headers, proxy=self._proxies[url]
+                ) as answer:
                     if answer.status != 200:
                         raise AlertmanagerUnavailable(f"Alertmanager {_place(url)} answered {answer.status}")
                     body = bytearray()
@@ -122,9 +129,7 @@ class AlertmanagerApi:
 
     def _open(self) -> aiohttp.ClientSession:
         if self._session is None:
-            self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(ssl=self._trusted or True), trust_env=True
-            )
+            self._session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=self._trusted or True))
         return self._session
 
     def _headers(self) -> dict[str, str]:

@@ -15,6 +15,7 @@ import aiohttp
 from remediator.alertmanager.base import AlertmanagerUnavailable
 from remediator.alertmanager.trust import trusting
 from remediator.errors import cut
+from remediator.proxies import proxy_of_environment
 
 MAX_BYTES = 16 * 1024 * 1024
 
@@ -38,8 +39,8 @@ async def status_of(url: str, *, token_file: Path | None, ca_file: Path | None, 
             headers["Authorization"] = f"Bearer {token.strip()}"
         async with (
             asyncio.timeout(limit_seconds),
-            aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=trusted or True), trust_env=True) as session,
-            session.get(f"{url.rstrip('/')}/api/v2/status", headers=headers) as answer,
+            aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=trusted or True)) as session,
+            session.get(f"{url.rstrip('/')}/api/v2/status", headers=headers, proxy=proxy_of_environment(url)) as answer,
         ):
             body = await answer.content.read(MAX_BYTES)
             if answer.status != 200:

@@ -17,7 +17,6 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
-from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 from yarl import URL
@@ -25,6 +24,7 @@ from yarl import URL
 from remediator.errors import ConfigError
 from remediator.kube.credentials import Access, Source, load
 from remediator.kube.library import ApiClient
+from remediator.proxies import proxy_of_environment
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +58,7 @@ class Connection:
         self._session = aiohttp.ClientSession(
             connector=rest.pool_manager.connector, connector_owner=False, read_bufsize=READ_BUFFER_BYTES
         )
-        self._proxy = rest.proxy or _proxy_of_environment(URL(access.configuration.host))
+        self._proxy = rest.proxy or proxy_of_environment(access.configuration.host)
         self._user_agent = user_agent
         self.files = access.files
         self.fingerprint = fingerprint
@@ -187,12 +187,6 @@ class Session:
     async def close(self) -> None:
         self._current.is_retired = True
         await self._current.close()
-
-
-def _proxy_of_environment(url: URL) -> str | None:
-    if url.host is None or proxy_bypass(url.host):
-        return None
-    return getproxies().get(url.scheme)
 
 
 async def _close_if_done(connection: Connection) -> None:

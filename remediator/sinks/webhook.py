@@ -15,6 +15,7 @@ from pathlib import Path
 import aiohttp
 
 from remediator.errors import PermanentError, TransientError, cut
+from remediator.proxies import proxy_of_environment
 from remediator.sinks.base import LEADS_UP
 from remediator.sinks.cloud_event import QUIET, cloud_event
 from remediator.store.base import CommittedRecord
@@ -58,9 +59,10 @@ class WebhookSink:
                     token = await asyncio.to_thread(self._token_file.read_text, encoding="ascii")
                     headers["Authorization"] = f"Bearer {token.strip()}"
                 # One call every now and then: a session of its own leaves no connection behind that may have died.
+                proxy = proxy_of_environment(self._url)
                 async with (
-                    aiohttp.ClientSession(trust_env=True) as session,
-                    session.post(self._url, data=body, headers=headers, allow_redirects=False) as answer,
+                    aiohttp.ClientSession() as session,
+                    session.post(self._url, data=body, headers=headers, allow_redirects=False, proxy=proxy) as answer,
                 ):
                     status = answer.status
         except (TimeoutError, aiohttp.ClientError, OSError, ValueError) as error:
