@@ -7,7 +7,6 @@ nobody thought of here is for operators only.
 from __future__ import annotations
 
 from collections.abc import Collection
-from urllib.parse import urlsplit
 
 import structlog
 from aiohttp import hdrs, web
@@ -21,6 +20,8 @@ from remediator.api.answers import problem
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 ALWAYS_OPEN = frozenset({"/-/healthy", "/-/ready"})
 """For the kubelet, which has no credential. Nothing here is worth one."""
+OWN_SITES = frozenset({"none", "same-origin"})
+"""What `Sec-Fetch-Site` says of what the person typed, and of our own pages."""
 
 _log = structlog.get_logger(__name__)
 
@@ -85,16 +86,15 @@ def is_of_another_site(request: web.Request) -> bool:
     """Whether a browser says so. Other clients send neither header, and are asked for a credential only.
 
     Source: OWASP Cheat Sheet Series, "Cross-Site Request Forgery Prevention": Fetch Metadata, else Origin. A page
-    cannot set either. Behind a proxy that changes Host, browsers without the first are refused.
+    cannot set either. Behind a proxy that changes Host, browsers without the first are refused. Of several headers,
+    which no browser sends, each must be ours.
     """
-    site = request.headers.get("Sec-Fetch-Site")
-    if site is not None:
-        return site not in ("none", "same-origin")
-    origin = request.headers.get(hdrs.ORIGIN)
-    try:
-        return origin is not None and urlsplit(origin).netloc.lower() != request.host.lower()
-    except ValueError:
-        return True
+    if sites := request.headers.getall("Sec-Fetch-Site", ()):
+        return not OWN_SITES.issuperset(sites)
+    # Without TLS of our own it may end at a proxy, and the page is of https.
+    schemes = ("https",) if request.secure else ("http", "https")
+    ours = {f"{scheme}://{request.host.lower()}" for scheme in schemes}
+    return any(origin.lower() not in ours for origin in request.headers.getall(hdrs.ORIGIN, ()))
 
 
 def _may_not(principal: Principal, need: May) -> str:
