@@ -6,6 +6,7 @@ and may be mended: each may have its own workloads mended, and nobody else's.
 
 from __future__ import annotations
 
+import json
 import random
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -20,7 +21,7 @@ from structlog.testing import capture_logs
 
 import remediator.pipeline
 from remediator.access.loading import Access, AccessFiles, load_access
-from remediator.authority import Authority
+from remediator.authority import NAMESPACE_LABELS, UNLIMITED, Authority
 from remediator.clock import rfc3339
 from remediator.guards import GUARDS
 from remediator.journal import Journal
@@ -43,6 +44,7 @@ from tests.workloads import NOW, alert
 TENANTS = [f"team{number}" for number in range(6)]
 PLACES = [(tenant, f"app{number}{letter}x") for number, tenant in enumerate(TENANTS) for letter in "pq"]
 ALERTS, BODY = 10_000, 50
+MINUTES = 100
 LEASE = timedelta(minutes=5)
 ROOM = {
     "budgets": {"action": ["999 per 1h"], "namespace": ["99 per 1h"], "cluster": ["999 per 1h"]},
@@ -52,6 +54,8 @@ ROOM = {
     "shared-cause": {"share": 90, "targets": 20},
 }
 """So that nothing but the credential holds anything back."""
+WIDE = {ord(letter): ord(letter) + 0xFEE0 for letter in "0123456789aemt"}
+"""The same letters in full width, which a careless comparison folds together."""
 
 
 def rules() -> RuleSet:
@@ -109,6 +113,16 @@ def hostile(chance: random.Random, tenant: str) -> dict[str, Any]:
     theirs = {"alertname": "KubePodCrashLooping", "namespace": victim, "pod": f"{app}-3-a"}
     opted = {"remediate_kind": "deployment", "remediate_name": app, "remediate_namespace": victim}
     odd = (f"{tenant}\n", f" {tenant}", f"{tenant}/../{victim}", f"{victim}\u200b", tenant.upper(), f"{tenant}|x")
+    alike = (victim.replace("a", "\u0430"), victim.translate(WIDE), f"{victim}\u0301", f"\u202e{victim}", f"{victim}.")
+    climbing = (
+        f"../../{victim}/deployments/{app}",
+        f"{own}/../../../{victim}/deployments/{app}",
+        f"%2e%2e%2f{victim}%2fdeployments%2f{app}",
+        f"{own}?namespace={victim}",
+        f"{own}#/../{app}",
+    )
+    at_home = {"alertname": "KubePodCrashLooping", "namespace": tenant}
+    kind = chance.choice(("deployment", "statefulset", "daemonset", "service", "job_name", "node", "container"))
     ways: Sequence[dict[str, Any]] = [
         {"labels": mine},
         {"labels": theirs},
@@ -126,6 +140,19 @@ def hostile(chance: random.Random, tenant: str) -> dict[str, Any]:
         {"labels": {"alertname": "KubePodCrashLooping", "pod": f"{app}-3-a"}},
         {"labels": {**mine, "alertname": "Mapped", "where": victim, "what": app}},
         {"labels": {**mine, "alertname": "Mapped", "where": tenant, "what": own}},
+        {"labels": {**mine, "alertname": "Mapped", "where": chance.choice(alike), "what": app}},
+        {"labels": {**mine, "alertname": "Mapped", "where": tenant, "what": chance.choice(climbing)}},
+        {"labels": {**mine, "alertname": "Mapped", "where": f"{tenant}/../{victim}", "what": app}},
+        {"labels": {**at_home, "deployment": own}},
+        {"labels": {**at_home, kind: app}},
+        {"labels": {**at_home, kind: chance.choice(climbing)}},
+        {"labels": {**at_home, f"exported_{kind}": app, "exported_namespace": chance.choice([victim, *alike])}},
+        {"labels": {**at_home, "workload": app, "workload_type": "deployment"}},
+        {"labels": {**theirs, "namespace": chance.choice(alike)}},
+        {"labels": {**mine, **opted, "remediate_namespace": chance.choice([*alike, f"{tenant}/../{victim}"])}},
+        {"labels": {**mine, **opted, "remediate_namespace": tenant, "remediate_name": chance.choice(climbing)}},
+        {"labels": {**mine, "uid": f"uid-{app}-3-a", "node": "node-1"}},
+        {"labels": {**mine, "pod": f"{app}-3-a"}, "fingerprint": fingerprint(theirs)},
         {"labels": {**mine, "alertname": "Fixed"}},
         {"labels": {**mine, "alertname": "Private"}},
     ]
@@ -133,11 +160,11 @@ def hostile(chance: random.Random, tenant: str) -> dict[str, Any]:
     return element(**{"fingerprint": ..., "startsAt": started, **chance.choice(ways)})
 
 
-def sent(count: int) -> Iterator[tuple[str, bytes]]:
+def sent(count: int, by: Sequence[str] = TENANTS) -> Iterator[tuple[str, bytes]]:
     """(tenant, body), always the same ones."""
     chance = random.Random(4)
     for _ in range(0, count, BODY):
-        tenant = chance.choice(TENANTS)
+        tenant = chance.choice(by)
         receiver = f"{chance.choice([tenant, tenant, tenant, *TENANTS])}/am/remediator"
         yield tenant, body(*(hostile(chance, tenant) for _ in range(BODY)), receiver=receiver)
 
@@ -148,6 +175,8 @@ class Told:
 
     records: Sequence[CommittedRecord]
     written_in: list[str] = field(default_factory=list)
+    received: Mapping[str, int] = field(default_factory=dict)
+    """Fingerprint -> how often it came, as the store has it."""
 
     def bodies(self, kind: str) -> list[tuple[str, Json]]:
         """(credential of the alert, body) of the records of that kind."""
@@ -159,8 +188,11 @@ class Told:
         return [(who, told["object"]["namespace"], told["rule"]) for who, told in self.bodies("action.intent")]
 
 
-async def delivered(access: Access, count: int) -> Told:
-    """So many alerts over HTTP, then decided on and carried through until nothing is left to be done."""
+async def delivered(
+    access: Access, count: int, by: Sequence[str] = TENANTS, *, minutes: int = MINUTES
+) -> Told:
+    """So many alerts over HTTP, then decided on and carried through until nothing is left to be done, which is within
+    `MINUTES`; or for fewer minutes."""
     clock, places = FakeClock(), list[Place]()
 
     def on_write(place: Place, _: Request) -> None:
@@ -169,18 +201,22 @@ async def delivered(access: Access, count: int) -> Told:
     town = Town(clock, on_write, places=PLACES)
     async with running(access=access) as service:
         with capture_logs():
-            for tenant, one in sent(count):
+            for tenant, one in sent(count, by):
                 headers = {"Authorization": f"Bearer {token(tenant)}", "Content-Type": "application/json"}
                 async with service.client.post("/api/v1/alerts", data=one, headers=headers) as answer:
                     assert answer.status == 200, await answer.text()
-        await decided(service, town, clock)
+        is_done = await decided(service, town, clock, minutes=minutes)
+        assert is_done or minutes < MINUTES, await service.store.queue_depth()
         records: list[CommittedRecord] = []
         while page := await service.store.records(after=len(records), limit=10_000):
             records += page
-    return Told(records, [namespace for namespace, _ in places])
+        begun = {one.body["fingerprint"] for one in records if one.kind == "alert.received"}
+        known = await service.store.known.of(sorted(begun))
+    return Told(records, [namespace for namespace, _ in places], {one.fingerprint: one.times_received for one in known})
 
 
-async def decided(service: Service, town: Town, clock: FakeClock) -> None:
+async def decided(service: Service, town: Town, clock: FakeClock, *, minutes: int) -> bool:
+    """Whether nothing is left."""
     table = rules()
     parts = Parts(
         store=service.store,
@@ -192,14 +228,14 @@ async def decided(service: Service, town: Town, clock: FakeClock) -> None:
         protected_namespaces=frozenset(),
         authority_of=service.access.credentials.authority_of,
     )
-    for _ in range(100):
+    for _ in range(minutes):
         for remediation in await service.store.claim(owner="t", at=clock.now(), lease=LEASE, limit=1000):
             with suppress(LostClaim):
                 await remediate(Journal(remediation, store=service.store, clock=clock, rules=parts.rules()), parts)
         if not await service.store.queue_depth():
-            return
+            return True
         clock.jump(minutes=1)
-    raise AssertionError(f"not done: {await service.store.queue_depth()}")
+    return False
 
 
 def outside(told: Told, access: Access) -> list[tuple[str, str, str]]:
@@ -209,6 +245,24 @@ def outside(told: Told, access: Access) -> list[tuple[str, str, str]]:
         authority = access.credentials.authority_of(who)
         if authority is None or authority.outside([namespace], by_rule):
             found.append((who, namespace, by_rule))
+    return found
+
+
+def honest(count: int) -> Counter[str]:
+    """Fingerprint -> how often its own tenant told of it, by way of its own receiver."""
+    found: Counter[str] = Counter()
+    for tenant, one in sent(count):
+        told = json.loads(one)
+        found.update(
+            [
+                fingerprint(element["labels"])
+                for element in told["alerts"]
+                if told["receiver"].startswith(f"{tenant}/")
+                and {element["labels"].get(name, tenant) for name in NAMESPACE_LABELS} == {tenant}
+                and "namespace" in element["labels"]
+                and element.get("fingerprint") in (None, fingerprint(element["labels"]))
+            ]
+        )
     return found
 
 
@@ -225,6 +279,7 @@ async def test_10_000_hostile_alerts_write_nothing_outside_of_their_credentials(
                 authority = known[record.body["credential"]].authority
                 assert authority.holds(record.body["labels"]), "no stranger began or ended anything"
                 assert record.body["fingerprint"] == fingerprint(record.body["labels"])
+    assert told.received == honest(ALERTS), "no stranger repeated anything"
     aside = [record.body["credential"] for record in told.records if record.kind == "alert.quarantined"]
     assert len(aside) > ALERTS / 3
     assert set(aside) == set(TENANTS)
@@ -246,6 +301,20 @@ async def test_without_the_guard_a_rule_acts_for_whom_it_may_not(
     monkeypatch.setattr(remediator.pipeline, "GUARDS", without)
     access = limited(tmp_path)
     assert {by_rule for _, _, by_rule in outside(await delivered(access, 500), access)} == {"private"}
+
+
+async def test_without_the_guard_and_the_bounds_labels_lead_to_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The negative control of both: what came in lawfully names the objects of others, and they are changed. A third
+    thing stands in between, that the expression does not hold for such labels. One tenant sends alone, since what its
+    owner had mended before would not be changed again."""
+    without = tuple(guard for guard in GUARDS if guard.name not in ("scope", "still-firing"))
+    monkeypatch.setattr(remediator.pipeline, "GUARDS", without)
+    monkeypatch.setattr(remediator.pipeline, "reach_of", lambda *_: UNLIMITED)
+    access = limited(tmp_path)
+    found = outside(await delivered(access, 300, TENANTS[-1:], minutes=15), access)
+    assert len({namespace for _, namespace, _ in found if namespace != TENANTS[-1]}) > 1
 
 
 # -- one alert, and what the credential may when it is decided
