@@ -108,7 +108,7 @@ class AlertmanagerApi:
                 headers = await asyncio.to_thread(self._headers)
                 session = self._open()
                 async with session.get(
-                    f"{url}{path}", params=asked, headers=headers, proxy=self._proxies[url]
+                    f"{url}{path}", params=asked, headers=headers, proxy=self._proxies[url], allow_redirects=False
                 ) as answer:
                     if answer.status != 200:
                         raise AlertmanagerUnavailable(f"Alertmanager {_place(url)} answered {answer.status}")

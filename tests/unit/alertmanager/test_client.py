@@ -113,3 +113,15 @@ async def test_all_that_fires_is_listed_once(server: ScriptedServer) -> None:
     assert {tuple(sorted(asked.query.items())) for asked in server.asked} == {
         (("active", "true"), ("inhibited", "false"), ("silenced", "false"))
     }
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+async def test_a_redirect_is_not_followed(server: ScriptedServer, status: int) -> None:
+    """Nobody named where it leads to."""
+    elsewhere = ScriptedServer()
+    await elsewhere.start()
+    server.answers(Answer(status, b"", {"Location": f"{elsewhere.url}/api/v2/alerts"}))
+    with pytest.raises(AlertmanagerUnavailable, match=f"answered {status}"):
+        await looked_up(ACTIVE, server.url)
+    assert elsewhere.asked == []
+    await elsewhere.stop()
