@@ -40,7 +40,12 @@ async def status_of(url: str, *, token_file: Path | None, ca_file: Path | None, 
         async with (
             asyncio.timeout(limit_seconds),
             aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=trusted or True)) as session,
-            session.get(f"{url.rstrip('/')}/api/v2/status", headers=headers, proxy=proxy_of_environment(url)) as answer,
+            session.get(
+                f"{url.rstrip('/')}/api/v2/status",
+                headers=headers,
+                proxy=proxy_of_environment(url),
+                allow_redirects=False,
+            ) as answer,
         ):
             body = await answer.content.read(MAX_BYTES)
             if answer.status != 200:

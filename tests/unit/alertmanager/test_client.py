@@ -10,6 +10,7 @@ import pytest
 
 from remediator.alertmanager.base import AlertmanagerUnavailable, Listed
 from remediator.alertmanager.client import AlertmanagerApi
+from remediator.alertmanager.status import status_of
 from remediator.errors import ConfigError
 from tests.unit.scripted_server import DROP, HANG, Answer, ScriptedServer
 from tests.workloads import alert
@@ -123,5 +124,7 @@ async def test_a_redirect_is_not_followed(server: ScriptedServer, status: int) -
     server.answers(Answer(status, b"", {"Location": f"{elsewhere.url}/api/v2/alerts"}))
     with pytest.raises(AlertmanagerUnavailable, match=f"answered {status}"):
         await looked_up(ACTIVE, server.url)
+    with pytest.raises(AlertmanagerUnavailable, match=f"answered {status}"):
+        await status_of(server.url, token_file=None, limit_seconds=5)
     assert elsewhere.asked == []
     await elsewhere.stop()
