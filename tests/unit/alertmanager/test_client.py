@@ -125,6 +125,6 @@ async def test_a_redirect_is_not_followed(server: ScriptedServer, status: int) -
     with pytest.raises(AlertmanagerUnavailable, match=f"answered {status}"):
         await looked_up(ACTIVE, server.url)
     with pytest.raises(AlertmanagerUnavailable, match=f"answered {status}"):
-        await status_of(server.url, token_file=None, limit_seconds=5)
+        await status_of(server.url, token_file=None, ca_file=None, limit_seconds=5)
     assert elsewhere.asked == []
     await elsewhere.stop()
