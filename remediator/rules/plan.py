@@ -17,7 +17,7 @@ from remediator.rules.conditions import Evidence
 from remediator.rules.schema import Row, Rule
 from remediator.rules.when import first_row
 
-_UNFILLED = re.compile(r"\{finding\.\w+\}")
+_PLACEHOLDER = re.compile(r"\{(target|cause|finding\.\w+)\}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,10 +99,12 @@ def _ratio(readiness: Finding | None) -> float | None:
 
 
 def _fill(row: Row, case: Case) -> str:
-    """Plain substitution of `{target}`, `{cause}` and `{finding.<fact>}`; a fact that nobody found is unknown."""
-    text = row.advice or ""
-    text = text.replace("{target}", str(case.target)).replace("{cause}", Cause(case.cause).value)
-    for finding in case.findings:
-        for name, value in finding.facts.items():
-            text = text.replace(f"{{finding.{name}}}", str(value))
-    return _UNFILLED.sub("(not known)", text)
+    """Plain substitution of `{target}`, `{cause}` and `{finding.<fact>}`; a fact that nobody found is unknown.
+
+    In one go: what an object or a log says is not looked through for further placeholders.
+    """
+    values: dict[str, object] = {}
+    for finding in reversed(case.findings):  # the first that knows a fact counts
+        values |= {f"finding.{name}": value for name, value in finding.facts.items()}
+    values |= {"target": case.target, "cause": Cause(case.cause).value}
+    return _PLACEHOLDER.sub(lambda found: str(values.get(found[1], "(not known)")), row.advice or "")

@@ -55,6 +55,17 @@ def test_advice_names_what_was_found_and_says_what_was_not() -> None:
     )
 
 
+def test_what_was_found_is_not_looked_through_for_placeholders() -> None:
+    """It comes from logs, events and names: it says what it says, and nothing of ours."""
+    rule = a_rule(respond=[{"do": "recommend", "advice": "{finding.text} of {target}: {finding.other}"}])
+    found = (Finding("log", "", {"text": "{cause} {finding.other} {finding.no}"}), Finding("event", "", {"other": "x"}))
+
+    answer = make_plan(rule, case(findings=found)).answer
+
+    assert isinstance(answer, NoPlan)
+    assert answer.advice == "{cause} {finding.other} {finding.no} of shop/deployment/checkout: x"
+
+
 @pytest.mark.parametrize(
     ("healthy", "expected"),
     [((), None), ((True, True), True), ((True, None), None), ((None, False), False), ((True, False), False)],
