@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from remediator.diagnose.base import Scene, attempt, together, words
 from remediator.kube.permissions import Permission
 from remediator.model import Finding
-from remediator.prometheus.base import Sample, label_value
+from remediator.prometheus.base import Sample, label_value, regex_literal
 
 MAX_QUERIES = 10
 
@@ -27,7 +27,6 @@ _TOKEN = re.compile(
 )
 _PLACEHOLDER = re.compile(r"\$(namespace|workload|kind|pod|container)\b")
 _ANY_PLACEHOLDER = re.compile(r"\$([A-Za-z_]\w*)")
-_REGEX_SPECIAL = re.compile(r"([\\.+*?()|\[\]{}^$])")
 
 
 class Queries:
@@ -106,7 +105,7 @@ def _in_string(string: str, values: Mapping[str, str], *, is_regex: bool) -> str
 def _value(name: str, values: Mapping[str, str], *, is_regex: bool) -> str:
     if name not in values:
         raise LookupError(f"the alert and its target give no ${name}")
-    return _REGEX_SPECIAL.sub(r"\\\1", values[name]) if is_regex else values[name]
+    return regex_literal(values[name]) if is_regex else values[name]
 
 
 def _of_samples(name: str, samples: Sequence[Sample]) -> Finding:

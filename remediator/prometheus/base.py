@@ -5,12 +5,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
 from remediator.errors import PermanentError, TransientError
+
+_REGEX_SPECIAL = re.compile(r"([\\.+*?()|\[\]{}^$])")
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,24 +93,15 @@ class Ranges(Protocol):
 
 
 def label_value(text: str) -> str:
-    """`text` as a quoted PromQL label value. Escapes what the PromQL lexer treats specially in double quotes.
+    """`text` as a label value in double quotes, as PromQL and both of Alertmanager's parsers read it back.
 
-    Source: prometheus/prometheus `util/strutil/quote.go` (Go string escapes).
+    Only what has to be is escaped: Alertmanager's older parser takes every other escape for two characters.
+    Source: prometheus/prometheus `promql/parser/lex.go` (`lexString`), prometheus/alertmanager `pkg/labels/parse.go`.
     """
-    out = ['"']
-    for char in text:
-        match char:
-            case "\\" | '"':
-                out.append("\\" + char)
-            case "\n":
-                out.append("\\n")
-            case "\r":
-                out.append("\\r")
-            case "\t":
-                out.append("\\t")
-            case _ if ord(char) < 0x20 or ord(char) == 0x7F:
-                out.append(f"\\x{ord(char):02x}")
-            case _:
-                out.append(char)
-    out.append('"')
-    return "".join(out)
+    escaped = text.replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"")
+    return f'"{escaped}"'
+
+
+def regex_literal(text: str) -> str:
+    """A regular expression, in RE2's syntax, that matches this text only."""
+    return _REGEX_SPECIAL.sub(r"\\\1", text)

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 
 from remediator.errors import PermanentError
 from remediator.model import Target
-from remediator.prometheus.base import Metrics, label_value
+from remediator.prometheus.base import Metrics, label_value, regex_literal
 
 BEFORE = timedelta(minutes=30)
 """The time before a rollout that its baseline is of."""
@@ -58,11 +58,10 @@ MEASURES: Mapping[str, Measure] = {
 
 def expression_of(measure: Measure, target: Target, window: timedelta) -> str:
     """The query for one workload. Names are escaped as label values and, in the regular expression, as literals."""
-    literal = "".join(f"\\{c}" if c == "." else c for c in target.name)
-    pattern = f"{literal}-{_SAFE}{{1,10}}-{_SAFE}{{5}}"
+    pattern = f"{regex_literal(target.name)}-{_SAFE}{{1,10}}-{_SAFE}{{5}}"
     pods = f"namespace={label_value(target.namespace)},pod=~{label_value(pattern)}"
     seconds = f"{int(window.total_seconds())}s"
-    return measure.expression.replace("$pods", pods).replace("$window", seconds)
+    return measure.expression.replace("$window", seconds).replace("$pods", pods)  # last: a name is not looked through
 
 
 async def measure(

@@ -14,7 +14,7 @@ from remediator.kube.base import controller_of
 from remediator.kube.quantities import pod_requests
 from remediator.kube.workload import Workload
 from remediator.model import Json
-from remediator.prometheus.base import Sample, label_value
+from remediator.prometheus.base import Sample, label_value, regex_literal
 
 MAX_OWNERS = 12
 GENERATED = "[a-z0-9]{5}"
@@ -40,17 +40,13 @@ def former_pods_of(workload: Workload) -> str | None:
 def _pods_of_owners(kinds: Mapping[str, str]) -> str:
     """Owner name -> kind, as the pods' regular expression."""
     return "|".join(
-        f"{_escaped(name)}-[0-9]+" if kind == "StatefulSet" else f"{_base(name)}{GENERATED}"
+        f"{regex_literal(name)}-[0-9]+" if kind == "StatefulSet" else f"{_base(name)}{GENERATED}"
         for name, kind in kinds.items()
     )
 
 
 def _base(name: str) -> str:
-    return _escaped(f"{name}-"[:MAX_GENERATED_BASE])
-
-
-def _escaped(text: str) -> str:
-    return re.sub(r"([\\.+*?()|\[\]{}^$])", r"\\\1", text)
+    return regex_literal(f"{name}-"[:MAX_GENERATED_BASE])
 
 
 def _selector(namespace: str, pods: str, more: str = "") -> str:
@@ -100,9 +96,10 @@ def throttled(namespace: str, pods: str) -> str:
 
 def over_time(expression: str, offsets: Sequence[int]) -> str:
     """One query for the values at several moments: the label `ago` says how many seconds back each one is."""
+    # The last one: a name in the selector before it may hold the word.
+    head, _, tail = expression.rpartition("OFFSET")
     parts = (
-        f'label_replace({expression.replace("OFFSET", f" offset {ago}s" if ago else "")}, "ago", "{ago}", "", "")'
-        for ago in offsets
+        f'label_replace({head}{f" offset {ago}s" if ago else ""}{tail}, "ago", "{ago}", "", "")' for ago in offsets
     )
     return " or ".join(parts)
 
