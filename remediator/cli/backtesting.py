@@ -80,7 +80,7 @@ def backtest(paths: Sequence[Path], output: Output, *, asked: Asked, against: Se
         found = changes(before, result)
         told = {"result": told, "against": as_json(before), **changes_as_json(found)}
         text += ["", *against_lines(found, before=before.table, after=result.table)]
-    print(json.dumps(told, indent=2, ensure_ascii=False) if output is Output.JSON else "\n".join(text))
+    print(json.dumps(told, indent=2) if output is Output.JSON else "\n".join(text))
     return GOOD
 
 

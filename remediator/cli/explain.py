@@ -80,7 +80,7 @@ def _table(rules: Path | None) -> Any:
 
 def _printed(answers: Sequence[Mapping[str, Any]], output: str, *, shows_all: bool) -> int:
     if output == "json":
-        print(json.dumps(answers, indent=2, ensure_ascii=False))
+        print(json.dumps(answers, indent=2))
     else:
         print("\n\n".join("\n".join(_lines(answer, shows_all=shows_all)) for answer in answers))
     return GOOD if all(answer["rule"] is not None for answer in answers) else NO_MATCH

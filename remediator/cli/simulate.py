@@ -80,7 +80,7 @@ def run(wanted: Wanted, output: Output) -> int:
         print(f"error: {clean(str(error))}", file=sys.stderr)
         return FAILED
     if output is Output.JSON:
-        print(json.dumps(_as_json(setting, told), indent=2, ensure_ascii=False))
+        print(json.dumps(_as_json(setting, told), indent=2))
     else:
         print("\n".join(_lines(setting, told)))
     return GOOD
