@@ -12,9 +12,11 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -100,8 +102,12 @@ class Served:
         text = Path(f"/proc/{self._process.pid}/smaps_rollup").read_text(encoding="ascii")
         return int(re.search(r"(?m)^Pss:\s+(\d+) kB", text)[1]) * 1024
 
+    def log_text(self) -> str:
+        """The log as it was written: whatever is not ASCII in it is a fault."""
+        return (self._folder / "log").read_bytes().decode("ascii")
+
     def log(self) -> list[dict[str, Any]]:
-        return [json.loads(line) for line in (self._folder / "log").read_text(encoding="ascii").splitlines()]
+        return [json.loads(line) for line in self.log_text().split("\n") if line]
 
     def faults(self) -> list[dict[str, Any]]:
         """What nobody handled: whatever came with a traceback, or from the libraries beneath."""
@@ -121,6 +127,30 @@ class Served:
         line = self._process.stdout.readline()
         assert line, f"the service has ended: {(self._folder / 'log').read_text(encoding='utf-8')[-2000:]}"
         return line
+
+
+class NothingThere(BaseHTTPRequestHandler):
+    """An API server of an empty cluster: nothing that is asked for is there."""
+
+    def do_GET(self) -> None:
+        said = json.dumps({"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "NotFound"})
+        self.send_response(404)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(said)))
+        self.end_headers()
+        self.wfile.write(said.encode())
+
+    def log_message(self, format: str, *args: object) -> None: ...
+
+
+@contextmanager
+def empty_cluster() -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), NothingThere) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
 
 
 @contextmanager

@@ -8,14 +8,13 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
 from remediator.receive.payload import fingerprint
 from tests.hostile.client import answer_of, connected, posting
-from tests.hostile.serving import Served, served
+from tests.hostile.serving import Served, empty_cluster, served
 from tests.unit.receive.bodies import body, element
 
 PER_REQUEST = 10
@@ -82,39 +81,21 @@ def decided(folder: Path) -> list[int]:
         return [row[0] for row in database.execute(f"{ends} GROUP BY m.id ORDER BY min(r.seq)")]
 
 
-class NothingThere(BaseHTTPRequestHandler):
-    """An API server of an empty cluster: nothing that is asked for is there."""
-
-    def do_GET(self) -> None:
-        said = json.dumps({"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "NotFound"})
-        self.send_response(404)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(said)))
-        self.end_headers()
-        self.wfile.write(said.encode())
-
-    def log_message(self, format: str, *args: object) -> None: ...
-
-
 @pytest.fixture
-def empty_cluster() -> Iterator[str]:
-    with ThreadingHTTPServer(("127.0.0.1", 0), NothingThere) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-        thread.join()
+def cluster() -> Iterator[str]:
+    with empty_cluster() as url:
+        yield url
 
 
 def test_a_burst_is_kept_whole_and_decided_by_severity(
-    tmp_path: Path, empty_cluster: str, request: pytest.FixtureRequest
+    tmp_path: Path, cluster: str, request: pytest.FixtureRequest
 ) -> None:
     """`--long` waits until the last is decided. The worker begins when all have come: until then it is busy."""
     is_long = request.config.getoption("--long")
     count = REQUESTS_LONG if is_long else REQUESTS
     alerts = count * PER_REQUEST
     (tmp_path / "rules.yaml").write_text(RULES, encoding="utf-8")
-    flags = {"rules": str(tmp_path / "rules.yaml"), "workers": 1, "kube_server": empty_cluster}
+    flags = {"rules": str(tmp_path / "rules.yaml"), "workers": 1, "kube_server": cluster}
     with served(tmp_path, max_waiting=alerts + 100, **flags) as service:
         began = time.monotonic()
         assert post(service.port, burst(count)) == {200: count}
