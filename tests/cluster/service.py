@@ -93,6 +93,13 @@ class RunningService:
         """SIGKILL: a crash."""
         self._end(signal.SIGKILL)
 
+    def suspend(self) -> None:
+        """SIGSTOP: a machine that stands still."""
+        self._signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        self._signal(signal.SIGCONT)
+
     def get(self, path: str) -> Any:
         with urllib.request.urlopen(self.url + path, timeout=10) as reply:
             return json.loads(reply.read())
@@ -107,6 +114,10 @@ class RunningService:
 
     def log_tails(self) -> str:
         return f"{self._log}\n{self.log[-6000:]}"
+
+    def _signal(self, number: int) -> None:
+        assert self._process is not None
+        self._process.send_signal(number)
 
     def _end(self, number: int) -> None:
         if self._process is not None and self._process.poll() is None:
