@@ -54,8 +54,8 @@ async def test_the_route_that_is_made_brings_it_as_often_as_it_is_awaited(alertm
         assert (await watched.part("watchdog"))["ready"]
         assert await watched.begun() == []
         apart = [later - earlier for earlier, later in pairwise(seen)]
-        # A second more than the longest, for a machine that is busy; both are far below what is awaited.
-        assert all(2.5 < one < (turns.group + turns.repeat).total_seconds() + 1 for one in apart), apart
+        # At most one turn late, for a machine that is busy; still sooner than it is missed.
+        assert all(1 < one < 2 * (turns.group + turns.repeat).total_seconds() for one in apart), apart
 
 
 async def test_the_death_of_prometheus_ends_nothing(alertmanager: Start, binaries: Binaries, tmp_path: Path) -> None:

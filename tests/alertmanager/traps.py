@@ -162,6 +162,12 @@ TRAPS = (
     ),
     _trap("2.4", "several routes and receivers to one URL", REPLICAS + "::test_two_routes_to_us_begin_one_incident"),
     _trap(
+        "SEC",
+        "repeat_interval is looked at when a group has its turn: what has to come in time needs both to be short",
+        DEATH + "::test_the_route_that_is_made_brings_it_as_often_as_it_is_awaited",
+        "tests/unit/test_watchdog.py::test_what_fits_is_often_and_fresh_enough",
+    ),
+    _trap(
         "2.5",
         "false resolved: Prometheus died",
         DEATH + "::test_the_death_of_prometheus_ends_nothing",
