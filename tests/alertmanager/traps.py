@@ -130,6 +130,12 @@ TRAPS = (
         SERVER + "::test_answers_only_after_the_alerts_are_admitted",
     ),
     _trap(
+        "2.2",
+        "repeat_interval is looked at when a group has its turn: what has to come in time needs both to be short",
+        DEATH + "::test_the_route_that_is_made_brings_it_as_often_as_it_is_awaited",
+        "tests/unit/test_watchdog.py::test_the_turns_that_fit_a_patience_do",
+    ),
+    _trap(
         "2.3",
         "flapping between two flushes: a new startsAt and no resolved",
         CONTENTS + "::test_flapping_between_two_flushes_is_another_episode_without_a_resolution",
@@ -161,12 +167,6 @@ TRAPS = (
         RESTARTS + "::test_what_is_sent_again_after_a_crash_begins_nothing",
     ),
     _trap("2.4", "several routes and receivers to one URL", REPLICAS + "::test_two_routes_to_us_begin_one_incident"),
-    _trap(
-        "SEC",
-        "repeat_interval is looked at when a group has its turn: what has to come in time needs both to be short",
-        DEATH + "::test_the_route_that_is_made_brings_it_as_often_as_it_is_awaited",
-        "tests/unit/test_watchdog.py::test_what_fits_is_often_and_fresh_enough",
-    ),
     _trap(
         "2.5",
         "false resolved: Prometheus died",
