@@ -11,7 +11,9 @@ from pathlib import Path
 
 import psycopg
 import pytest
+import sqlalchemy as sa
 
+from remediator.store import tables
 from tests.cluster import audit
 from tests.cluster.controlplane import ControlPlane
 from tests.cluster.credentials import ACTIVE
@@ -59,6 +61,20 @@ def start(
             return stack.enter_context(service)
 
         yield started
+    leave_the_log(postgres_url, tmp_path / "remediator.db")
+
+
+def leave_the_log(url: str, file: Path) -> None:
+    """Beside its key and its anchor, as a service on SQLite leaves it, for `test_zz_audit.py` to compare."""
+    engine = sa.create_engine(f"sqlite:///{file}")
+    log = [tables.records, tables.log_head, tables.log_tiles, tables.log_gaps]
+    with psycopg.connect(url) as database, engine.begin() as copy:
+        tables.metadata.create_all(copy, tables=log)
+        for table in log:
+            names = [column.name for column in table.columns]
+            for row in database.execute(f"SELECT {', '.join(names)} FROM {table.name}".encode()):
+                copy.execute(table.insert(), dict(zip(names, row, strict=True)))
+    engine.dispose()
 
 
 def test_what_a_stopped_replica_has_on_the_wire_is_refused_once_another_has_done_it(
