@@ -296,14 +296,18 @@ async def test_debug_logging_prints_no_bodies(
     assert logging.getLogger("kubernetes_asyncio.client.rest").getEffectiveLevel() == logging.WARNING
 
 
-async def test_the_environment_s_proxy_is_used(
-    server: ScriptedServer, connect_to: Connect, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("HTTP_PROXY", server.url)
+async def asked_by_proxy(connect_to: Connect, monkeypatch: pytest.MonkeyPatch, proxy: str) -> None:
+    monkeypatch.setenv("HTTP_PROXY", proxy)
     monkeypatch.delenv("NO_PROXY", raising=False)
     monkeypatch.delenv("no_proxy", raising=False)
     cluster = await connect_to(server="http://api.invalid:8080")
     await cluster.get(POD)
+
+
+async def test_the_environment_s_proxy_is_used(
+    server: ScriptedServer, connect_to: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await asked_by_proxy(connect_to, monkeypatch, server.url)
 
     assert server.asked[0].headers["Host"] == "api.invalid:8080"
 
@@ -311,11 +315,7 @@ async def test_the_environment_s_proxy_is_used(
 async def test_the_environment_s_proxy_gets_its_own_password(
     server: ScriptedServer, connect_to: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("HTTP_PROXY", server.url.replace("://", "://me:hunter2@"))
-    monkeypatch.delenv("NO_PROXY", raising=False)
-    monkeypatch.delenv("no_proxy", raising=False)
-    cluster = await connect_to(server="http://api.invalid:8080")
-    await cluster.get(POD)
+    await asked_by_proxy(connect_to, monkeypatch, server.url.replace("://", "://me:hunter2@"))
 
     assert server.asked[0].headers["Proxy-Authorization"] == "Basic bWU6aHVudGVyMg=="
 
