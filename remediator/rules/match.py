@@ -5,7 +5,8 @@ Called by `pipeline.py` for every alert, so rules are first picked by alertname 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from remediator.model import Alert
@@ -47,15 +48,38 @@ def match(alert: Alert, rules: RuleSet) -> Rule | NoMatch:
 
 
 def match_labels(labels: Mapping[str, str], rules: RuleSet) -> Rule | NoMatch:
-    """As `match`, for labels that are not an alert yet."""
+    """As `match`, for labels that are not an alert yet.
+
+    A rule is left as soon as it misses as many matchers as another did: from the first near miss on, at its first.
+    """
     candidates = rules.by_alertname.get(labels.get("alertname", ""), rules.by_any_alertname)
+    held: dict[int, bool] = {}  # what is known of the expressions that many rules share
+    nearest: Rule | None = None
+    why: Matcher | None = None
+    fewest = sys.maxsize
     for rule in candidates:
+        missed = 0
+        first: Matcher | None = None
         for matcher in rule.matchers:
-            if not matcher.matches_value(labels.get(matcher.name, "")):
-                break
+            value = labels.get(matcher.name, "")
+            if matcher.pattern is None:
+                holds = matcher.matches_value(value)
+            elif (known := held.get(id(matcher))) is not None:
+                holds = known
+            else:
+                holds = held[id(matcher)] = matcher.matches_value(value)
+            if not holds:
+                missed += 1
+                first = first or matcher
+                if missed == fewest:
+                    break
         else:
-            return rule
-    return _nearest(labels, candidates)
+            if first is None:
+                return rule
+            nearest, why, fewest = rule, first, missed
+    if nearest is None or why is None:
+        return NoMatch(None, f"no rule for alertname {quote(labels.get('alertname', ''))}")
+    return NoMatch(nearest.name, _why(labels, why))
 
 
 def explain(labels: Mapping[str, str], rules: RuleSet) -> tuple[RuleTrace, ...]:
@@ -68,39 +92,6 @@ def _traced(labels: Mapping[str, str], rule: Rule, place: str) -> RuleTrace:
         MatcherTrace(str(matcher), matcher.matches(labels), labels.get(matcher.name, "")) for matcher in rule.matchers
     )
     return RuleTrace(rule.name, all(each.holds for each in matchers), matchers, place)
-
-
-def _nearest(labels: Mapping[str, str], candidates: Sequence[Rule]) -> NoMatch:
-    """Among the rules for this alertname only: for any other rule the miss is the alertname, which says nothing."""
-    if not candidates:
-        return NoMatch(None, f"no rule for alertname {quote(labels.get('alertname', ''))}")
-    held: dict[int, bool] = {}
-    nearest, missed = candidates[0], _missed(labels, candidates[0], held, fewer_than=len(candidates[0].matchers) + 1)
-    for rule in candidates[1:]:
-        if len(missed) == 1:
-            break  # none misses fewer
-        others = _missed(labels, rule, held, fewer_than=len(missed))
-        if others:
-            nearest, missed = rule, others
-    return NoMatch(nearest.name, _why(labels, missed[0]))
-
-
-def _missed(labels: Mapping[str, str], rule: Rule, held: dict[int, bool], *, fewer_than: int) -> list[Matcher]:
-    """The matchers that fail; none where they are not fewer. `held`: what is known of those that many rules share."""
-    missed: list[Matcher] = []
-    for matcher in rule.matchers:
-        value = labels.get(matcher.name, "")
-        if matcher.pattern is None:
-            holds = matcher.matches_value(value)
-        elif (known := held.get(id(matcher))) is not None:
-            holds = known
-        else:
-            holds = held[id(matcher)] = matcher.matches_value(value)
-        if not holds:
-            missed.append(matcher)
-            if len(missed) == fewer_than:
-                return []
-    return missed
 
 
 def _why(labels: Mapping[str, str], missed: Matcher) -> str:
