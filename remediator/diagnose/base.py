@@ -30,6 +30,9 @@ READ_SECONDS = 8.0
 MAX_EVENTS_READ = 500
 """Events read about one object. The API gives the oldest first, so that a smaller limit would lose the newest."""
 
+LARGE_CHARS = 16 * 1024
+"""Of foreign text; what has more is read in a thread, since it takes longer than others can wait."""
+
 
 @dataclass(frozen=True, slots=True)
 class Dependency:
@@ -106,6 +109,11 @@ async def attempt(collector: str, about: str, call: Awaitable[T], **facts: Json)
         return unavailable(collector, about, f"no answer within {READ_SECONDS:g} s", **facts)
     except RemediatorError as error:
         return unavailable(collector, about, str(error), **facts)
+
+
+async def apart(chars: int, read: Callable[[], T]) -> T:
+    """What `read`, which is pure, makes of that many characters: in a thread where they are many."""
+    return read() if chars <= LARGE_CHARS else await asyncio.to_thread(read)
 
 
 async def together(*calls: Coroutine[Any, Any, T]) -> list[T]:

@@ -10,10 +10,11 @@ import asyncio
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from remediator.diagnose import ALWAYS, COLLECTORS
 from remediator.diagnose.allowance import Allowance
-from remediator.diagnose.base import Collector, Scene, unavailable, words
+from remediator.diagnose.base import Collector, Scene, apart, unavailable, words
 from remediator.diagnose.cause import classify
 from remediator.diagnose.patterns import LogPattern
 from remediator.errors import RemediatorError
@@ -65,7 +66,8 @@ async def diagnose(names: Sequence[str], scene: Scene, *, patterns: Sequence[Log
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(_collect(COLLECTORS[name], bounded)) for name in wanted]
     findings = within_bytes([finding for task in tasks for finding in task.result()], max_bytes=MAX_BYTES)
-    diagnosed = classify(findings, patterns)
+    logs = sum(len(finding.facts["text"]) for finding in findings if finding.kind == "log")
+    diagnosed = await apart(logs, partial(classify, findings, patterns))
     return Diagnosis(findings, diagnosed.cause, diagnosed.evidence)
 
 

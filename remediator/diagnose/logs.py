@@ -10,8 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
-from remediator.diagnose.base import Scene, attempt, is_ready, present_revision, together, words
+from remediator.diagnose.base import Scene, apart, attempt, is_ready, present_revision, together, words
 from remediator.errors import cut
 from remediator.kube.base import Logs as Tail
 from remediator.kube.base import NotFound
@@ -82,7 +83,7 @@ class Logs:
             return tail
         if isinstance(tail, str):
             return Finding("log", f"no {what}: {words(tail)}", {**facts, "text": "", "is_complete": True})
-        text = _bounded(redact(tail.text), limit)
+        text = _bounded(await apart(len(tail.text), partial(redact, tail.text)), limit)
         last = next((line for line in reversed(text.splitlines()) if line.strip()), "(empty)")
         part = "" if tail.complete_tail else " (one line longer than the limit; its end is missing)"
         summary = f"{what} ends{part}: {cut(last, max_length=160)}"

@@ -8,7 +8,7 @@ load, never at match. Construction: Thompson's automaton, then subsets (Aho, Set
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence as Seq
 from dataclasses import dataclass, field
 
@@ -60,7 +60,7 @@ def compile_pattern(text: str) -> Pattern:
     literals = _literals(tree)
     if literals is not None:
         return Pattern(frozenset(literals), None)
-    return Pattern(None, _determine(_Builder().build(tree)))
+    return Pattern(None, _determine(Builder().build(tree)))
 
 
 def _literals(node: Node) -> list[str] | None:
@@ -106,7 +106,7 @@ def _joined(lists: Seq[Seq[str]]) -> list[str] | None:
 
 
 @dataclass(slots=True)
-class _Nodes:
+class Nodes:
     """Thompson's automaton: a node consumes (`ranges`, then `after`) or goes on (`free`, some only at an edge)."""
 
     ranges: list[Ranges | None] = field(default_factory=list)
@@ -117,11 +117,13 @@ class _Nodes:
     final: int = 0
 
 
-class _Builder:
-    def __init__(self) -> None:
-        self.nodes = _Nodes()
+class Builder:
+    """Makes Thompson's automaton of a parsed expression. Raises ValueError past MAX_NODES."""
 
-    def build(self, tree: Node) -> _Nodes:
+    def __init__(self) -> None:
+        self.nodes = Nodes()
+
+    def build(self, tree: Node) -> Nodes:
         final = self.add()
         self.nodes.start, self.nodes.final = self.before(tree, final), final
         return self.nodes
@@ -163,7 +165,7 @@ class _Builder:
                 return goal
 
 
-def _closure(nodes: _Nodes, seeds: frozenset[int], *, at_start: bool, at_end: bool) -> frozenset[int]:
+def closure(nodes: Nodes, seeds: frozenset[int], *, at_start: bool, at_end: bool) -> frozenset[int]:
     """All nodes reachable without a character; `^` and `$` let through only where they hold."""
     seen, stack = set(seeds), list(seeds)
     while stack:
@@ -178,24 +180,35 @@ def _closure(nodes: _Nodes, seeds: frozenset[int], *, at_start: bool, at_end: bo
     return frozenset(seen)
 
 
-def _determine(nodes: _Nodes) -> Table:
-    """Subset construction over classes of characters that no range tells apart. Raises ValueError past MAX_WORK."""
+def told_apart(nodes: Nodes) -> tuple[tuple[int, ...], dict[Ranges, tuple[int, ...]]]:
+    """The first code points of the classes of characters that no range tells apart, and the classes of each range."""
     limits = {0}
     for ranges in nodes.ranges:
         for low, high in ranges or ():
             limits |= {low, high + 1}
     bounds = tuple(sorted(limits))
-    classes: dict[Ranges, tuple[int, ...]] = {
-        ranges: tuple(i for i, bound in enumerate(bounds) if any(low <= bound <= high for low, high in ranges))
+    classes = {
+        ranges: tuple(i for low, high in ranges for i in range(bisect_left(bounds, low), bisect_right(bounds, high)))
         for ranges in set(nodes.ranges)
         if ranges is not None
     }
+    return bounds, classes
+
+
+def of_ascii(bounds: tuple[int, ...]) -> bytes:
+    """The class of each ASCII character."""
+    return bytes(bisect_right(bounds, code) - 1 for code in range(0x80))
+
+
+def _determine(nodes: Nodes) -> Table:
+    """Subset construction over the classes of characters. Raises ValueError past MAX_WORK."""
+    bounds, classes = told_apart(nodes)
     first = frozenset({nodes.start})
     index, queue = {(first, True): 0}, [(first, True)]
     rows, accepting, work = [], [], 0
     for seeds, at_start in queue:  # grows while it is walked
         goals: dict[int, set[int]] = {}
-        closed = _closure(nodes, seeds, at_start=at_start, at_end=False)
+        closed = closure(nodes, seeds, at_start=at_start, at_end=False)
         for node in closed:
             ranges = nodes.ranges[node]
             for kind in classes[ranges] if ranges is not None else ():
@@ -212,6 +225,5 @@ def _determine(nodes: _Nodes) -> Table:
                 queue.append(key)
             row[kind] = index[key]
         rows.append(tuple(row))
-        accepting.append(nodes.final in _closure(nodes, seeds, at_start=at_start, at_end=True))
-    ascii_classes = bytes(min(bisect_right(bounds, code) - 1, 255) for code in range(0x80))
-    return Table(bounds, ascii_classes, tuple(rows), tuple(accepting))
+        accepting.append(nodes.final in closure(nodes, seeds, at_start=at_start, at_end=True))
+    return Table(bounds, of_ascii(bounds), tuple(rows), tuple(accepting))

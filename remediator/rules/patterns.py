@@ -18,6 +18,7 @@ from remediator.model import Cause
 from remediator.rules.automaton import Pattern, compile_pattern
 from remediator.rules.quoting import quote
 from remediator.rules.regex import Parser
+from remediator.rules.search import Search
 
 MAX_PATTERN_LENGTH = 1000
 
@@ -26,21 +27,23 @@ Path = tuple[str | int, ...]
 
 @dataclass(frozen=True)
 class Anywhere:
-    """An expression that a line may hold anywhere: the table has it between two `.*`, so that it cannot backtrack.
-
-    `text` is as written. Its table is made when it is first needed (20 ms each) and kept.
-    """
+    """An expression that a line may hold anywhere. `text` is as written; its automaton begins when first needed."""
 
     text: str
 
     @cached_property
-    def table(self) -> Pattern:
-        """Raises ValueError: bad syntax, or too large a table."""
+    def search(self) -> Search:
+        """Raises ValueError: bad syntax."""
+        return Search(self.text)
+
+    def whole(self) -> Pattern:
+        """As one table between two `.*`: the most that the search can grow to. Raises ValueError: bad syntax, or too
+        large a table."""
         Parser(self.text).parse()  # complains of a parenthesis that only the ones around it would close
         return compile_pattern(f"(?s:.*)(?:{self.text})(?s:.*)")
 
     def matches(self, value: str) -> bool:
-        return self.table.matches(value)
+        return self.search.matches(value)
 
 
 Line = Annotated[str, Field(min_length=1, max_length=1000)]
@@ -77,7 +80,7 @@ def problems_of(row: LogPatternRow) -> Iterator[tuple[Path, str]]:
     """Where in the row something is wrong, and what: the expression, or examples that do not behave as they say."""
     expression = Anywhere(row.pattern)
     try:
-        is_for_all = expression.matches("")
+        is_for_all = expression.whole().matches("")
     except ValueError as error:
         yield ("pattern",), f"bad regular expression {quote(row.pattern)}: {error}"
         return

@@ -11,6 +11,7 @@ from __future__ import annotations
 import string
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 MAX_REPEAT = 1000
 """As RE2's own limit on `{n,m}`."""
@@ -97,6 +98,13 @@ def _folded(ranges: Ranges) -> Ranges:
     return _sorted((*ranges, *((code, code) for code in extra)))
 
 
+@lru_cache(maxsize=512)
+def _literal(char: str, fold: bool) -> Chars:
+    ranges = _of(char)
+    return Chars(_folded(ranges) if fold else ranges)
+
+
+_REPEATS: Mapping[str, tuple[int, int | None]] = {"*": (0, None), "+": (1, None), "?": (0, 1)}
 DIGIT, WORD, SPACE = _of(string.digits), _of(string.ascii_letters + string.digits + "_"), _of("\t\n\f\r ")
 PERL: Mapping[str, Ranges] = {
     "d": DIGIT,
@@ -176,8 +184,7 @@ class Parser:
         return parts[0] if len(parts) == 1 else Sequence(tuple(parts))
 
     def literal(self, char: str) -> Chars:
-        ranges = _of(char)
-        return Chars(_folded(ranges) if self.fold else ranges)
+        return _literal(char, self.fold)
 
     def atom(self) -> Node | None:
         start = self.at
@@ -213,11 +220,11 @@ class Parser:
 
     def bounds(self) -> tuple[int, int | None] | None:
         """The repetition operator here, if there is one. A `{` that is none is an ordinary character, as in RE2."""
-        for operator, bounds in (("*", (0, None)), ("+", (1, None)), ("?", (0, 1))):
-            if self.take(operator):
-                return bounds
-        end = self.pattern.find("}", self.at)
-        if not self.peek("{") or end < 0:
+        operator = self.pattern[self.at : self.at + 1]
+        if (bounds := _REPEATS.get(operator)) is not None:
+            self.at += 1
+            return bounds
+        if operator != "{" or (end := self.pattern.find("}", self.at)) < 0:
             return None
         text = self.pattern[self.at + 1 : end]
         low, comma, high = text.partition(",")
