@@ -143,12 +143,12 @@ async def test_a_redirect_is_not_followed(server: ScriptedServer, cluster: Kuber
 
 
 async def test_a_list_is_read_over_all_pages(server: ScriptedServer, cluster: KubernetesCluster) -> None:
-    """500 at a time, each page with the selectors of the first."""
+    """100 at a time, each page with the selectors of the first."""
     server.answers(*pages([1, 2], [3], []))
 
     found = await cluster.list(PODS, label_selector="app in (web,api),!old", field_selector="spec.nodeName=n1")
 
-    same = {"limit": "500", "labelSelector": "app in (web,api),!old", "fieldSelector": "spec.nodeName=n1"}
+    same = {"limit": "100", "labelSelector": "app in (web,api),!old", "fieldSelector": "spec.nodeName=n1"}
     assert list(found) == [1, 2, 3]
     assert [asked.query for asked in server.asked] == [
         same,
