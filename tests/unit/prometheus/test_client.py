@@ -301,7 +301,7 @@ async def test_gives_the_alerting_rules_of_that_name(server: ScriptedServer, met
     first = AlertingRule(RULE["name"], RULE["query"], {"severity": "warning"}, "ok", 30.0, evaluated_at)  # type: ignore[arg-type]
     assert found[0] == first
     assert [rule.last_evaluated_at for rule in found] == [evaluated_at, None]
-    assert server.asked[0].query == {"type": "alert", "rule_name[]": "KubePodCrashLooping"}
+    assert server.asked[0].query == {"type": "alert", "rule_name[]": "KubePodCrashLooping", "exclude_alerts": "true"}
 
 
 async def test_rules_in_an_unknown_shape_are_unavailable(server: ScriptedServer, metrics: PrometheusMetrics) -> None:
