@@ -4,17 +4,15 @@
 checkpoints are written with them or not at all. The head in the database is the truth: what is remembered here only
 spares reading it again, and is thrown away when the two differ (a transaction that did not commit, another replica).
 
-Tables: `log_head` is one row, the frontier of the tree and the note over its root. `log_tiles` holds the leaf hashes
-of each full run of 256 records, with their root, so that proofs need no records and go on when those are pruned.
-`log_checkpoints` holds the notes that were made known outside. `log_gaps` holds what stands for records that are
-missing, where a person decided that the log goes on without them.
+Tables: `log_head` is one row, the frontier of the tree and the note over its root. `log_checkpoints` holds the notes
+that were made known outside. The leaves of the tree are `leaves.py`'s: in `log_tiles`, and in `log_gaps` (`gaps.py`).
 """
 
 from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -31,17 +29,15 @@ from remediator.audit.note import (
     signed,
     unproven_text,
 )
-from remediator.audit.record import decode_body, encode_entry
-from remediator.audit.tree import Frontier, leaf_hash, span_of
+from remediator.audit.record import encode_entry
+from remediator.audit.tree import Frontier, leaf_hash
 from remediator.errors import ConfigError, cut
+from remediator.store.gaps import in_runs
+from remediator.store.leaves import HASH_BYTES, TILE, leaves_between, recomputed, whatever_is_there, write_tiles
 from remediator.store.log_base import LogStanding
-from remediator.store.rows import from_micros, to_micros
+from remediator.store.rows import from_micros, stored_bytes, to_micros
 from remediator.store.tables import log_checkpoints, log_gaps, log_head, log_tiles, records
 
-TILE = 256
-"""Records in a tile, as in C2SP tlog-tiles."""
-
-HASH_BYTES = 32
 KEPT_KINDS = ("action.", "revert.", "restore.", "outcome.", "audit.", "switch.")
 """Records whose checkpoint is kept and made known at once: what was written, what came of it, and the log itself."""
 
@@ -49,7 +45,6 @@ KEEP_EVERY_MICROS = 60_000_000
 """The newest checkpoint is kept at least so often, as long as there are records."""
 
 _THE_ONE = 1
-_PAGE = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +186,7 @@ class Log:
         keys: Sequence[SigningKey] | None = None,
     ) -> None:
         frontier = head.frontier.extended(leaves)
-        tile = _write_tiles(connection, [*head.tile, *leaves], first=head.size // TILE)
+        tile = write_tiles(connection, [*head.tile, *leaves], first=head.size // TILE)
         text = Checkpoint(head.origin, frontier.size, frontier.root()).text()
         note = self.sign(text) if keys is None else signed(text, keys)
         new = Head(head.origin, frontier, tuple(tile), note)
@@ -257,7 +252,7 @@ class Log:
     def _fault(self, connection: sa.Connection, row: sa.Row[Any, Any, Any, Any], last: int) -> str:
         if last != row.size:
             return f"the head knows {row.size} records, and the last one is number {last}"
-        frontier = _recomputed(connection, row.size)
+        frontier = recomputed(connection, row.size)
         if frontier is None:
             return "tiles or records of the tree are missing"
         if frontier.nodes != _nodes(row.nodes):
@@ -303,7 +298,7 @@ class Log:
         last = connection.execute(sa.select(sa.func.coalesce(sa.func.max(records.c.seq), 0))).scalar_one()
         size = max(row.size, last)
         pruned: int = connection.execute(sa.select(log_head.c.pruned)).scalar_one()
-        leaves, missing = _whatever_is_there(connection, size, pruned=pruned)
+        leaves, missing = whatever_is_there(connection, size, pruned=pruned)
         connection.execute(log_gaps.delete())
         if missing:
             connection.execute(log_gaps.insert(), [{"seq": seq, "hash": leaves[seq - 1]} for seq in missing])
@@ -315,7 +310,7 @@ class Log:
         body = {
             "origin": head.origin,
             "old_head": _shown(stored_bytes(row.note)),
-            "missing": _in_runs(missing),
+            "missing": in_runs(missing),
             "key": self._key_line(),
             "by": by,
             "comment": comment,
@@ -326,11 +321,6 @@ class Log:
 _HEAD = sa.select(log_head.c.origin, log_head.c.size, log_head.c.nodes, log_head.c.note).where(
     log_head.c.id == _THE_ONE
 )
-_CANONICAL = sa.select(records.c.seq, records.c.canonical).where(
-    records.c.seq > sa.bindparam("after"), records.c.seq <= sa.bindparam("upto")
-)
-_GAPS = sa.select(log_gaps).where(log_gaps.c.seq > sa.bindparam("after"), log_gaps.c.seq <= sa.bindparam("upto"))
-_EPOCHS = sa.select(records.c.canonical).where(records.c.kind == "audit.epoch")
 _HEAD_AT = sa.select(log_head.c.at).where(log_head.c.id == _THE_ONE)
 _UNKEEP = log_checkpoints.delete().where(
     log_checkpoints.c.origin == sa.bindparam("of"), log_checkpoints.c.size == sa.bindparam("same_size")
@@ -370,101 +360,9 @@ def _row(entry: Entry, seq: int) -> dict[str, Any]:
     }
 
 
-def stored_bytes(value: bytes | str) -> bytes:
-    """SQLite keeps whatever is put into a column: what somebody's hand made text of must fail as wrong, not as odd."""
-    return value.encode() if isinstance(value, str) else value
-
-
 def _nodes(joined: bytes | str) -> tuple[bytes, ...]:
     joined = stored_bytes(joined)
     return tuple(joined[at : at + HASH_BYTES] for at in range(0, len(joined), HASH_BYTES))
-
-
-def leaves_between(connection: sa.Connection, after: int, upto: int) -> list[bytes]:
-    """The leaf hashes of the records after one number up to another, as far as something is there for them."""
-    leaves: list[bytes] = []
-    for start in range(after, upto, _PAGE):
-        found = leaves_by_number(connection, start, min(start + _PAGE, upto))
-        leaves += [found[seq] for seq in sorted(found)]
-    return leaves
-
-
-def leaves_by_number(connection: sa.Connection, after: int, upto: int) -> dict[int, bytes]:
-    """As `leaves_between`, by the number of the record."""
-    return _gaps(connection, after, upto) | _written(connection, after, upto)
-
-
-def _written(connection: sa.Connection, after: int, upto: int) -> dict[int, bytes]:
-    page = connection.execute(_CANONICAL, {"after": after, "upto": upto})
-    return {row.seq: leaf_hash(stored_bytes(row.canonical)) for row in page}
-
-
-def _gaps(connection: sa.Connection, after: int, upto: int) -> dict[int, bytes]:
-    """What stands for missing records, where the record of an epoch says that they are missing: who takes a record out
-    of the database and puts its hash here has no such record, and the tree would not fit to one."""
-    found = {row.seq: stored_bytes(row.hash) for row in connection.execute(_GAPS, {"after": after, "upto": upto})}
-    if not found:
-        return {}
-    try:
-        runs = [run for row in connection.execute(_EPOCHS) for run in decode_body(row.canonical)["missing"]]
-        return {seq: leaf for seq, leaf in found.items() if any(first <= seq <= last for first, last in runs)}
-    except (ValueError, LookupError, TypeError):  # somebody's hand: no epoch of ours says so
-        return {}
-
-
-def _write_tiles(connection: sa.Connection, leaves: list[bytes], *, first: int) -> list[bytes]:
-    """Write the full tiles, the first of which has this number; gives the leaves behind them."""
-    number = first
-    while len(leaves) >= TILE:
-        full, leaves = leaves[:TILE], leaves[TILE:]
-        connection.execute(log_tiles.insert(), {"number": number, "root": span_of(full), "hashes": b"".join(full)})
-        number += 1
-    return leaves
-
-
-def _recomputed(connection: sa.Connection, size: int) -> Frontier | None:
-    """The frontier from tiles and the records behind them; None: some are missing."""
-    roots = [row.root for row in connection.execute(sa.select(log_tiles.c.root).order_by(log_tiles.c.number))]
-    behind = leaves_between(connection, size - size % TILE, size)
-    if len(roots) != size // TILE or len(behind) != size % TILE:
-        return None
-    return over_tiles(roots).extended(behind)
-
-
-def over_tiles(roots: Sequence[bytes]) -> Frontier:
-    """A frontier of whole tiles: the tree over their roots is the top of the tree over their leaves."""
-    return replace(Frontier().extended(roots), size=len(roots) * TILE)
-
-
-def _whatever_is_there(connection: sa.Connection, size: int, *, pruned: int) -> tuple[list[bytes], list[int]]:
-    """All leaf hashes, and the numbers of the records that are missing: not those that retention gave up, as long as
-    their tiles are there."""
-    tiles = connection.execute(sa.select(log_tiles.c.number, log_tiles.c.hashes))
-    known = {row.number: stored_bytes(row.hashes) for row in tiles}
-    written, gaps = _written(connection, 0, size), _gaps(connection, 0, size)
-    leaves: list[bytes] = []
-    missing: list[int] = []
-    for seq in range(1, size + 1):
-        leaf = written.get(seq)
-        if leaf is None:
-            tile, place = known.get((seq - 1) // TILE), (seq - 1) % TILE * HASH_BYTES
-            of_tile = None if tile is None else tile[place : place + HASH_BYTES]
-            leaf = of_tile or gaps.get(seq) or leaf_hash(b"")
-            if seq > pruned or of_tile is None:
-                missing.append(seq)
-        leaves.append(leaf)
-    return leaves, missing
-
-
-def _in_runs(numbers: Sequence[int]) -> list[list[int]]:
-    """Ascending numbers as [first, last] of what follows on."""
-    runs: list[list[int]] = []
-    for number in numbers:
-        if runs and runs[-1][1] == number - 1:
-            runs[-1][1] = number
-        else:
-            runs.append([number, number])
-    return runs
 
 
 def _shown(note: bytes) -> str:

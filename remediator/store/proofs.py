@@ -7,8 +7,9 @@ from collections.abc import Sequence
 import sqlalchemy as sa
 
 from remediator.audit.tree import EMPTY_ROOT, growth, left_out, path, span_of
-from remediator.store.log import HASH_BYTES, TILE, leaves_between, leaves_by_number, over_tiles, stored_bytes
+from remediator.store.leaves import HASH_BYTES, TILE, leaves_between, leaves_by_number, over_tiles
 from remediator.store.log_base import LogRow
+from remediator.store.rows import stored_bytes
 from remediator.store.tables import log_head, log_tiles, records
 from remediator.store.transaction import Transaction
 

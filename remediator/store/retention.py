@@ -13,7 +13,8 @@ import sqlalchemy as sa
 
 from remediator.clock import rfc3339
 from remediator.store import scores
-from remediator.store.log import TILE, Entry
+from remediator.store.leaves import TILE
+from remediator.store.log import Entry
 from remediator.store.rows import to_micros
 from remediator.store.tables import OPEN, alerts, cursors, incidents, log_head, records, remediations
 from remediator.store.transaction import Transaction

@@ -68,6 +68,11 @@ def from_micros(micros: int) -> datetime:
     return _EPOCH + timedelta(microseconds=micros)
 
 
+def stored_bytes(value: bytes | str) -> bytes:
+    """SQLite keeps whatever is put into a column: what somebody's hand made text of must fail as wrong, not as odd."""
+    return value.encode() if isinstance(value, str) else value
+
+
 def to_json(value: Json) -> str:
     """Raises ValueError for what JSON cannot hold."""
     return canonical_json(value).decode("utf-8")

@@ -18,7 +18,8 @@ from remediator.clock import SystemClock
 from remediator.store import tables
 from remediator.store.base import Record
 from remediator.store.database import Database, open_database
-from remediator.store.log import TILE, LogKeys
+from remediator.store.leaves import TILE
+from remediator.store.log import LogKeys
 from tests.unit.store.examples import NOW, firing
 
 KEY, NEXT, STRANGER = (signing_key("lab", new_key()) for _ in range(3))

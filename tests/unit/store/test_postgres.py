@@ -27,7 +27,7 @@ from remediator.errors import ConfigError
 from remediator.model import State
 from remediator.store.base import KillSwitch, LostClaim, Record, StoreUnavailable
 from remediator.store.database import Database, open_database
-from remediator.store.log import TILE
+from remediator.store.leaves import TILE
 from remediator.store.pauses_base import Pause, PauseOf
 from remediator.store.postgres import connect, not_durable
 from remediator.store.tables import metadata

@@ -14,7 +14,7 @@ from remediator.export.bundle import write_bundle
 from remediator.model import State
 from remediator.store.base import Change, Record, StoreUnavailable
 from remediator.store.database import Database, open_database
-from remediator.store.log import TILE
+from remediator.store.leaves import TILE
 from tests.clocks import FakeClock
 from tests.logkeys import KEYS
 from tests.unit.store.examples import NOTE, NOW, firing, queued, resolved, target
