@@ -38,7 +38,7 @@ from remediator.api.scorecard import ScoreRoutes
 from remediator.api.server import HttpServer
 from remediator.authority import Authority
 from remediator.clock import Clock
-from remediator.errors import ConfigError, RemediatorError, cut
+from remediator.errors import RemediatorError, cut
 from remediator.guards.faults import CountedCluster, CountedMetrics, Faults
 from remediator.guards.stop import Stop, SwitchInCluster, stopped_by_switch
 from remediator.kube.base import Cluster
@@ -51,6 +51,7 @@ from remediator.prometheus.client import PrometheusMetrics
 from remediator.readiness import FOR_ANYONE, Readiness
 from remediator.receive.base import Quarantined
 from remediator.receive.server import Receiver
+from remediator.reload import Reloader
 from remediator.replica import Replica, own_name
 from remediator.rules.schema import RuleSet
 from remediator.rules.table import rule_table
@@ -117,9 +118,6 @@ class Service:
         self._metrics = metrics
         self._log = structlog.get_logger("remediator.app")
         self._stopping = asyncio.Event()
-        self._reload_asked = asyncio.Event()
-        self._reloading = asyncio.Lock()
-        self._table_came = asyncio.Event()
         self.database = database
         self.storage = storage_of(parsed(settings.storage_url))
         self._keeper = LogKeeper(
@@ -218,6 +216,14 @@ class Service:
             telemetry=telemetry,
         )
         self.readiness = self._readiness.parts
+        self._reloader = Reloader(
+            table,
+            access,
+            renew=lambda tls: self._server.renew(tls),
+            clock=clock,
+            telemetry=telemetry,
+            poll_seconds=settings.reload_poll_seconds,
+        )
         self._receiver = Receiver(
             self._admit,
             set_aside=self._set_aside,
@@ -254,7 +260,7 @@ class Service:
 
     async def start(self) -> None:
         """Listen. The worker starts with `run`: what arrives before is stored and waits, and every sink is told it."""
-        self._tell_reload(successful=True)
+        self._reloader.tell(successful=True)
         await self._keeper.begin()
         if self._watchdog is None:
             await self.database.watchdog.forget()
@@ -293,7 +299,7 @@ class Service:
             replica = group.create_task(self._replica.run())
             worker = group.create_task(self._worker.run(), name="worker")
             publishers = [group.create_task(publisher.run()) for publisher in self._publishers]
-            watch = group.create_task(self._watch_files())
+            watch = group.create_task(self._reloader.watch_files())
             gauges = group.create_task(self._observe())
             rollouts = group.create_task(self._watch_rollouts())
             scores = group.create_task(self._observe_recommendations())
@@ -301,7 +307,7 @@ class Service:
             pruning = group.create_task(self._prune())
             escalator = group.create_task(self._escalator.run())
             reconciler = group.create_task(self._reconcile())
-            patterns = group.create_task(self._make_patterns())
+            patterns = group.create_task(self._reloader.make_patterns())
             await self._stopping.wait()
             patterns.cancel()
             watch.cancel()
@@ -323,34 +329,12 @@ class Service:
             self._passwords.close()
 
     async def reload(self) -> None:
-        """Load all files again. Raises ConfigError; what is wrong stays as it was, the others are in force: a token
-        that was taken away must not stay valid because of a mistake in a rule."""
-        problems = []
-        async with self._reloading:  # two at once could leave the older files in force
-            for loaded in (self.access, self._table):
-                try:
-                    await asyncio.to_thread(loaded.reload)  # a large table takes a second of CPU
-                except ConfigError as error:
-                    problems.append(str(error))
-            self._server.renew(self.access.current.web.tls)
-        self._table_came.set()
-        self._tell_reload(successful=not problems)
-        if problems:
-            raise ConfigError("\n".join(problems))
-        self._log.info("reloaded", rules=len(self._table.current.rules), digest=self._table.current.digest[:12])
-
-    async def _make_patterns(self) -> None:
-        """Make the tables of the log patterns before a diagnosis needs them: all at once they would hold up the first
-        severe alert, and everything else, for half a second. One at a time, beside what is going on."""
-        while True:
-            self._table_came.clear()
-            for pattern in self._table.current.log_patterns:
-                await asyncio.to_thread(pattern.expression.matches, "")
-            await self._table_came.wait()
+        """Load all files again. Raises ConfigError; what is wrong stays as it was, the others are in force."""
+        await self._reloader.reload()
 
     def request_reload(self) -> None:
         """For SIGHUP: reload soon; a failure is in the log and in `/-/ready`."""
-        self._reload_asked.set()
+        self._reloader.ask()
 
     def _log_seen(self, standing: LogStanding, anchored: int, is_sound: bool) -> None:
         self._telemetry.log_stands(
@@ -380,9 +364,6 @@ class Service:
     async def _set_aside(self, quarantined: Sequence[Quarantined]) -> None:
         notes = [Record("alert.quarantined", asdict(one)) for one in quarantined]
         await self.database.note(notes, at=self.parts.clock.now())
-
-    def _tell_reload(self, *, successful: bool) -> None:
-        self._telemetry.reloaded(at_seconds=self.parts.clock.now().timestamp(), successful=successful)
 
     async def _traced(self, remediation: Remediation, work: Awaitable[None]) -> None:
         attributes = {"remediator.remediation": str(remediation.id), "remediator.alert": remediation.alert.name}
@@ -478,22 +459,6 @@ class Service:
             max_body_bytes=self._settings.max_body_bytes,
             version=VERSION,
         )
-
-    async def _watch_files(self) -> None:
-        """Reload when asked to, or when the files change."""
-        while True:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self._settings.reload_poll_seconds or None):
-                    await self._reload_asked.wait()
-            if self._reload_asked.is_set() or await asyncio.to_thread(self._is_changed):
-                self._reload_asked.clear()
-                try:
-                    await self.reload()
-                except ConfigError as error:
-                    self._log.error("reload failed, what was in force stays", problem=cut(str(error)))
-
-    def _is_changed(self) -> bool:
-        return self._table.is_changed() or self.access.is_changed()
 
     async def _prune(self) -> None:
         """Once a day give up what is too old, a little at a time."""
