@@ -38,7 +38,7 @@ from remediator.api.scorecard import ScoreRoutes
 from remediator.api.server import HttpServer
 from remediator.authority import Authority
 from remediator.clock import Clock
-from remediator.errors import RemediatorError, cut
+from remediator.duties import COUNT, ESCALATE, PRUNE, RECONCILE, SCORE, WATCH, DutyLoops
 from remediator.guards.faults import CountedCluster, CountedMetrics, Faults
 from remediator.guards.stop import Stop, SwitchInCluster, stopped_by_switch
 from remediator.kube.base import Cluster
@@ -55,7 +55,6 @@ from remediator.reload import Reloader
 from remediator.replica import Replica, own_name
 from remediator.rules.schema import RuleSet
 from remediator.rules.table import rule_table
-from remediator.score import observer as score
 from remediator.score.promotion import Bar
 from remediator.settings import Settings
 from remediator.sinks.base import Sink
@@ -70,21 +69,14 @@ from remediator.store.log_base import LogStanding
 from remediator.store.place import storage_of
 from remediator.store.urls import parsed
 from remediator.telemetry import Telemetry, otlp_exporter
-from remediator.watch import watcher as watch
 from remediator.watchdog import watchdog_of
-from remediator.worker import Escalator, Pace, Publisher, Worker
+from remediator.worker import Pace, Publisher, Worker
 
 PASS_SHARE = 0.75
 """Share of the lease that one pass over a remediation may take; the rest is for the last commit and for clocks."""
 
 REQUEST_SECONDS = 10.0
 """How long a request to the API server may take, unless a short lease leaves less of it after a pass."""
-
-PRUNE_EVERY_SECONDS = 24 * 3600.0
-PRUNE_PAUSE_SECONDS = 0.5
-
-ESCALATE, WATCH, SCORE, PRUNE, COUNT, RECONCILE = "escalate", "watch-rollouts", "score", "prune", "count", "reconcile"
-"""What one replica does for all, besides telling each sink. `COUNT`: it shows the gauges of what all share."""
 
 VERSION = version("remediator")
 
@@ -172,9 +164,6 @@ class Service:
             is_receiving=lambda: database.is_receiving,
             may_claim=lambda: not self._replica.problem,
         )
-        self._escalator = Escalator(
-            self.parts, poll_seconds=settings.poll_seconds, is_ours=partial(self._replica.has, ESCALATE)
-        )
         self._publishers = [
             Publisher(
                 sink,
@@ -184,23 +173,6 @@ class Service:
             )
             for sink in self._told
         ]
-        self._watcher = watch.Watcher(
-            database.rollouts,
-            cluster=cluster,
-            metrics=metrics,
-            clock=clock,
-            protected_namespaces=self.parts.protected_namespaces,
-            pace=watch.Pace(settings.rollout_poll_seconds),
-            count=telemetry.rollouts,
-            is_ours=partial(self._replica.has, WATCH),
-        )
-        self._observer = score.Observer(
-            database.scores,
-            cluster=cluster,
-            clock=clock,
-            pace=score.Pace(settings.score_poll_seconds, timedelta(seconds=settings.score_window_seconds)),
-            is_ours=partial(self._replica.has, SCORE),
-        )
         self._readiness = Readiness(
             mode=settings.mode,
             clock=clock,
@@ -216,6 +188,17 @@ class Service:
             telemetry=telemetry,
         )
         self.readiness = self._readiness.parts
+        self._duties = DutyLoops(
+            settings,
+            parts=self.parts,
+            database=database,
+            cluster=cluster,
+            metrics=metrics,
+            telemetry=telemetry,
+            replica=self._replica,
+            readiness=self._readiness,
+            stop=self._stop,
+        )
         self._reloader = Reloader(
             table,
             access,
@@ -300,22 +283,15 @@ class Service:
             worker = group.create_task(self._worker.run(), name="worker")
             publishers = [group.create_task(publisher.run()) for publisher in self._publishers]
             watch = group.create_task(self._reloader.watch_files())
-            gauges = group.create_task(self._observe())
-            rollouts = group.create_task(self._watch_rollouts())
-            scores = group.create_task(self._observe_recommendations())
             keeper = group.create_task(self._keeper.run())
-            pruning = group.create_task(self._prune())
-            escalator = group.create_task(self._escalator.run())
+            duties = [group.create_task(loop) for loop in self._duties.loops()]
             reconciler = group.create_task(self._reconcile())
             patterns = group.create_task(self._reloader.make_patterns())
             await self._stopping.wait()
             patterns.cancel()
             watch.cancel()
-            gauges.cancel()
-            rollouts.cancel()
-            scores.cancel()
-            pruning.cancel()
-            escalator.cancel()
+            for duty in duties:
+                duty.cancel()
             reconciler.cancel()
             self._worker.stop()
             await asyncio.wait([worker])
@@ -390,7 +366,7 @@ class Service:
         operating = OperatingRoutes(
             settings=self._settings,
             telemetry=self._telemetry,
-            refresh=self._refresh,
+            refresh=self._duties.refresh,
             readiness=self.readiness,
             reload=self.reload,
             version=VERSION,
@@ -421,7 +397,7 @@ class Service:
                 self.database.rollouts,
                 metrics=self._metrics,
                 clock=self.parts.clock,
-                problem=lambda: self._watcher.problem,
+                problem=self._duties.rollouts_problem,
             ),
             escalations=EscalationRoutes(self.database, rules=self.parts.rules, clock=self.parts.clock),
             authenticator=self._authenticator,
@@ -460,30 +436,6 @@ class Service:
             version=VERSION,
         )
 
-    async def _prune(self) -> None:
-        """Once a day give up what is too old, a little at a time."""
-        days = self._settings.retention_days
-        while days is not None:
-            if not self._replica.has(PRUNE):
-                await asyncio.sleep(self._settings.lease_seconds)
-                continue
-            try:
-                before = self.parts.clock.now() - timedelta(days=days)
-                while count := await self.database.prune(before=before):
-                    self._log.info("records given up", count=count, before=before.isoformat())
-                    await asyncio.sleep(PRUNE_PAUSE_SECONDS)
-            except RemediatorError as error:
-                self._log.error("records not given up", error=cut(str(error)))
-            await asyncio.sleep(PRUNE_EVERY_SECONDS)
-
-    async def _watch_rollouts(self) -> None:
-        if self._settings.rollout_poll_seconds > 0:
-            await self._watcher.run()
-
-    async def _observe_recommendations(self) -> None:
-        if self._settings.score_poll_seconds > 0:
-            await self._observer.run()
-
     async def _reconcile(self) -> None:
         if self._reconciler is not None:
             await self._reconciler.run()
@@ -512,24 +464,6 @@ class Service:
 
     async def _stop(self) -> Stop | None:
         return await stopped_by_switch(self.database, self.parts.switch, now=self.parts.clock.now())
-
-    async def _refresh(self) -> None:
-        """The gauges that are not counted from records. What all replicas share one of them shows, so that a sum over
-        them is true. Raises StoreUnavailable."""
-        if self._replica.has(COUNT):
-            self._telemetry.queued(await self.database.queue_depth())
-            self._telemetry.open_escalations(await self.database.open_escalations())
-        else:
-            self._telemetry.counted_elsewhere()
-        self._telemetry.paused(await self._stop() is not None)
-
-    async def _observe(self) -> None:
-        """Keep the gauges near the truth."""
-        while True:
-            with contextlib.suppress(RemediatorError):
-                await self._refresh()
-                await self._readiness.watchdog()
-            await asyncio.sleep(max(1.0, self._settings.poll_seconds))
 
 
 @contextlib.asynccontextmanager
