@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 HERE = "tests/alertmanager/"
 PAYLOAD, SERVER = "tests/unit/receive/test_payload.py", "tests/unit/receive/test_server.py"
-STORE, RECONCILE = "tests/contract/test_store.py", "tests/unit/alertmanager/test_reconcile.py"
+ACCEPT, INCIDENTS = "tests/contract/test_accept.py", "tests/contract/test_incidents.py"
+RECONCILE = "tests/unit/alertmanager/test_reconcile.py"
 DELIVERY, CONTENTS = HERE + "test_delivery.py", HERE + "test_contents.py"
 REPLICAS, RESTARTS = HERE + "test_replicas.py", HERE + "test_restarts.py"
 PROOF, DEATH = HERE + "test_authentication.py", HERE + "test_watchdog.py"
@@ -78,14 +79,14 @@ TRAPS = (
         "1.3",
         "old resolved alerts come back; resolved without firing",
         CONTENTS + "::test_resolved_without_firing_begins_nothing_and_old_ones_that_come_back_are_repeats",
-        STORE + "::test_a_repeated_resolved_alert_is_a_repeat",
-        STORE + "::test_a_resolved_alert_that_never_fired_queues_nothing",
+        ACCEPT + "::test_a_repeated_resolved_alert_is_a_repeat",
+        ACCEPT + "::test_a_resolved_alert_that_never_fired_queues_nothing",
     ),
     _trap(
         "1.3",
         "firing alerts come back with each member and each repeat, byte-identical",
         DELIVERY + "::test_repeats_are_byte_identical_and_begin_nothing",
-        STORE + "::test_a_repeat_queues_nothing_when_the_first_is_finished",
+        ACCEPT + "::test_a_repeat_queues_nothing_when_the_first_is_finished",
     ),
     _trap(
         "2.1",
@@ -122,7 +123,7 @@ TRAPS = (
         "2.2",
         "the body is fixed when the flush starts: firing may be older than resolved",
         CONTENTS + "::test_an_old_body_that_comes_after_the_resolution_begins_nothing",
-        STORE + "::test_a_firing_repeat_of_a_resolved_episode_stays_resolved",
+        ACCEPT + "::test_a_firing_repeat_of_a_resolved_episode_stays_resolved",
     ),
     _trap(
         "2.2",
@@ -149,7 +150,7 @@ TRAPS = (
         "2.4",
         "a pair: fast, slower than the peer timeout, after an outage",
         REPLICAS + "::test_a_pair_that_gossips_begins_one_incident",
-        STORE + "::test_many_concurrent_bodies_with_the_same_alert_queue_one",
+        ACCEPT + "::test_many_concurrent_bodies_with_the_same_alert_queue_one",
     ),
     _trap(
         "2.4",
@@ -179,7 +180,7 @@ TRAPS = (
         "2.5",
         "a false resolution is taken back: it fires on with its old startsAt",
         CONTENTS + "::test_a_resolution_that_is_taken_back_has_the_old_beginning",
-        STORE + "::test_what_fires_again_long_after_its_resolution_is_taken_up_again",
+        ACCEPT + "::test_what_fires_again_long_after_its_resolution_is_taken_up_again",
         RECONCILE + "::test_a_resolution_that_was_long_ago_is_taken_back_by_the_list",
     ),
     _trap(
@@ -192,7 +193,7 @@ TRAPS = (
         "2.6",
         "the same fingerprint with a later startsAt after a restart",
         RESTARTS + "::test_a_later_beginning_after_a_restart_joins_the_open_incident",
-        STORE + "::test_a_second_alert_of_the_target_joins_its_open_incident",
+        INCIDENTS + "::test_a_second_alert_of_the_target_joins_its_open_incident",
     ),
     _trap(
         "2.6",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -16,31 +16,13 @@ from remediator.model import EscalationId, Gate, Reason, Remediation, State
 from remediator.store.base import Change, CommittedRecord, LostClaim
 from remediator.store.database import Database, open_database
 from remediator.store.escalations_base import Acknowledgement, Call, Escalation, Following, Further, NotOpen
-from tests.unit.store.examples import (
-    LEASE,
-    NOTE,
-    NOW,
-    SECOND,
-    STARTED,
-    brought_to,
-    firing,
-    queued,
-    resolved,
-    target,
-)
+from tests.unit.store.examples import LEASE, NOTE, NOW, SECOND, STARTED, brought_to, firing, queued, resolved, target
 
 MINUTE = timedelta(minutes=1)
 CALL = Call("pods", "ada", 5 * MINUTE, 2, Reason.ROW_ESCALATES, "the rule escalates for cause unknown")
 NEXT = Following(Further.PASSED_ON, "bob", 5 * MINUTE)
 STORM = Gate("storm", Reason.STORM, "9 targets alert", 10 * MINUTE)
 STORM_CALL = replace(CALL, contact="infrastructure", tell="eve", severity=1, reason=Reason.STORM, detail=STORM.detail)
-
-
-@pytest.fixture
-async def store(database_url: str) -> AsyncIterator[Database]:
-    database = await open_database(database_url, clock=SystemClock())
-    yield database
-    await database.close()
 
 
 async def escalated(store: Database, number: int = 1, *, starts_at: Any = STARTED, **changes: Any) -> Remediation:

@@ -3,26 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
 
-from remediator.clock import SystemClock
 from remediator.model import AtOnce, Bound, Budget, Mode, Outcome, Reason, Remediation, Scope, State, Target
 from remediator.store.base import Change
 from remediator.store.budgets_base import BudgetUsed, Forgiven, PastAction, Reset, Spender
-from remediator.store.database import Database, open_database
+from remediator.store.database import Database
 from remediator.units import Limit
 from tests.unit.store.examples import LEASE, NOTE, NOW, SECOND, brought_to, firing, plan, queued, target
-
-
-@pytest.fixture
-async def store(database_url: str) -> AsyncIterator[Database]:
-    database = await open_database(database_url, clock=SystemClock())
-    yield database
-    await database.close()
 
 
 async def kinds(store: Database) -> list[str]:

@@ -2,28 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
 
-from remediator.clock import SystemClock
 from remediator.model import Mode, Reason, Remediation, RemediationId, State
 from remediator.store.base import Change, Record
-from remediator.store.database import Database, open_database
+from remediator.store.database import Database
 from remediator.store.scores_base import Case, Happened, Judgement, NotScored, Word, would_of
 from tests.unit.store.examples import NOTE, NOW, brought_to, firing, plan, queued, resolved, target
 
 LATER = NOW + timedelta(minutes=10)
 RIGHT = Judgement(Happened.SAME, True, False, "a person did it", timedelta(minutes=9), {"ready": [2, 2]})
-
-
-@pytest.fixture
-async def store(database_url: str) -> AsyncIterator[Database]:
-    database = await open_database(database_url, clock=SystemClock())
-    yield database
-    await database.close()
 
 
 async def planned(store: Database, number: int = 1, *, name: str = "api", at: datetime = NOW) -> Remediation:
