@@ -50,12 +50,12 @@ SCENARIOS: dict[str, tuple[str, ...]] = {
     "webhook without dry run": (
         "unit/kube/test_client_writes.py::test_a_webhook_that_cannot_rehearse_is_not_a_refusal",
     ),
-    "missing RBAC verb": ("contract/test_kube.py::test_a_user_without_rights_is_forbidden",),
+    "missing RBAC verb": ("contract/test_kube_writes.py::test_a_user_without_rights_is_forbidden",),
     "JSON and non-UTF-8 logs": (
         "unit/kube/test_client_logs.py::test_a_log_of_json_stays_text",
         "unit/kube/test_client_logs.py::test_bytes_that_are_no_text_are_replaced",
     ),
-    "truncated tail": ("contract/test_kube.py::test_logs_keep_the_newest_lines_within_a_byte_limit",),
+    "truncated tail": ("contract/test_kube_pods.py::test_logs_keep_the_newest_lines_within_a_byte_limit",),
     "event with null timestamps": (
         "cluster/test_collectors.py::test_events_of_the_scheduler_without_times_stand_in_their_order",
     ),

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
-ON_THE_RIG = ("tests/cluster/", "tests/contract/test_kube.py")
+ON_THE_RIG = ("tests/cluster/", "tests/contract/test_kube_")
 
 
 class ByFile(LoadScopeScheduling):

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from remediator.clock import SystemClock, rfc3339
-from remediator.kube.base import Cluster, path_of
+from remediator.kube.base import Cluster, annotations_of, path_of
 from remediator.kube.client import connect
 from remediator.model import Request
 from remediator.simulate.apiserver import EmbeddedCluster
@@ -21,6 +21,7 @@ JSON_PATCH = "application/json-patch+json"
 MERGE_PATCH = "application/merge-patch+json"
 DEADLINE_SECONDS = 30.0
 GOOD, CRASH = "registry.example/web:1.0", "registry.example/web:2.0-crash"
+REVISION = "deployment.kubernetes.io/revision"
 
 
 @dataclass(frozen=True)
@@ -103,6 +104,35 @@ def waiting_reason(pod: Any) -> str:
 
 def condition(item: Any, kind: str) -> Any:
     return next(c for c in item["status"]["conditions"] if c["type"] == kind)
+
+
+async def bare_deployment(world: World, **spec: Any) -> Any:
+    """A paused Deployment without pods: an object to patch in peace."""
+    name = f"idle-{secrets.token_hex(3)}"
+    manifest = deployment(world.namespace, name, image=GOOD, replicas=0, annotations={"a": "1"}, spec=spec)
+    await world.create("Deployment", manifest)
+
+    async def observed() -> Any:
+        item = await world.get("Deployment", name)
+        return (
+            item if item.get("status", {}).get("observedGeneration") == 1 and REVISION in annotations_of(item) else None
+        )
+
+    return await until(observed, f"{name} observed")
+
+
+def guarded(item: Any, *steps: Any, uid: str | None = None, generation: int | None = None) -> list[Any]:
+    """Our patch: the tests on uid and generation, then the steps."""
+    meta = item["metadata"]
+    return [
+        {"op": "test", "path": "/metadata/uid", "value": uid or meta["uid"]},
+        {"op": "test", "path": "/metadata/generation", "value": generation or meta["generation"]},
+        *steps,
+    ]
+
+
+def annotate(value: str) -> Any:
+    return {"op": "add", "path": "/metadata/annotations/remediator.io~1last-action", "value": value}
 
 
 def event(namespace: str, about: Any) -> Any:
