@@ -13,7 +13,7 @@ from remediator.guards.check import BEGIN_A_ROUND, GUARD_TIMEOUT_SECONDS, Ruling
 from remediator.kube.base import Forbidden, Unreachable
 from remediator.model import Decision, Reason, Verdict
 from tests.jumping import run_jumping
-from tests.unit.guards.test_guards import view
+from tests.unit.guards.examples import view
 
 
 class Says:
