@@ -12,7 +12,7 @@ from remediator.model import Budget, Reason, State
 from remediator.rules.schema import rule_set
 from remediator.store.budgets_base import Spender, Use
 from remediator.store.database import Database
-from tests.pipeline.test_reasons import helped_before
+from tests.pipeline.ways import helped_before
 from tests.pipeline.world import LEASE, World, rule, world
 
 ROOMY = {"cooldown": {"period": "1m"}, "budgets": {"action": ["9 per 1h"], "namespace": ["9 per 1h"]}}
