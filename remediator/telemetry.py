@@ -1,4 +1,4 @@
-"""Tracing, metrics and logging: their set-up, and every span, metric and label name in one place.
+"""Tracing and metrics: their set-up, and every span, metric and label name in one place.
 
 `app.py` creates one `Telemetry` and hands it on; each step of the way of an alert calls the method named for what
 happened. Labels come from enums and from the operator's own rule and sink names, never from what an alert says.
@@ -7,15 +7,11 @@ happened. Labels come from enums and from the operator's own rule and sink names
 from __future__ import annotations
 
 import importlib
-import logging
 import platform
-import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
-from typing import Any, Literal, TextIO
 
-import structlog
 from opentelemetry import trace
 from opentelemetry.exporter.prometheus import PrometheusMetricReader
 from opentelemetry.metrics import CallbackOptions, Observation
@@ -33,10 +29,7 @@ from prometheus_client.exposition import choose_encoder
 
 from remediator.errors import ConfigError
 from remediator.model import TERMINAL, AlertStatus, Mode, Outcome, Reason, State
-from remediator.redact import only_secrets
 
-MAX_VALUE_LENGTH = 1024
-MAX_TRACEBACK_LENGTH = 16384
 DURATION_BUCKETS_SECONDS = (0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1200, 1800)
 """From one quick request to a verification that takes half an hour; the SDK's own are shaped for milliseconds."""
 
@@ -362,76 +355,3 @@ def otlp_exporter(endpoint: str) -> SpanExporter:
         raise ConfigError("otlp_endpoint is set, but the extra is missing: pip install 'remediator[otlp]'") from error
     exporter: SpanExporter = library.OTLPSpanExporter(endpoint=endpoint)
     return exporter
-
-
-def configure_logging(
-    level: str, *, log_format: Literal["logfmt", "json", "console"], stream: TextIO = sys.stderr
-) -> None:
-    """Send this package's log and the libraries' to `stream`, in one form. Called once by `cli/`.
-
-    `level` is the least severe level printed: debug, info, warning or error.
-    """
-    threshold = logging.getLevelNamesMapping()[level.upper()]
-    shared: list[Any] = [
-        structlog.contextvars.merge_contextvars,
-        structlog.processors.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True, key="ts"),
-        _add_trace_ids,
-        structlog.processors.format_exc_info,
-        _tamed if log_format == "json" else _tamed_and_escaped,
-    ]
-    renderers: Mapping[str, Any] = {
-        "logfmt": structlog.processors.LogfmtRenderer(key_order=["ts", "level", "event"], bool_as_flag=False),
-        "json": structlog.processors.JSONRenderer(),
-        "console": structlog.dev.ConsoleRenderer(timestamp_key="ts", colors=stream.isatty()),
-    }
-    structlog.configure(
-        processors=[*shared, renderers[log_format]],
-        wrapper_class=structlog.make_filtering_bound_logger(threshold),
-        logger_factory=structlog.PrintLoggerFactory(stream),
-        cache_logger_on_first_use=False,
-    )
-    handler = logging.StreamHandler(stream)
-    handler.setFormatter(
-        structlog.stdlib.ProcessorFormatter(
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderers[log_format]],
-            foreign_pre_chain=[structlog.stdlib.add_logger_name, *shared],
-        )
-    )
-    root = logging.getLogger()
-    root.handlers[:] = [handler]
-    root.setLevel(threshold)
-    # At debug they print whole responses and rows, with the secrets among them.
-    for library in ("kubernetes_asyncio", "sqlalchemy", "alembic", "urllib3", "asyncio"):
-        logging.getLogger(library).setLevel(logging.WARNING)
-
-
-def _add_trace_ids(_: Any, __: str, event: dict[str, Any]) -> dict[str, Any]:
-    context = trace.get_current_span().get_span_context()
-    if context.is_valid:
-        event["trace_id"], event["span_id"] = f"{context.trace_id:032x}", f"{context.span_id:016x}"
-    return event
-
-
-def _tamed(_: Any, __: str, event: dict[str, Any]) -> dict[str, Any]:
-    """Strings cut; JSON escapes control characters itself."""
-    return {name: _cut(value, MAX_TRACEBACK_LENGTH if name == "exception" else None) for name, value in event.items()}
-
-
-def _tamed_and_escaped(logger: Any, method: str, event: dict[str, Any]) -> dict[str, Any]:
-    return {name: _escaped(value) for name, value in _tamed(logger, method, event).items()}
-
-
-def _cut(value: Any, limit: int | None = None) -> Any:
-    limit = limit or MAX_VALUE_LENGTH
-    if isinstance(value, bool | int | float) or value is None:
-        return value
-    text = only_secrets((value if isinstance(value, str) else repr(value))[: 2 * limit])
-    return text if len(text) <= limit else text[: limit - 1] + "…"
-
-
-def _escaped(value: Any) -> Any:
-    """Text in which no character can begin a new line or move the cursor."""
-    if not isinstance(value, str) or value.isprintable():
-        return value
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in value)

@@ -27,11 +27,11 @@ from remediator.backtest.run import backtest as played
 from remediator.cli.output import Output
 from remediator.clock import SystemClock, parse_rfc3339
 from remediator.errors import ConfigError, PermanentError, TransientError, cut
+from remediator.log_format import configure_logging
 from remediator.prometheus.client import PrometheusMetrics
 from remediator.rules.load import load_rules
 from remediator.rules.schema import RuleSet
 from remediator.rules.shipped import shipped_rules
-from remediator.telemetry import configure_logging
 from remediator.units import parse_duration
 
 GOOD, FAILED, MISUSE = 0, 1, 2

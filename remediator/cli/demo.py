@@ -22,6 +22,7 @@ from remediator.app import VERSION, Service, open_service
 from remediator.audit.note import new_key
 from remediator.cli.output import Output
 from remediator.clock import FastClock, rfc3339
+from remediator.log_format import configure_logging
 from remediator.model import Mode, Reason, State
 from remediator.rules.shipped import shipped_rules
 from remediator.settings import Settings
@@ -30,7 +31,6 @@ from remediator.simulate.apiserver import EmbeddedCluster
 from remediator.simulate.prometheus import EmbeddedPrometheus
 from remediator.simulate.scenario import bad_releases, good_releases, send
 from remediator.store.base import CommittedRecord
-from remediator.telemetry import configure_logging
 
 SPEED = 100.0
 """Clock seconds in one real second: a verification of two minutes takes a little over one."""

@@ -24,7 +24,7 @@ from remediator.clock import SystemClock
 from remediator.doctor.base import Answer, Asked, Result, Running
 from remediator.doctor.examine import examine, read_rules, read_settings, unexamined
 from remediator.errors import ConfigError
-from remediator.telemetry import configure_logging
+from remediator.log_format import configure_logging
 from remediator.units import parse_duration
 
 WORDS: Mapping[Answer, str] = {

@@ -12,8 +12,8 @@ from typing import Any
 
 from remediator.app import open_service
 from remediator.clock import SystemClock
+from remediator.log_format import configure_logging
 from remediator.settings import Settings
-from remediator.telemetry import configure_logging
 
 
 def run(config_file: Path | None, overrides: Mapping[str, Any]) -> None:

@@ -23,6 +23,7 @@ from remediator.errors import ConfigError, RemediatorError
 from remediator.export.as_json import plain
 from remediator.export.attempts import Attempt
 from remediator.export.proof_lines import proof_lines
+from remediator.log_format import configure_logging
 from remediator.model import Mode
 from remediator.prometheus.client import PrometheusMetrics
 from remediator.receive.base import BadBody
@@ -32,7 +33,6 @@ from remediator.simulate.bodies import Delivery, of_api, read_deliveries
 from remediator.simulate.dump import Dump, read_dump
 from remediator.simulate.simulation import FOLLOW, Setting, Simulated, Simulation, simulate
 from remediator.simulate.tables import in_mode
-from remediator.telemetry import configure_logging
 
 WORDS = {
     "decision.recommended": "RECOMMEND",

@@ -22,11 +22,11 @@ from typing import Any
 
 from remediator.cli.junit import Case, report, text_of
 from remediator.cli.output import Output
+from remediator.log_format import configure_logging
 from remediator.rules.report import Problem
 from remediator.simulate.outcome import Difference, moment_text
 from remediator.simulate.stories import Placed, StoryError, read_stories, story_files
 from remediator.simulate.trial import Trial, tried
-from remediator.telemetry import configure_logging
 
 GOOD, FAILED, MISUSE = 0, 1, 2
 FILES_FOR_ONE = 4

@@ -24,9 +24,9 @@ from aiohttp import web
 
 from remediator.app import open_service
 from remediator.clock import SystemClock
+from remediator.log_format import configure_logging
 from remediator.receive.payload import fingerprint
 from remediator.settings import Settings
-from remediator.telemetry import configure_logging
 
 TEMPLATE = Path(__file__).parents[1] / "data" / "payloads" / "firing-multi-kubepodcrashlooping.json"
 REQUESTS = {1: 4000, 10: 1000, 100: 200}

@@ -30,6 +30,7 @@ from aiohttp import web
 
 from remediator.app import open_service
 from remediator.clock import SystemClock
+from remediator.log_format import configure_logging
 from remediator.settings import Settings
 from remediator.simulate.alertmanager import SentAlert, webhook_bodies
 from remediator.simulate.alertrules import CRASH_LOOPING, CrashLooping, Rule
@@ -37,7 +38,6 @@ from remediator.simulate.apiserver import EmbeddedCluster
 from remediator.simulate.prometheus import EmbeddedPrometheus
 from remediator.simulate.workloads import deployment
 from remediator.store import writer
-from remediator.telemetry import configure_logging
 from tests.logkeys import signing
 
 GOAL_MS = 4.0

@@ -27,12 +27,13 @@ from remediator.kube.client import KubernetesCluster
 from remediator.kube.credentials import find_source
 from remediator.kube.exchange import Carrying, Exchange
 from remediator.kube.session import Reply, Session
+from remediator.log_format import configure_logging
 from remediator.model import Json, Remediation, Request
 from remediator.prometheus.client import PrometheusMetrics
 from remediator.rules.table import rule_table
 from remediator.settings import Settings
 from remediator.store.database import Database, open_database
-from remediator.telemetry import Telemetry, configure_logging
+from remediator.telemetry import Telemetry
 
 BEFORE_GATE, AFTER_GATE, ON_THE_WIRE = "before-gate", "after-gate", "on-the-wire"
 """Before the store is asked; when it has said yes; when all that we look at was looked at, and the bytes are out: these

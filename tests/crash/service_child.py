@@ -26,10 +26,10 @@ import remediator.pipeline as pipeline
 import remediator.store.database as database
 from remediator.actions.write import act, undo
 from remediator.clock import Clock, SystemClock
+from remediator.log_format import configure_logging
 from remediator.settings import Settings
 from remediator.store import duties
 from remediator.store.sqlite import SQLITE
-from remediator.telemetry import configure_logging
 from tests.clocks import open_gate
 from tests.crash.board import PID, POLL_SECONDS, PORT, ROUND, Board, micros
 from tests.crash.points import POINTS, Point, Side

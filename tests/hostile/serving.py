@@ -23,8 +23,8 @@ from typing import Any
 from remediator.app import open_service
 from remediator.cli.serve import leave_alone_what_stands
 from remediator.clock import SystemClock
+from remediator.log_format import configure_logging
 from remediator.settings import Settings
-from remediator.telemetry import configure_logging
 from tests.hostile.client import answer_of, connected
 
 PROBE_SECONDS = 0.005

@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 import structlog
 
-from remediator import telemetry
+from remediator import log_format
+from remediator.log_format import configure_logging
 from remediator.redact.forms import MASK
 from remediator.sinks.log import LogSink
 from remediator.store.base import CommittedRecord
-from remediator.telemetry import configure_logging
 from tests.hostile.corpora import HOSTILE, POISONED
 from tests.hostile.injection import FEW
 from tests.hostile.readers import acting, fields_of
@@ -80,7 +80,7 @@ async def test_an_event_is_one_line_with_our_own_fields(log_format: str) -> None
 
 async def test_a_line_in_json_has_the_values_as_they_are() -> None:
     """What looks like a template is what was written; but for the few that look like a secret."""
-    values = [value for value in HOSTILE if len(value) <= telemetry.MAX_VALUE_LENGTH]
+    values = [value for value in HOSTILE if len(value) <= log_format.MAX_VALUE_LENGTH]
     lines, _ = await logged(values, "json")
     pairs = [
         (json.loads(line).get(name), value)
@@ -94,7 +94,7 @@ async def test_a_line_in_json_has_the_values_as_they_are() -> None:
 
 
 async def test_the_control_a_log_without_escapes_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(telemetry, "_escaped", lambda value: value)
+    monkeypatch.setattr(log_format, "_escaped", lambda value: value)
     assert list(forged(*await logged(HOSTILE[:400], "logfmt"), fields_of))
     raw = partial(structlog.processors.JSONRenderer, ensure_ascii=False)
     monkeypatch.setattr(structlog.processors, "JSONRenderer", raw)

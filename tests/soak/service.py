@@ -18,10 +18,10 @@ from typing import Any
 import remediator.app
 import remediator.pipeline
 from remediator.app import Service, open_service
+from remediator.log_format import configure_logging
 from remediator.settings import Settings
 from remediator.store.base import Accepted
 from remediator.store.database import Database
-from remediator.telemetry import configure_logging
 from tests.soak.clock import SharedClock
 
 PULSE_SECONDS = 0.5

@@ -25,7 +25,7 @@ from remediator.access.loading import Access
 from remediator.cli.main import app
 from remediator.cli.output import Output, Report, Rights
 from remediator.errors import RemediatorError
-from remediator.telemetry import configure_logging
+from remediator.log_format import configure_logging
 from tests.stories.written import crash
 from tests.unit.api.service import running
 
