@@ -8,11 +8,22 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from remediator.access.credentials import CredentialsDocument
+from remediator.actions import ACTIONS
 from remediator.model import Json
-from remediator.rules.schema import json_schema
+from remediator.rules.schema import Document
 from remediator.settings import Settings
 
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
+
+
+def rules_schema() -> Json:
+    """Of a rule file."""
+    schema = Document.model_json_schema(by_alias=True)
+    _named(schema, "remediator rules")
+    row = schema["$defs"]["Row"]
+    row["properties"]["with"] = {"type": "object", "description": row["properties"]["with"]["description"]}
+    row["allOf"] = [_parameters_of(name, schema) for name in ACTIONS]
+    return schema
 
 
 def settings_schema() -> Json:
@@ -42,7 +53,7 @@ def credentials_schema() -> Json:
 
 
 SCHEMAS: Mapping[str, Callable[[], Json]] = {
-    "rules": json_schema,
+    "rules": rules_schema,
     "settings": settings_schema,
     "credentials": credentials_schema,
 }
@@ -52,3 +63,11 @@ def _named(schema: Json, title: str) -> Json:
     schema["$schema"] = DRAFT
     schema["title"] = title
     return schema
+
+
+def _parameters_of(action: str, schema: Json) -> Json:
+    """`with` as the action's own model has it, when `do` names that action."""
+    parameters = ACTIONS[action].parameters.model_json_schema(by_alias=True)
+    schema["$defs"] |= parameters.pop("$defs", {})
+    condition = {"properties": {"do": {"const": action}}, "required": ["do"]}
+    return {"if": condition, "then": {"properties": {"with": parameters | {"title": f"Parameters of {action}"}}}}

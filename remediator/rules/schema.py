@@ -463,22 +463,3 @@ def alertnames(rule: Rule) -> frozenset[str] | None:
 def _digest(value: Json) -> str:
     canonical = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(canonical.encode()).hexdigest()
-
-
-def json_schema() -> Json:
-    """The JSON Schema of a rule file, for editors; `rules/schema.json` is this, compared by a test."""
-    schema = Document.model_json_schema(by_alias=True)
-    schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
-    schema["title"] = "remediator rules"
-    row = schema["$defs"]["Row"]
-    row["properties"]["with"] = {"type": "object", "description": row["properties"]["with"]["description"]}
-    row["allOf"] = [_parameters_of(name, schema) for name in ACTIONS]
-    return schema
-
-
-def _parameters_of(action: str, schema: Json) -> Json:
-    """`with` as the action's own model has it, when `do` names that action."""
-    parameters = ACTIONS[action].parameters.model_json_schema(by_alias=True)
-    schema["$defs"] |= parameters.pop("$defs", {})
-    condition = {"properties": {"do": {"const": action}}, "required": ["do"]}
-    return {"if": condition, "then": {"properties": {"with": parameters | {"title": f"Parameters of {action}"}}}}
