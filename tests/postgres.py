@@ -27,7 +27,7 @@ import psycopg
 import pytest
 
 from remediator.store.database import open_database
-from remediator.store.tables import metadata
+from remediator.store.indexes import metadata
 from tests.clocks import FakeClock
 
 USER = "remediator"

@@ -27,10 +27,10 @@ from remediator.errors import ConfigError
 from remediator.model import State
 from remediator.store.base import KillSwitch, LostClaim, Record, StoreUnavailable
 from remediator.store.database import Database, open_database
+from remediator.store.indexes import metadata
 from remediator.store.leaves import TILE
 from remediator.store.pauses_base import Pause, PauseOf
 from remediator.store.postgres import connect, not_durable
-from remediator.store.tables import metadata
 from remediator.store.urls import backend_of, parsed
 from tests.postgres import Server
 from tests.unit.store.examples import LEASE, NOTE, NOW, firing
