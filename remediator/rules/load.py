@@ -54,9 +54,8 @@ def load_rules(*paths: FilePath) -> RuleSet:
 
     The shipped log patterns are always in force: they are what keeps a release from being blamed for others' faults.
     """
-    shipped = shipped_rules() / LOG_PATTERNS
     sources = list(_sources(paths))
-    reading = _Reading(patterns=_shipped_patterns(shipped))
+    reading = _Reading(patterns=_shipped_patterns(sources))
     for source in sources:
         if source.data is not None:
             _add_document(reading, source)
@@ -88,9 +87,11 @@ def load_rules(*paths: FilePath) -> RuleSet:
     )
 
 
-def _shipped_patterns(path: FilePath) -> dict[str, LogPatternRow]:
-    """By name. A test tries their examples, not every start."""
-    document = Document.model_validate(read_source(str(path), path.read_bytes()).data)
+def _shipped_patterns(sources: Sequence[Source]) -> dict[str, LogPatternRow]:
+    """By name; their file is read here unless it is a source. A test tries their examples, not every start."""
+    path = shipped_rules() / LOG_PATTERNS
+    read = next((source for source in sources if source.file == str(path) and source.data is not None), None)
+    document = Document.model_validate((read or read_source(str(path), path.read_bytes())).data)
     return {row.name: row for row in document.log_patterns}
 
 
