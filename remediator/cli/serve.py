@@ -18,6 +18,7 @@ from remediator.settings import Settings
 
 def run(config_file: Path | None, overrides: Mapping[str, Any]) -> None:
     """Serve until a signal ends it. Raises ConfigError for settings or rules that cannot be used."""
+    gc.freeze()  # the modules stay until the end: the look before it serves has the rest of them to do
     settings = Settings.load(config_file, overrides)
     configure_logging(settings.log_level, log_format=settings.log_format)
     asyncio.run(_serve(settings))
