@@ -5,7 +5,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 from collections.abc import Sequence
+from functools import cache, partial
 
 import structlog
 from aiohttp import hdrs, web
@@ -56,10 +59,10 @@ def build_application(
     entrance = Entrance(authenticator, alert_paths=[route.path for route in receiver_routes])
     around = _middleware(entrance, authenticator, telemetry)
     application = web.Application(middlewares=[around], client_max_size=max_body_bytes)
-    api_description = web.json_response(document(version)).body
+    described = cache(partial(_description, version))  # few ask, and a start need not wait for it
 
     async def openapi(_: web.Request) -> web.Response:
-        return web.Response(body=api_description, content_type="application/json")
+        return web.Response(body=await asyncio.to_thread(described), content_type="application/json")
 
     application.add_routes(
         [
@@ -78,6 +81,10 @@ def build_application(
         ]
     )
     return application
+
+
+def _description(version: str) -> bytes:
+    return json.dumps(document(version)).encode()
 
 
 def _middleware(entrance: Entrance, authenticator: Authenticator, telemetry: Telemetry) -> Middleware:
