@@ -1,7 +1,8 @@
 """Signed notes and checkpoints: what a log says of itself, with Ed25519. Source: C2SP signed-note, tlog-checkpoint.
 
 A note is text, an empty line, and lines `— NAME BASE64(key id || signature)`. Signatures by unknown keys are passed
-over; a known key whose signature is wrong spoils the note. Nothing here reads the clock or the service.
+over; a known key whose signature is wrong spoils the note. Nothing here reads the clock or the service. What signs
+(cryptography, 7 MiB) is loaded with the first key.
 """
 
 from __future__ import annotations
@@ -13,10 +14,10 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TYPE_CHECKING
 
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 ED25519 = b"\x01"
 MAX_SIGNATURES = 16
@@ -46,6 +47,9 @@ class VerifyingKey:
         return hashlib.sha256(self.name.encode() + b"\n" + ED25519 + self.public).digest()[:4]
 
     def is_right(self, text: bytes, signature: bytes) -> bool:
+        from cryptography.exceptions import InvalidSignature
+        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
         try:
             Ed25519PublicKey.from_public_bytes(self.public).verify(signature, text)
         except (InvalidSignature, ValueError):
@@ -75,6 +79,10 @@ class SigningKey:
 
 def signing_key(name: str, pem: bytes) -> SigningKey:
     """From a private key as `openssl genpkey -algorithm ed25519` writes it. Raises BadNote."""
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
     _checked_name(name)
     try:
         private = load_pem_private_key(pem, password=None)
@@ -87,6 +95,9 @@ def signing_key(name: str, pem: bytes) -> SigningKey:
 
 def new_key() -> bytes:
     """A new private key in PEM."""
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+    from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
     return Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
 
 
