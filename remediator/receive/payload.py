@@ -100,7 +100,7 @@ def read(body: bytes, redaction: Remembering, *, sender: Credential) -> Payload:
         raise BadBody(*_first_error(error, "")) from error
     if len(webhook.alerts) > FREE_ALERTS + len(body) // LEAST_ALERT_BYTES:
         raise BadBody("alerts", "more elements than a body of this size can hold alerts")
-    webhook = webhook.model_copy(update={"group_key": redaction.text(_shortened(webhook.group_key))})
+    group_key = redaction.text(_shortened(webhook.group_key))
     alerts: list[Alert] = []
     quarantined: list[Quarantined] = []
     more_aside = 0
@@ -108,7 +108,7 @@ def read(body: bytes, redaction: Remembering, *, sender: Credential) -> Payload:
     for index, element in enumerate(webhook.alerts):
         place = f"alerts[{index}]"
         outcome = (poison(element, place) if suspicious else None) or _alert(
-            element, place, webhook, redaction, sender.name
+            element, place, webhook, redaction, group_key=group_key, credential=sender.name
         )
         credential = ""
         if isinstance(outcome, Alert):
@@ -160,7 +160,7 @@ def _outside(element: Json, place: str, receiver: str, sender: Credential) -> tu
 
 
 def _alert(
-    element: Json, place: str, webhook: WebhookBody, redaction: Remembering, credential: str
+    element: Json, place: str, webhook: WebhookBody, redaction: Remembering, *, group_key: str, credential: str
 ) -> Alert | tuple[str, str]:
     """The alert, or the place and the problem why it is none."""
     if (problem := _too_many(element, place)) is not None:
@@ -188,7 +188,7 @@ def _alert(
         ends_at=ends_at,
         generator_url=redaction.text(_shortened(read_element.generator_url or "")),
         receiver=webhook.receiver,
-        group_key=webhook.group_key,
+        group_key=group_key,
         truncated=webhook.truncated_alerts,
         credential=credential,
     )
