@@ -1,5 +1,5 @@
 """Fixtures of the crash tests."""
 
-from tests.crash.stores import kept
+from tests.crash.stores import kept, kept_in
 
-__all__ = ["kept"]
+__all__ = ["kept", "kept_in"]

@@ -112,8 +112,10 @@ class _Idleness:
             round_, passes = watcher._board[ROUND], watcher._passes
             found = await watcher._claim(self, **kwargs)
             if not found and not passes and not watcher._passes:
-                due = await self.next_due()
-                watcher._board.rest(round_, 0 if due is None else micros(due))
+                due = [await self.next_due()]
+                # What another's lease holds is done when it has run out, which the dead do not say.
+                due += [duty.until for duty in await self.duties() if duty.owner != kwargs["owner"]]
+                watcher._board.rest(round_, min((micros(at) for at in due if at is not None), default=0))
             return found
 
         database.Database.claim = claim  # type: ignore[method-assign]
@@ -210,12 +212,15 @@ async def serve(spec: Spec, board: Board) -> None:
 
 
 async def _wake_each_round(service: app.Service, board: Board) -> None:
-    """The worker looks at once when the test has something new; what it looks for by itself would cost all the time."""
+    """The worker looks at once when the test has something new; what it looks for by itself would cost all the time. So
+    does the replica for the duties that another one had."""
     seen = board[ROUND]
     while True:
         await asyncio.sleep(POLL_SECONDS)
         if board[ROUND] != seen:
             seen = board[ROUND]
+            if len(service._replica.held) < len(service._replica._duties):
+                await service._replica.look()
             service._worker.wake()
 
 

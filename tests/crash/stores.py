@@ -9,7 +9,7 @@ import shutil
 import sqlite3
 import tempfile
 from collections.abc import AsyncIterator, Sequence
-from contextlib import closing
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -17,6 +17,7 @@ import psycopg
 import pytest
 
 from remediator.audit.findings import Answer
+from remediator.audit.note import Checkpoint, checkpoint, opened
 from remediator.audit.verify import anchors, trusted_keys, verify
 from remediator.clock import SystemClock
 from remediator.store.database import open_database
@@ -92,17 +93,37 @@ class OnServer:
         try:
             assert (await store.log_standing()).problem == ""
             assert await store.log_look_over(0, 1_000_000) == (None, "")
+            for noted in _anchored(anchor):
+                assert await store.log_root_at(noted.size) == noted.root, f"not what was anchored at {noted.size}"
         finally:
             await store.close()
 
 
-@pytest.fixture(params=STORES)
-async def kept(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Kept]:
-    """A new store of each kind."""
+def _anchored(anchor: Path) -> Sequence[Checkpoint]:
+    notes = anchors(anchor.read_text(encoding="utf-8"))
+    return [checkpoint(opened(note, KEYS.known)[0]) for note in notes]
+
+
+@asynccontextmanager
+async def _new(request: pytest.FixtureRequest, folder: Path) -> AsyncIterator[Kept]:
     if request.param == "sqlite":
-        yield InFile(tmp_path)
+        yield InFile(folder)
         return
     server: Server = request.getfixturevalue("postgres")
     url = server.url(server.empty_database())
     yield OnServer(url)
     server.drop(url)
+
+
+@pytest.fixture(params=STORES)
+async def kept(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Kept]:
+    """A new store of each kind."""
+    async with _new(request, tmp_path) as made:
+        yield made
+
+
+@pytest.fixture
+async def kept_in(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Kept]:
+    """A new store of the kind that the test names, as a parameter of this."""
+    async with _new(request, tmp_path) as made:
+        yield made

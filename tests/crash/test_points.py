@@ -4,8 +4,9 @@ Nothing is lost: the alert has its one incident. Nothing is repeated: the API se
 service that lived. It comes to the same end, which was found out by reading the object back, within a minute. The
 incident the service dies in is played by `theatre.py`, the points are in `points.py`.
 
-`pytest --long` takes every point with every action five times (about 25 minutes); without it every point is taken once
-and every action by its most dangerous points.
+`pytest --long` takes every point with every action five times on each store; without it every point is taken once and
+every action by its most dangerous points on SQLite, and on PostgreSQL the points at which the store has the last word,
+each with one action. What is to come out is on both what comes out on SQLite.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ import pytest
 from remediator.model import TERMINAL, State
 from tests.crash.nursery import Nursery, ended, nursery
 from tests.crash.points import BACKWARD, FORWARD, POINTS, Point, Wire
+from tests.crash.stores import STORES, Kept
 from tests.crash.theatre import (
     ACTIONS,
     STUCK_SECONDS,
@@ -44,6 +46,22 @@ DANGEROUS = ("before-send", "sent-not-arrived", "done-not-replied")
 """After each of these only the object itself can tell whether the request was done."""
 
 DANGEROUS_BACK = ("inverse-before-send", "inverse-sent-not-arrived", "inverse-done-not-replied")
+OF_THE_STORE = {
+    "stored-not-answered": "restart",
+    "claimed-not-committed": "rollback",
+    "claimed": "evict",
+    "intent-not-committed": "scale",
+    "intent-committed": "resize",
+    "sent-not-arrived": "restart",
+    "done-not-replied": "evict",
+    "recorded-not-committed": "rollback",
+    "settled-not-committed": "loan",
+    "told-not-noted": "restart",
+    "inverse-intent-not-committed": "shed",
+    "inverse-done-not-replied": "revert",
+}
+"""At each of these what the store kept of a transaction, a claim or a duty decides how it goes on."""
+
 RUNS = 5
 
 Lived = Callable[[str], Awaitable[Ending]]
@@ -64,13 +82,19 @@ def few() -> list[tuple[str, str]]:
     return [pair for pair in pairs() if pair in chosen]
 
 
+def chosen(is_long: bool) -> list[tuple[str, str, str, int]]:
+    """Store, point, action and run."""
+    if is_long:
+        return [(store, *pair, run) for store in STORES for pair in pairs() for run in range(RUNS)]
+    return [("sqlite", *pair, 0) for pair in few()] + [("postgresql", *pair, 0) for pair in OF_THE_STORE.items()]
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "point" not in metafunc.fixturenames:
         return
-    is_long = metafunc.config.getoption("--long")
-    chosen = [(*pair, run) for pair in (pairs() if is_long else few()) for run in range(RUNS if is_long else 1)]
-    ids = [f"{point}-{action}-{run}" for point, action, run in chosen]
-    metafunc.parametrize(("point", "action", "run"), chosen, ids=ids)
+    taken = chosen(metafunc.config.getoption("--long"))
+    ids = [f"{point}-{action}-{store}-{run}" for store, point, action, run in taken]
+    metafunc.parametrize(("kept_in", "point", "action", "run"), taken, ids=ids, indirect=["kept_in"])
 
 
 @pytest.fixture(scope="module")
@@ -113,7 +137,7 @@ async def survive(played: Theatre, point: Point, *, control: str = "") -> Surviv
         assert await played.play(life), f"died again: {played.log()}"
         seconds = time.monotonic() - before
         assert await played.stop(life) == 0, played.log()
-    return Survived(played.ending(), seconds, answered)
+    return Survived(await played.ending(), seconds, answered)
 
 
 def differences(survived: Ending, lived: Ending) -> list[str]:
@@ -137,9 +161,9 @@ def differences(survived: Ending, lived: Ending) -> list[str]:
 
 
 async def test_a_crash_loses_nothing_and_repeats_nothing(
-    point: str, action: str, run: int, start: Nursery, lived: Lived, tmp_path: Path
+    kept_in: Kept, point: str, action: str, run: int, start: Nursery, lived: Lived, tmp_path: Path
 ) -> None:
-    async with theatre(action, tmp_path, start) as played:
+    async with theatre(action, tmp_path, start, kept=kept_in) as played:
         survived = await survive(played, POINTS[point])
 
     assert differences(survived.ending, await lived(action)) == []
@@ -155,12 +179,14 @@ async def test_every_action_is_really_done(action: str, lived: Lived) -> None:
     assert len(ending.writes) == (2 if action in TAKES_BACK else 1)
 
 
-@pytest.mark.parametrize("action", ["restart", "evict"])
+@pytest.mark.parametrize(
+    ("kept_in", "action"), [("sqlite", "restart"), ("sqlite", "evict"), ("postgresql", "restart")], indirect=["kept_in"]
+)
 async def test_a_recovery_that_sends_again_without_looking_is_found_out(
-    action: str, start: Nursery, lived: Lived, tmp_path: Path
+    kept_in: Kept, action: str, start: Nursery, lived: Lived, tmp_path: Path
 ) -> None:
     """The negative control: the request was done, and its reply was lost with the process."""
-    async with theatre(action, tmp_path, start) as played:
+    async with theatre(action, tmp_path, start, kept=kept_in) as played:
         survived = await survive(played, POINTS["done-not-replied"], control="blind")
     assert any("sent" in one for one in differences(survived.ending, await lived(action)))
 
@@ -170,3 +196,5 @@ def test_there_are_points_between_all_steps() -> None:
     assert {point.wire for point in POINTS.values()} >= set(Wire)
     assert {action for _, action in few()} == set(ACTIONS)
     assert {point for point, _ in few()} == set(POINTS)
+    assert set(OF_THE_STORE.items()) <= set(pairs())
+    assert set(OF_THE_STORE.values()) == set(ACTIONS)

@@ -181,7 +181,7 @@ def start() -> Iterator[Nursery]:
 @asynccontextmanager
 async def town(folder: Path, start: Nursery, kept: Kept, *, seed: int = SEED) -> AsyncIterator[Town]:
     story = Story.model_validate(STORY)
-    async with opened(story, RULES, folder, start, storage_url=kept.url) as played:
+    async with opened(story, RULES, folder, start, kept=kept) as played:
         yield Town(played, random.Random(seed))
 
 

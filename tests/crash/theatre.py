@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-import sqlite3
 import time
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, closing, suppress
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -31,7 +30,7 @@ from tests.crash.nursery import Life, Nursery, ended
 from tests.crash.points import Point
 from tests.crash.servers import ApiServer, Attempt, prometheus, serving
 from tests.crash.service_child import Spec
-from tests.crash.stores import verify_log
+from tests.crash.stores import InFile, Kept
 from tests.logkeys import signing
 
 SCENES = yaml.safe_load(Path(__file__).with_name("scenes.yaml").read_text(encoding="utf-8"))
@@ -76,7 +75,7 @@ class Ending:
 
 @dataclass
 class Theatre:
-    """A scene that has come to its alert. `settings` are the service's."""
+    """A scene that has come to its alert. `settings` are the service's, `kept` is its store."""
 
     stage: Stage
     api: ApiServer
@@ -84,6 +83,7 @@ class Theatre:
     folder: Path
     settings: dict[str, Any]
     nursery: Nursery
+    kept: Kept
     undelivered: list[bytes] = field(default_factory=list)
     delivered: list[bytes] = field(default_factory=list)
 
@@ -184,16 +184,14 @@ class Theatre:
 
     # --- what came of it
 
-    def ending(self) -> Ending:
-        """From the file of the service that has stopped; whole, and with a log that proves itself."""
-        file = self.folder / "r.db"
-        verify_log(file, self.folder / "audit-anchor")
-        with closing(sqlite3.connect(file)) as connection:
-            assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
-            states = [row[0] for row in connection.execute("SELECT state FROM remediations ORDER BY id")]
-            [incidents] = connection.execute("SELECT count(*) FROM incidents").fetchone()
-            [calls] = connection.execute("SELECT count(*) FROM escalations").fetchone()
-            rows = connection.execute("SELECT kind, canonical FROM records ORDER BY seq").fetchall()
+    async def ending(self) -> Ending:
+        """From the store of the service that has stopped; whole, and with a log that proves itself."""
+        await self.kept.check_log(self.folder / "audit-anchor")
+        self.kept.check()
+        states = [row[0] for row in self.kept.rows("SELECT state FROM remediations ORDER BY id")]
+        [(incidents,)] = self.kept.rows("SELECT count(*) FROM incidents")
+        [(calls,)] = self.kept.rows("SELECT count(*) FROM escalations")
+        rows = self.kept.rows("SELECT kind, canonical FROM records ORDER BY seq")
         kinds = [kind for kind, _ in rows if not kind.startswith(("alert.", "audit.", "escalation."))]
         intents = [json.loads(text)["body"]["audit_id"] for kind, text in rows if kind.endswith(".intent")]
         events = self.stage.cluster.list("CoreEvent")
@@ -204,10 +202,10 @@ class Theatre:
 
 
 @asynccontextmanager
-async def theatre(scene: str, folder: Path, nursery: Nursery) -> AsyncIterator[Theatre]:
+async def theatre(scene: str, folder: Path, nursery: Nursery, *, kept: Kept | None = None) -> AsyncIterator[Theatre]:
     """The scene, played up to its alert."""
     story = Story.model_validate({"name": scene, "mode": "active", **SCENES["scenes"][scene]})
-    async with opened(story, SCENES["rules"], folder, nursery) as played:
+    async with opened(story, SCENES["rules"], folder, nursery, kept=kept) as played:
         for at, event in occurrences(story.events):
             played.move_to(played.stage.zero + at)
             await played.happens(event)
@@ -216,17 +214,18 @@ async def theatre(scene: str, folder: Path, nursery: Nursery) -> AsyncIterator[T
 
 @asynccontextmanager
 async def opened(
-    story: Story, rules: Sequence[Any], folder: Path, nursery: Nursery, *, storage_url: str = ""
+    story: Story, rules: Sequence[Any], folder: Path, nursery: Nursery, *, kept: Kept | None = None
 ) -> AsyncIterator[Theatre]:
-    """What the story begins with. `rules` as in a file; `storage_url` empty: a file in the folder."""
+    """What the story begins with. `rules` as in a file; `kept` None: in a file in the folder."""
+    kept = kept or InFile(folder)
     stage = Stage.build(story)
     (folder / "rules.yaml").write_text(json.dumps({"rules": rules}), encoding="utf-8")  # JSON is YAML without aliases
     board = Board(folder / "board")
     board[NOW] = micros(stage.clock.now())
     api = ApiServer(stage.cluster)
     async with serving(api.handle) as server, serving(prometheus(stage.prometheus)) as metrics:
-        settings = settings_of(folder, server, metrics) | ({"storage_url": storage_url} if storage_url else {})
-        yield Theatre(stage, api, board, folder, settings, nursery)
+        settings = settings_of(folder, server, metrics) | {"storage_url": kept.url}
+        yield Theatre(stage, api, board, folder, settings, nursery, kept)
 
 
 def settings_of(folder: Path, server: str, metrics: str) -> dict[str, Any]:
@@ -234,7 +233,7 @@ def settings_of(folder: Path, server: str, metrics: str) -> dict[str, Any]:
     return {
         "web_listen_address": "127.0.0.1:0",
         "web_max_connections_per_peer": 256,  # all of a test come from one address
-        "storage_url": f"sqlite:///{folder / 'r.db'}",
+        "storage_url": InFile(folder).url,
         "rules": [str(folder / "rules.yaml")],
         "mode": "active",
         "cluster_name": "story",
@@ -256,4 +255,4 @@ async def undisturbed(scene: str, folder: Path, nursery: Nursery) -> Ending:
         async with played.life() as life:
             assert await played.play(life), played.log()
             assert await played.stop(life) == 0, played.log()
-        return played.ending()
+        return await played.ending()

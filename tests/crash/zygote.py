@@ -20,6 +20,7 @@ from typing import Any
 import remediator.api.application as application
 import remediator.app as app
 import remediator.store.database as database
+import remediator.store.postgres  # noqa: F401  # the service imports it only where it is asked for
 import remediator.store.sqlite as sqlite
 from tests.crash.service_child import Spec, run
 
