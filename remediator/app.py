@@ -170,6 +170,7 @@ class Service:
                 reader=database,
                 poll_seconds=min(1.0, settings.poll_seconds),
                 is_ours=partial(self._replica.has, _telling(sink)),
+                went=partial(self._replica.went, _telling(sink)),
             )
             for sink in self._told
         ]
@@ -227,6 +228,7 @@ class Service:
                 clock=clock,
                 pace=reconcile.Pace(timedelta(seconds=settings.reconcile_seconds)),
                 is_duty=partial(self._replica.has, RECONCILE),
+                went=partial(self._replica.went, RECONCILE),
             )
         self._server = HttpServer(
             self._application(),

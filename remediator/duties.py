@@ -72,6 +72,7 @@ class DutyLoops:
             pace=watch.Pace(settings.rollout_poll_seconds),
             count=telemetry.rollouts,
             is_ours=partial(replica.has, WATCH),
+            went=partial(replica.went, WATCH),
         )
         self._observer = score.Observer(
             database.scores,
@@ -79,6 +80,7 @@ class DutyLoops:
             clock=parts.clock,
             pace=score.Pace(settings.score_poll_seconds, timedelta(seconds=settings.score_window_seconds)),
             is_ours=partial(replica.has, SCORE),
+            went=partial(replica.went, SCORE),
         )
 
     def loops(self) -> Sequence[Coroutine[Any, Any, None]]:

@@ -192,10 +192,18 @@ class Publisher:
     """Tells one sink what was committed, for as long as the service runs and it is its duty."""
 
     def __init__(
-        self, sink: Sink, *, reader: IncidentReader, poll_seconds: float, is_ours: Callable[[], bool] = lambda: True
+        self,
+        sink: Sink,
+        *,
+        reader: IncidentReader,
+        poll_seconds: float,
+        is_ours: Callable[[], bool] = lambda: True,
+        went: Callable[[bool], None] = lambda _: None,
     ) -> None:
-        """`is_ours`: it is this replica's duty now. Two at once would tell everything twice."""
+        """`is_ours`: it is this replica's duty now. Two at once would tell everything twice. `went` hears whether the
+        sink could be told."""
         self._is_ours = is_ours
+        self._went = went
         self._sink = sink
         self._reader = reader
         self._poll_seconds = poll_seconds
@@ -222,10 +230,18 @@ class Publisher:
         if not self._is_ours():
             return 0
         try:
-            return await publish(self._sink, reader=self._reader, is_ours=self._is_ours)
+            told = await publish(self._sink, reader=self._reader, is_ours=self._is_ours)
+        except StoreUnavailable as error:
+            self._log.warning("will tell again", error=cut(str(error)))
         except TransientError as error:
             self._log.warning("will tell again", error=cut(str(error)))
+            self._went(False)
         except Exception:
             self._log.exception("a fault of ours while telling")
+            self._went(False)
+        else:
+            if told:
+                self._went(True)
+            return told
         await asyncio.sleep(min(5.0, 10 * self._poll_seconds))
         return 0

@@ -26,6 +26,7 @@ from remediator.alertmanager.base import Lists
 from remediator.clock import Clock, parse_rfc3339, rfc3339
 from remediator.errors import RemediatorError, cut
 from remediator.model import Json
+from remediator.store.base import StoreUnavailable
 from remediator.store.episodes import RETURNS_AFTER
 from remediator.store.known_base import KnownAlert, KnownAlerts
 
@@ -156,9 +157,12 @@ class Reconciler:
         clock: Clock,
         pace: Pace,
         is_duty: Callable[[], bool] = lambda: True,
+        went: Callable[[bool], None] = lambda _: None,
     ) -> None:
-        """`is_duty`: it is this replica's duty now to compare; what it is asked for it compares in any case."""
+        """`is_duty`: it is this replica's duty now to compare; what it is asked for it compares in any case. `went`
+        hears whether Alertmanager could be asked."""
         self._is_duty = is_duty
+        self._went = went
         self._alertmanager = alertmanager
         self._known = known
         self._take = take
@@ -194,10 +198,14 @@ class Reconciler:
         try:
             async with asyncio.timeout(ROUND_SECONDS):
                 await self.look(is_asked=is_asked)
+        except StoreUnavailable as error:
+            self._failed(cut(str(error)))
         except (RemediatorError, TimeoutError) as error:
             self._failed(cut(str(error)) or "no end in time")
+            self._went(False)
         else:
             self._problem = ""
+            self._went(True)
 
     async def look(self, *, is_asked: bool = False) -> None:
         """One round. Raises AlertmanagerUnavailable, StoreUnavailable."""

@@ -64,9 +64,12 @@ class Observer:
         clock: Clock,
         pace: Pace,
         is_ours: Callable[[], bool] = lambda: True,
+        went: Callable[[bool], None] = lambda _: None,
     ) -> None:
-        """`is_ours`: it is this replica's duty now to look."""
+        """`is_ours`: it is this replica's duty now to look. `went` hears whether anything could be seen in a round."""
         self._is_ours = is_ours
+        self._went = went
+        self._sights = 0
         self._store = store
         self._cluster = cluster
         self._clock = clock
@@ -80,8 +83,11 @@ class Observer:
                 async with asyncio.timeout(max(10.0, self._pace.poll_seconds)):
                     if self._is_ours():
                         await self.look()
+            except StoreUnavailable as error:
+                self._failed(cut(str(error)))
             except (RemediatorError, TimeoutError) as error:
                 self._failed(cut(str(error)) or "not all could be looked at in time")
+                self._went(False)
             else:
                 self._problem = ""
             await self._clock.sleep(self._pace.poll_seconds)
@@ -94,8 +100,11 @@ class Observer:
     async def look(self) -> int:
         """One round; how many cases were looked at. Raises StoreUnavailable."""
         cases = await self._store.open_cases(at=self._clock.now(), limit=MAX_CASES)
+        before = self._sights
         for case in cases:
             await self._one(case)
+        if cases:
+            self._went(self._sights > before)
         return len(cases)
 
     async def _one(self, case: Case) -> None:
@@ -113,12 +122,14 @@ class Observer:
 
     async def _sight(self, case: Case) -> Sight | None:
         try:
-            return await look_at(case.would, self._cluster, at=self._clock.now())
+            sight = await look_at(case.would, self._cluster, at=self._clock.now())
         except StoreUnavailable:
             raise
         except RemediatorError as error:
             self._log.info("could not look", remediation=case.remediation, problem=cut(str(error)))
             return None
+        self._sights += 1
+        return sight
 
     def _followed(self, case: Case, known: Memory | None, sight: Sight) -> Memory:
         if known is None:

@@ -454,13 +454,17 @@ class Database:
 
     # -- Duties
 
+    @property
+    def is_shared(self) -> bool:
+        return self._writer.is_shared
+
     async def hold_duties(self, names: Collection[str], *, owner: str, lease: timedelta) -> Held:
         return await self._writer.write(
             lambda t: duties.hold(t.connection, names, owner=owner, lease=lease, clock=self._clock)
         )
 
-    async def leave_duties(self, *, owner: str) -> None:
-        await self._writer.write(lambda t: duties.leave(t.connection, owner=owner))
+    async def leave_duties(self, names: Collection[str] | None = None, *, owner: str) -> None:
+        await self._writer.write(lambda t: duties.leave(t.connection, names, owner=owner))
 
     async def duties(self) -> Sequence[Duty]:
         return await self._writer.read(lambda t: duties.read(t.connection))

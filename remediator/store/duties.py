@@ -42,8 +42,9 @@ def hold(connection: sa.Connection, names: Collection[str], *, owner: str, lease
     return Held({row.name: row.epoch for row in connection.execute(ours)}, ahead)
 
 
-def leave(connection: sa.Connection, *, owner: str) -> None:
-    connection.execute(duties.update().where(duties.c.owner == owner).values(until=0))
+def leave(connection: sa.Connection, names: Collection[str] | None, *, owner: str) -> None:
+    which = sa.true() if names is None else duties.c.name.in_(names)
+    connection.execute(duties.update().where(duties.c.owner == owner, which).values(until=0))
 
 
 def free(connection: sa.Connection) -> None:

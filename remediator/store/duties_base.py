@@ -33,11 +33,15 @@ class Held:
 class Duties(Protocol):
     """Every method raises StoreUnavailable when the database cannot answer."""
 
+    @property
+    def is_shared(self) -> bool:
+        """Whether another process can have a duty: what is given up with nobody to take it is only done later."""
+
     async def hold_duties(self, names: Collection[str], *, owner: str, lease: timedelta) -> Held:
         """Prolong those that are ours, and take those that nobody has or whose lease ran out; all at once."""
 
-    async def leave_duties(self, *, owner: str) -> None:
-        """Give up all that are ours, so that another may take them at once."""
+    async def leave_duties(self, names: Collection[str] | None = None, *, owner: str) -> None:
+        """Give up those that are ours, None: all, so that another may take them at once."""
 
     async def duties(self) -> Sequence[Duty]:
         """All that anybody ever had, by name."""

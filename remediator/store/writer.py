@@ -135,6 +135,11 @@ class Writer:
         return await self._call(Kind.MERGED, run, argument, weight=weight)
 
     @property
+    def is_shared(self) -> bool:
+        """Whether other processes write the database too."""
+        return self._backend.is_shared
+
+    @property
     def is_merging(self) -> bool:
         """Whether calls that are merged wait, or are being served now."""
         return self._merging or any(call.kind is Kind.MERGED for call in self._waiting)

@@ -21,7 +21,7 @@ from remediator.kube.permissions import to
 from remediator.model import Json
 from remediator.prometheus.base import Metrics
 from remediator.prometheus.measures import measure
-from remediator.store.base import Record
+from remediator.store.base import Record, StoreUnavailable
 from remediator.store.rollouts_base import Known, Look, Rollout, RolloutState, RolloutStore
 from remediator.watch.decide import Glance, Step, begin, follow, glance_at, gone, is_doubtful, is_new
 from remediator.watch.picture import NO_HISTORY, History, Picture, history_of, picture_of
@@ -82,10 +82,12 @@ class Watcher:
         pace: Pace,
         count: Callable[[Mapping[str, int]], None],
         is_ours: Callable[[], bool] = lambda: True,
+        went: Callable[[bool], None] = lambda _: None,
     ) -> None:
         """`count` is told after each look how many present rollouts are in each state, none while it is not our duty
-        (`is_ours`) to look."""
+        (`is_ours`) to look; `went` hears whether a look could be had."""
         self._is_ours = is_ours
+        self._went = went
         self._store = store
         self._cluster = cluster
         self._metrics = metrics
@@ -106,12 +108,17 @@ class Watcher:
             pause = self._pace.poll_seconds
             try:
                 await self._look_if_ours()
+            except StoreUnavailable as error:
+                self._failed(cut(str(error)))
             except Forbidden as error:
+                self._went(False)
                 pause = max(pause, FORBIDDEN_PAUSE_SECONDS)
                 self._failed(f"not permitted to list deployments or replicasets in all namespaces: {cut(str(error))}")
             except RemediatorError as error:
+                self._went(False)
                 self._failed(cut(str(error)))
             else:
+                self._went(True)
                 if self.problem not in ("", NOT_YET):
                     self._log.info("rollouts are watched again")
                 self.problem = ""

@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from remediator.clock import SystemClock
+from remediator.errors import TransientError
 from remediator.model import State
-from remediator.replica import Replica
-from remediator.store.base import LostClaim
+from remediator.replica import LOOKS_LEFT_OUT, MAX_FAILURES, Replica
+from remediator.store.base import CommittedRecord, LostClaim, Record
 from remediator.store.database import Database, open_database
 from remediator.store.rollouts_base import Look, Overtaken
+from remediator.worker import Publisher
 from tests.unit.store.examples import LEASE, NOW, SECOND, brought_to, firing, queued
 
 NAMES = ("tell-log", "watch")
@@ -143,6 +146,91 @@ async def test_a_replica_that_leaves_has_nothing(store: Database, clock: Moved) 
     await first.leave()
     await second.look()
     assert (first.held, second.held) == ([], sorted(NAMES))
+
+
+class Told:
+    """A sink that keeps what it was told, while it can be reached."""
+
+    name = "log"
+    silent_on = frozenset[str]()
+
+    def __init__(self, *, is_reached: bool) -> None:
+        self.is_reached = is_reached
+        self.heard: list[str] = []
+
+    async def tell(self, record: CommittedRecord) -> None:
+        if not self.is_reached:
+            raise TransientError("this replica does not reach it")
+        self.heard.append(record.kind)
+
+
+async def rounds(store: Database, one: Replica, sink: Told, count: int) -> None:
+    """As `Publisher` and `Replica` run, without their pauses."""
+    publisher = Publisher(
+        sink, reader=store, poll_seconds=0.0, is_ours=partial(one.has, NAMES[0]), went=partial(one.went, NAMES[0])
+    )
+    for _ in range(count):
+        await publisher._publish()
+
+
+async def test_what_the_owner_cannot_tell_another_replica_tells(store: Database) -> None:
+    """The owner is alive, and prolongs its leases; a network policy keeps it from the sink."""
+    sick, healthy = replica(store, "a"), replica(store, "b")
+    cut_off, reached = Told(is_reached=False), Told(is_reached=True)
+    await store.begin_cursors(["log"])
+    await store.note([Record("alert.quarantined", {})], at=NOW)
+    await sick.look()
+    await healthy.look()
+    await rounds(store, sick, cut_off, MAX_FAILURES - 1)
+    await sick.look()
+    await healthy.look()
+    assert (sick.held, healthy.held) == (sorted(NAMES), []), "a blip is no reason"
+    await rounds(store, sick, cut_off, 1)
+    await sick.look()
+    await healthy.look()
+    await rounds(store, healthy, reached, 1)
+    if not store.is_shared:  # a file has one process, and who is alone only loses time by giving up
+        assert (sick.held, reached.heard) == (sorted(NAMES), [])
+        cut_off.is_reached = True
+        await rounds(store, sick, cut_off, 1)
+        assert cut_off.heard == ["alert.quarantined"]
+        return
+    assert (sick.held, healthy.held) == (["watch"], ["tell-log"])
+    assert (cut_off.heard, reached.heard) == ([], ["alert.quarantined"])
+    for _ in range(LOOKS_LEFT_OUT + 1):
+        await sick.look()
+    assert healthy.has("tell-log"), "it is prolonged by who has it now"
+
+
+async def test_an_owner_that_nobody_relieves_takes_its_duty_up_again_and_loses_nothing(store: Database) -> None:
+    one, sink = replica(store, "a"), Told(is_reached=False)
+    await store.begin_cursors(["log"])
+    await store.note([Record("alert.quarantined", {})], at=NOW)
+    await one.look()
+    await rounds(store, one, sink, MAX_FAILURES)
+    sink.is_reached = True
+    for _ in range(LOOKS_LEFT_OUT):
+        await one.look()
+        await rounds(store, one, sink, 1)
+        assert bool(sink.heard) != store.is_shared, "in this time another one may take it"
+    await one.look()
+    await rounds(store, one, sink, 1)
+    assert sink.heard == ["alert.quarantined"]
+
+
+async def test_an_owner_that_nothing_is_heard_of_is_never_relieved(store: Database) -> None:
+    """The negative control: the leases alone do not see that a live replica gets nothing done."""
+    sick, healthy = replica(store, "a"), replica(store, "b")
+    cut_off = Told(is_reached=False)
+    await store.begin_cursors(["log"])
+    await store.note([Record("alert.quarantined", {})], at=NOW)
+    await sick.look()
+    publisher = Publisher(cut_off, reader=store, poll_seconds=0.0, is_ours=partial(sick.has, NAMES[0]))
+    for _ in range(3 * MAX_FAILURES):
+        await publisher._publish()
+        await sick.look()
+        await healthy.look()
+    assert (sick.held, healthy.held) == (sorted(NAMES), [])
 
 
 @pytest.mark.parametrize("seconds", [-3600.0, -11.0, 11.0, 3600.0])

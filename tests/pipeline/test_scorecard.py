@@ -61,8 +61,8 @@ class Watched:
         return [one for one in await self.world.records() if one.kind == "score.judged"]
 
 
-def observer_of(one: World) -> Observer:
-    return Observer(one.database.scores, cluster=one.shop, clock=one.clock, pace=Pace(POLL, WINDOW))
+def observer_of(one: World, **more: Any) -> Observer:
+    return Observer(one.database.scores, cluster=one.shop, clock=one.clock, pace=Pace(POLL, WINDOW), **more)
 
 
 @pytest.fixture
@@ -347,6 +347,19 @@ async def test_what_ended_long_before_the_next_look_is_unknown(watched: Watched)
     one = await watched.score()
     assert one.judgement is not None
     assert one.judgement.happened is Happened.UNKNOWN
+
+
+async def test_a_round_that_sees_nothing_at_all_is_told_apart(watched: Watched) -> None:
+    """Another replica may see it; of a round without a case nothing is known."""
+    rounds: list[bool] = []
+    watched.observer = observer_of(watched.world, went=rounds.append)
+    watched.shop.errors[DEPLOYMENT] = Unreachable("away")
+    for _ in range(2):
+        watched.world.clock.jump(seconds=POLL)
+        await watched.observer.look()
+        watched.shop.errors.clear()
+    assert await watched.observer.look() == 0
+    assert rounds == [False, True]
 
 
 @pytest.mark.parametrize("error", [Unreachable("away"), Forbidden("deployments")])

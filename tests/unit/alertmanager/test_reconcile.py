@@ -21,6 +21,7 @@ from remediator.clock import SystemClock, rfc3339
 from remediator.model import Json
 from remediator.receive.payload import read
 from remediator.redact import Remembering
+from remediator.store.base import StoreUnavailable
 from remediator.store.database import Database, open_database
 from tests.clocks import FakeClock
 from tests.unit.scripted_server import Answer, ScriptedServer
@@ -72,6 +73,7 @@ class Round:
     counted: list[tuple[int, int]] = field(default_factory=list)
     may_take: bool = True
     is_duty: bool = True
+    rounds: list[bool] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.reconciler = Reconciler(
@@ -84,6 +86,7 @@ class Round:
             clock=self.clock,
             pace=Pace(5 * MINUTE),
             is_duty=lambda: self.is_duty,
+            went=self.rounds.append,
         )
 
     async def take(self, offer: Offer) -> int | None:
@@ -239,6 +242,18 @@ async def test_a_round_without_an_answer_changes_nothing(store: Database) -> Non
     with pytest.raises(AlertmanagerUnavailable):
         await one.look()
     assert one.total() == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("failure", "rounds"), [(None, [True]), (AlertmanagerUnavailable("away"), [False]), (StoreUnavailable("away"), [])]
+)
+async def test_a_round_says_whether_another_replica_might_do_better(
+    store: Database, failure: Exception | None, rounds: list[bool]
+) -> None:
+    """The store is the same for all of them."""
+    one = Round(store, Lists(failure=failure))
+    await one.reconciler._round(is_asked=False)
+    assert one.rounds == rounds
 
 
 # --- names, and the client

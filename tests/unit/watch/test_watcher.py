@@ -79,6 +79,7 @@ class Shop:
         self.cluster = SlowCluster(name="test")
         self.metrics = Numbers()
         self.counts: Mapping[str, int] = {}
+        self.rounds: list[bool] = []
         self.watcher = self._watcher()
 
     def _watcher(self, clock: FakeClock | None = None, poll: float = POLL) -> Watcher:
@@ -90,6 +91,7 @@ class Shop:
             protected_namespaces=frozenset({"kube-system"}),
             pace=Pace(poll),
             count=self._count,
+            went=self.rounds.append,
         )
 
     def _count(self, counts: Mapping[str, int]) -> None:
@@ -352,6 +354,7 @@ async def test_without_the_right_to_list_it_asks_again_later(shop: Shop) -> None
     (refused, pause), (fine, usual) = seen
     assert "not permitted to list deployments" in refused
     assert (pause, fine, usual) == (300.0, "", POLL)
+    assert shop.rounds == [False, True], "another replica is to have the duty when it goes on like this"
 
 
 class ScriptedClock(FakeClock):
