@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from remediator.access.loading import Access
 from remediator.anchor.keeper import LogKeeper
@@ -28,7 +28,35 @@ from remediator.watchdog import Watchdog, absence_of
 STORE_SECONDS = 5.0
 """Within what time a store that is ready commits."""
 
+SHARED_SECONDS = 1.0
+"""How old an answer of what is asked for it may be. Nobody has to say who they are at `/-/ready`: without this a
+stranger could make this process commit, and ask the API server, as fast as it answers. A kubelet asks every few
+seconds; what has failed it hears at the latest a second later."""
+
 FOR_ANYONE = "whoever reaches the port can cause an action, approve it and pause: nobody has to say who they are"
+
+
+class Shared:
+    """One answer for all who ask while it is sought, or within `SHARED_SECONDS` of when it was begun to be. One that
+    does not come, is none: who is given up waits for nobody, and the next one asks anew."""
+
+    def __init__(self, ask: Callable[[], Awaitable[Part]]) -> None:
+        self._ask = ask
+        self._asking = asyncio.Lock()
+        self._answer: Part | None = None
+        self._begun_at = self._ended_at = 0.0
+
+    async def answer(self) -> Part:
+        """Raises what the asking does."""
+        now = asyncio.get_running_loop().time
+        came_at = now()
+        async with self._asking:
+            is_of_now = self._ended_at >= came_at or now() - self._begun_at < SHARED_SECONDS
+            if self._answer is None or not is_of_now:
+                self._answer, self._begun_at = None, now()
+                self._answer = await self._ask()
+                self._ended_at = now()
+            return self._answer
 
 
 class Readiness:
@@ -62,13 +90,16 @@ class Readiness:
         self._keeper = keeper
         self._watchdog = watchdog
         self._telemetry = telemetry
+        self._shared_store = Shared(self._store)
+        self._shared_api_server = Shared(self._api_server)
+        self._shared_prometheus = Shared(self._prometheus)
 
     async def parts(self) -> Sequence[Part]:
         """All of them, the needed ones first."""
-        api_server = await self._cluster.is_ready()
+        api_server = await self._shared_api_server.answer()
         parts = [
-            await self._store(),
-            Part("api-server", api_server, "" if api_server else f"cluster {self._cluster.name} does not answer"),
+            await self._shared_store.answer(),
+            api_server,
             _in_force("rules", self._table.problem),
             self._credentials(),
             self._own(),
@@ -76,7 +107,7 @@ class Readiness:
         with contextlib.suppress(RemediatorError):  # the store says it itself
             if (watchdog := await self.watchdog()) is not None:
                 parts.append(watchdog)
-        return [*parts, await self._audit(), await self._prometheus()]
+        return [*parts, await self._audit(), await self._shared_prometheus.answer()]
 
     @property
     def is_for_anyone(self) -> bool:
@@ -108,6 +139,10 @@ class Readiness:
         except (RemediatorError, TimeoutError) as error:
             return Part("store", False, cut(str(error)) or f"no commit within {STORE_SECONDS:g} s")
         return Part("store", True, self._storage.doubt)
+
+    async def _api_server(self) -> Part:
+        is_ready = await self._cluster.is_ready()
+        return Part("api-server", is_ready, "" if is_ready else f"cluster {self._cluster.name} does not answer")
 
     def _credentials(self) -> Part:
         if not self._access.problem and self.is_for_anyone:

@@ -78,6 +78,14 @@ class Shop:
         async with self.client.get(f"{self.url}/-/ready") as answer:
             return answer.status
 
+    async def until_not_ready(self) -> None:
+        """Within two seconds: an answer is a second old at the most."""
+
+        async def is_told() -> bool:
+            return await self.ready() == 503
+
+        await wait_for_async(is_told, timeout_seconds=2, what="/-/ready says that it cannot store")
+
     async def kinds(self) -> list[str]:
         """What was recorded of the alert, and not of others."""
         records = await self.service.database.records(after=0, limit=10_000)

@@ -95,7 +95,7 @@ async def test_alerts_are_answered_with_503_until_they_can_be_kept(ground: Groun
         answers.append(await one.post())
 
         assert set(answers) == {503}
-        assert await one.ready() == 503
+        await one.until_not_ready()
         assert one.writes == []
         repair(ground)
         await one.until_served()
@@ -183,7 +183,7 @@ async def test_a_file_system_without_room(small_disk: Path, tmp_path: Path) -> N
         answers = [await one.post(alertname=f"Other{number}") for number in range(100)]
         first = answers.index(503)
         assert set(answers[first:]) == {503}, "what was left of a page at most"
-        assert await one.ready() == 503
+        await one.until_not_ready()
         assert one.writes == []
         filler.unlink()
         await one.until_served()
@@ -207,7 +207,7 @@ async def test_an_older_copy_in_its_place_is_refused(ground: Ground) -> None:
         (ground.folder / "older").rename(ground.file.parent)
 
         assert {await one.post() for _ in range(3)} == {503}
-        assert await one.ready() == 503
+        await one.until_not_ready()
         # In one step: the service, which tries again and again, has files of its own there that come and go.
         ground.file.parent.rename(ground.folder / "refused")
         back(ground)

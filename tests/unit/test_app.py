@@ -18,6 +18,7 @@ from remediator.app import Service, open_service
 from remediator.clock import SystemClock
 from remediator.errors import ConfigError
 from remediator.model import State
+from remediator.readiness import SHARED_SECONDS
 from remediator.settings import Settings
 from remediator.simulate.apiserver import EmbeddedCluster
 from remediator.store.base import Change, Record
@@ -276,9 +277,37 @@ def test_a_bad_file_stops_the_start_with_its_place(tmp_path: Path) -> None:
 
 
 async def test_readiness_names_the_part_that_is_missing(service: Service, cluster: EmbeddedCluster) -> None:
-    assert [part.name for part in await service.readiness() if part.is_required and not part.is_ready] == []
+    assert await not_ready(service) == []
     await cluster.__aexit__(None, None, None)
-    assert [part.name for part in await service.readiness() if part.is_required and not part.is_ready] == ["api-server"]
+
+    async def is_named() -> bool:
+        return await not_ready(service) == ["api-server"]
+
+    await wait_for_async(is_named, timeout_seconds=10, what="what was well a moment ago to be asked for again")
+
+
+async def test_a_stranger_s_probes_do_not_make_it_commit_and_ask_each_time(
+    service: Service, cluster: EmbeddedCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody has to say who they are at `/-/ready`."""
+    commits = 0
+    check_writes = service.database.check_writes
+
+    async def counted() -> None:
+        nonlocal commits
+        commits += 1
+        await check_writes()
+
+    monkeypatch.setattr(service.database, "check_writes", counted)
+    loop = asyncio.get_running_loop()
+    before, began = sum(call.path == "/readyz" for call in cluster.requests), loop.time()
+    async with ClientSession() as stranger:
+        for _ in range(50):
+            async with stranger.get(f"http://127.0.0.1:{service.port}/-/ready") as answer:
+                assert answer.status == 200
+    most = (loop.time() - began) / SHARED_SECONDS + 1
+    assert 1 <= commits <= most < 50
+    assert 1 <= sum(call.path == "/readyz" for call in cluster.requests) - before <= most
 
 
 async def test_a_webhook_that_is_new_to_an_old_database_is_told_what_comes(
