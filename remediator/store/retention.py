@@ -16,7 +16,17 @@ from remediator.store import scores
 from remediator.store.leaves import TILE
 from remediator.store.log import Entry
 from remediator.store.rows import to_micros
-from remediator.store.tables import OPEN, alerts, cursors, incidents, log_head, records, remediations
+from remediator.store.tables import (
+    OPEN,
+    alerts,
+    approvals,
+    cursors,
+    escalations,
+    incidents,
+    log_head,
+    records,
+    remediations,
+)
 from remediator.store.transaction import Transaction
 
 MOST = 50 * TILE
@@ -62,18 +72,33 @@ def _is_needed() -> sa.ColumnElement[bool]:
 
 
 def _forget_rows(connection: sa.Connection, before: int) -> None:
-    """Attempts, alerts and incidents that ended before, none of whose records is left."""
+    """Attempts, alerts, incidents, and what people were called for and said of them, that ended before and none of
+    whose records is left. What refers to another row goes before it."""
     left = sa.select(records.c.remediation_id).where(records.c.remediation_id.is_not(None))
+    of_records = sa.select(records.c.incident_id).where(records.c.incident_id.is_not(None))
     closed = sa.select(incidents.c.id).where(incidents.c.closed_at < before)
+    connection.execute(
+        escalations.delete().where(
+            escalations.c.ended_at < before,
+            sa.or_(
+                escalations.c.incident_id.is_(None),  # of a gate
+                sa.and_(escalations.c.incident_id.in_(closed), escalations.c.incident_id.not_in(of_records)),
+            ),
+            sa.or_(escalations.c.remediation_id.is_(None), escalations.c.remediation_id.not_in(left)),
+        )
+    )
+    causes = sa.select(escalations.c.remediation_id).where(escalations.c.remediation_id.is_not(None))
     connection.execute(
         remediations.delete().where(
             sa.not_(OPEN),
             remediations.c.created_at < before,
             remediations.c.id.not_in(left),
+            remediations.c.id.not_in(causes),
             sa.or_(remediations.c.incident_id.is_(None), remediations.c.incident_id.in_(closed)),
         )
     )
     scores.forget(connection)
+    connection.execute(approvals.delete().where(approvals.c.remediation_id.not_in(sa.select(remediations.c.id))))
     used = sa.select(remediations.c.alert_id)
     connection.execute(
         alerts.delete().where(
@@ -81,9 +106,12 @@ def _forget_rows(connection: sa.Connection, before: int) -> None:
         )
     )
     of_remediations = sa.select(remediations.c.incident_id).where(remediations.c.incident_id.is_not(None))
-    of_records = sa.select(records.c.incident_id).where(records.c.incident_id.is_not(None))
+    of_escalations = sa.select(escalations.c.incident_id).where(escalations.c.incident_id.is_not(None))
     connection.execute(
         incidents.delete().where(
-            incidents.c.closed_at < before, incidents.c.id.not_in(of_remediations), incidents.c.id.not_in(of_records)
+            incidents.c.closed_at < before,
+            incidents.c.id.not_in(of_remediations),
+            incidents.c.id.not_in(of_escalations),
+            incidents.c.id.not_in(of_records),
         )
     )

@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from remediator.audit.findings import Answer
 from remediator.audit.note import checkpoint, opened
 from remediator.audit.verify import verify
 from remediator.export.bundle import write_bundle
-from remediator.model import State
+from remediator.model import Gate, Reason, State
+from remediator.store import gates
+from remediator.store.approvals_base import Approval
 from remediator.store.base import Change, Record, StoreUnavailable
 from remediator.store.database import Database, open_database
+from remediator.store.escalations_base import Acknowledgement, Call
 from remediator.store.leaves import TILE
+from remediator.store.tables import escalations
+from remediator.store.transaction import Transaction
 from tests.clocks import FakeClock
 from tests.logkeys import KEYS
-from tests.unit.store.examples import NOTE, NOW, firing, queued, resolved, target
+from tests.unit.store.examples import NOTE, NOW, brought_to, escalated, firing, queued, resolved, target
 
 DAY = timedelta(days=1)
+CALL = Call("pods", "ada", timedelta(minutes=5), 2, Reason.ROW_ESCALATES, "the rule escalates")
 
 
 async def opened_at(path: Path) -> Database:
@@ -112,6 +120,77 @@ async def test_an_alert_that_still_fires_is_not_forgotten(tmp_path: Path) -> Non
     assert await store.prune(before=NOW - 60 * DAY) == 2 * TILE
     assert (await store.accept([firing()], at=NOW)).repeated == 1
     await store.close()
+
+
+@pytest.fixture
+async def each(database_url: str) -> AsyncIterator[Database]:
+    """As `opened_at`, in each kind of store."""
+    store = await open_database(database_url, clock=FakeClock(NOW - 100 * DAY), keys=KEYS, log_name="lab")
+    yield store
+    await store.close()
+
+
+async def test_what_people_were_called_for_goes_with_its_incident(each: Database) -> None:
+    """One that refers to what is to go would keep everything, for ever."""
+    ended = await escalated(each, firing(), CALL, on=target(), at=NOW - 90 * DAY)
+    said = Acknowledgement("ada", "mine", at=NOW - 90 * DAY, closes=False)
+    [one] = await each.escalations()
+    await each.acknowledge(one.id, said)
+    await each.accept([resolved()], at=NOW - 89 * DAY)
+    await filled(each, 2 * TILE, days_ago=80)
+    assert await each.prune(before=NOW - 60 * DAY) == 2 * TILE
+    assert ended.incident_id is not None
+    assert (await each.incident(ended.incident_id), await rows_of(each, escalations)) == (None, 0)
+
+
+async def test_what_people_were_called_for_lately_stays_with_its_incident(each: Database) -> None:
+    """The negative control."""
+    ended = await escalated(each, firing(), CALL, on=target(), at=NOW - 90 * DAY)
+    await filled(each, 2 * TILE, days_ago=80)
+    assert await each.prune(before=NOW - 60 * DAY) == 0, "somebody is still to see to it"
+    await each.accept([resolved()], at=NOW - 50 * DAY)
+    assert await each.prune(before=NOW - 60 * DAY) == 2 * TILE
+    assert ended.incident_id is not None
+    found = await each.incident(ended.incident_id)
+    assert found is not None
+    assert [one.told for one in found.escalations] == ["ada"]
+
+
+async def test_what_was_called_for_a_storm_goes_too(each: Database) -> None:
+    gate = Gate("storm", Reason.STORM, "5 targets", timedelta(minutes=10))
+
+    def enter(transaction: Transaction) -> None:
+        gates.enter(transaction, gate, CALL, cluster="lab", at=NOW - 90 * DAY)
+
+    await each._writer.write(enter)
+    assert len(await each.escalations()) == 1
+    await filled(each, 2 * TILE, days_ago=80)
+    await each.end_left_gates(at=NOW - 79 * DAY)
+    assert await each.prune(before=NOW - 60 * DAY) == 2 * TILE
+    assert await rows_of(each, escalations) == 0
+
+
+async def test_what_was_said_of_a_plan_goes_with_its_attempt(each: Database) -> None:
+    """It holds who said it, and why."""
+    [remediation] = await queued(each, firing(), at=NOW - 90 * DAY)
+    planned = await brought_to(each, remediation, State.PLANNED, on=target(), at=NOW - 90 * DAY)
+    asked = Record("decision.awaiting-approval", {"plan_hash": "h", "detail": "x"})
+    due = Change(due_at=NOW - 90 * DAY + timedelta(minutes=15))
+    waiting = await each.advance(planned, to=State.AWAITING_APPROVAL, record=asked, at=NOW - 90 * DAY, change=due)
+    said = Approval(waiting.id, "h", is_granted=False, by="ada", comment="not now", at=NOW - 90 * DAY)
+    await each.answer(said)
+    [claimed] = await each.claim(owner="a", at=NOW - 89 * DAY, lease=timedelta(minutes=1), limit=1)
+    await each.advance(claimed, to=State.CANCELLED, record=NOTE, at=NOW - 89 * DAY)
+    await each.accept([resolved()], at=NOW - 89 * DAY)
+    assert await each.approval(waiting.id) == said
+    await filled(each, 2 * TILE, days_ago=80)
+    assert await each.prune(before=NOW - 60 * DAY) == 2 * TILE
+    assert await each.approval(waiting.id) is None
+
+
+async def rows_of(store: Database, table: sa.Table) -> int:
+    counted = sa.select(sa.func.count()).select_from(table)
+    return await store._writer.read(lambda t: int(t.connection.execute(counted).scalar_one()))
 
 
 async def test_nothing_else_can_be_deleted(tmp_path: Path) -> None:
