@@ -7,7 +7,8 @@ returns when the record is durable, and raises LostClaim when the remediation is
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -27,6 +28,7 @@ from remediator.guards.base import View
 from remediator.guards.check import Ruling
 from remediator.guards.spending import reason_of, room_at
 from remediator.guards.stop import Stop
+from remediator.kube.base import TooLate
 from remediator.model import (
     TERMINAL,
     AffectedPod,
@@ -48,7 +50,7 @@ from remediator.rules.match import NoMatch
 from remediator.rules.plan import Planned
 from remediator.rules.schema import Rule, RuleSet
 from remediator.store.approvals_base import Approval, plan_hash
-from remediator.store.base import Change, Store, TemplateEvent
+from remediator.store.base import Change, LostClaim, Store, TemplateEvent
 from remediator.store.budgets_base import BudgetUsed, Use
 from remediator.target.labels import NoTarget
 from remediator.target.resolve import Resolved
@@ -111,6 +113,17 @@ class Journal:
 
     async def hold(self, lease: timedelta) -> float:
         return await self._course.hold(lease)
+
+    @contextmanager
+    def noting_unsent(self) -> Iterator[None]:
+        """Around the sending: what the gate stopped has certainly not left, and whoever looks next need not wait until
+        it cannot arrive any more. It stands beside the intent if nobody has taken the remediation meanwhile."""
+        try:
+            yield
+        except (LostClaim, TooLate):
+            progress = {**self.remediation.progress, "unsent": self.audit_id}
+            self._course.remediation = replace(self.remediation, progress=progress)
+            raise
 
     async def begin(self) -> None:
         """Decide, or decide again: what was read before may no longer hold."""
@@ -449,7 +462,9 @@ class Journal:
     def _may_still_arrive(self, written: Written, now: datetime) -> bool:
         sent = self.remediation.acted_at
         is_fresh = sent is not None and now - sent < INTENT_LIVES
-        return is_fresh and written.reason is Reason.REPLY_LOST and written.answer is not Answer.APPLIED
+        is_unsent = bool(self.audit_id) and self.remediation.progress.get("unsent") == self.audit_id
+        is_lost = written.reason is Reason.REPLY_LOST and written.answer is not Answer.APPLIED
+        return is_lost and is_fresh and not is_unsent
 
     async def broken(self, detail: str) -> None:
         """A fault of ours: never act on it, never lose it."""

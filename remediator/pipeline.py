@@ -265,12 +265,14 @@ async def undo_on(journal: Journal, parts: Parts, written: Written) -> None:
 async def send(journal: Journal, parts: Parts) -> Written:
     """The request whose intent is committed, once, through the gate."""
     gate, cluster, clock = gate_of(journal, parts), parts.cluster, parts.clock
-    return await act(journal.plan, journal.step, audit_id=journal.audit_id, gate=gate, cluster=cluster, clock=clock)
+    with journal.noting_unsent():
+        return await act(journal.plan, journal.step, audit_id=journal.audit_id, gate=gate, cluster=cluster, clock=clock)
 
 
 async def send_inverse(journal: Journal, parts: Parts) -> Written:
     gate, cluster = gate_of(journal, parts), parts.cluster
-    return await undo(journal.plan, journal.step, audit_id=journal.audit_id, gate=gate, cluster=cluster)
+    with journal.noting_unsent():
+        return await undo(journal.plan, journal.step, audit_id=journal.audit_id, gate=gate, cluster=cluster)
 
 
 def gate_of(journal: Journal, parts: Parts) -> Gate:
