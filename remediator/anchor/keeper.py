@@ -4,6 +4,10 @@
 not, or makes sure that the anchors know the intent: an action that a log turned back would hide is not begun. Between
 times it makes known what the store keeps, at least once a minute.
 
+Replicas may hold different keys for a while, as when a key is rotated one by one. Whoever does not know the other's key
+does nothing to the cluster meanwhile, and says so: an anchor never goes from a checkpoint whose author is known to one
+whose is not, and one that another signed is not overwritten by who cannot tell how far it is.
+
 Without an anchor nobody can tell whether an older state of the database was put in its place, so that a person must
 say once for each start that the log is the one it should be.
 """
@@ -31,6 +35,11 @@ ANCHOR_EVERY_SECONDS = 60.0
 LOOK_OVER_EVERY_SECONDS = 24 * 3600.0
 TILES_AT_ONCE = 8
 """2,048 records: some ten milliseconds of the store's thread, once a second until all have been looked at."""
+
+OTHER_KEY = (
+    "the newest checkpoint is signed by no key that is known here: another replica has another one (audit_key_file), "
+    "or none; give all of them the new key, and the old one as audit_previous_key_file"
+)
 
 _log = structlog.get_logger(__name__)
 
@@ -64,6 +73,7 @@ class LogKeeper:
         self._doubt: Doubt | None = None
         self._is_compared = False
         self._anchored = 0
+        self._given_up: frozenset[bytes] = frozenset()
         self._told = 0
         self._writing = asyncio.Lock()
         self._tile: int | None = 0
@@ -88,6 +98,8 @@ class LogKeeper:
             return Doubt(Reason.AUDIT_UNSIGNED, "the audit log is not signed: there is no key (audit_key_file)")
         if standing.problem:
             return Doubt(Reason.AUDIT_BROKEN, f"the audit log is not signed: {standing.problem}", needs_epoch=True)
+        if not self._is_trusted(standing.note):
+            return Doubt(Reason.AUDIT_UNSIGNED, OTHER_KEY)
         if not self._is_compared:
             await self._compare()
         if self._doubt is not None:
@@ -163,7 +175,7 @@ class LogKeeper:
 
     async def _anchor_if_sound(self) -> None:
         standing = await self._owner.log_standing()
-        is_sound = standing.is_signed and self._doubt is None and self._is_compared
+        is_sound = standing.is_signed and self._doubt is None and self._is_compared and self._is_trusted(standing.note)
         if is_sound:
             await self._anchor(standing)
         self._seen(standing, self._anchored, is_sound)
@@ -181,12 +193,22 @@ class LogKeeper:
         self._seen(standing, self._anchored, True)
 
     def _is_further(self, held: bytes, standing: LogStanding) -> bool:
-        """Whether an anchor knows this of the log or more already: another replica was faster."""
+        """Whether an anchor knows this of the log or more already: another replica was faster. Raises AnchorUnavailable
+        where that cannot be told, unless a person has said at this start that what is held does not count."""
         try:
             said = checkpoint(opened(held, self._trusted)[0])
+        except BadNote as error:
+            if held in self._given_up:
+                return False
+            raise AnchorUnavailable(f"what is held may be newer, and nobody here can tell: {OTHER_KEY}") from error
+        return said.origin == standing.origin and said.size >= standing.size
+
+    def _is_trusted(self, note: bytes) -> bool:
+        try:
+            opened(note, self._trusted)
         except BadNote:
             return False
-        return said.origin == standing.origin and said.size >= standing.size
+        return True
 
     async def _compare(self) -> None:
         assert self._begun is not None
@@ -198,6 +220,8 @@ class LogKeeper:
             self._doubt = Doubt(Reason.AUDIT_UNCONFIRMED, f"an anchor cannot be read: {cut(str(error))}")
             return
         self._doubt = await self._doubt_of(found)
+        # While it is so there is a doubt, and nothing is anchored before a person has answered it.
+        self._given_up = frozenset(note for _, note in found if note is not None and not self._is_trusted(note))
         self._is_compared = True
         if self._doubt is not None:
             reason, detail = self._doubt.reason.value, self._doubt.detail
