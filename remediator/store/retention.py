@@ -45,6 +45,7 @@ def prune(transaction: Transaction, *, before: datetime, at: datetime) -> int:
         return 0
     connection.execute(log_head.update().values(pruned=upto))  # the trigger on records lets go of these from here on
     connection.execute(records.delete().where(records.c.seq <= upto))
+    transaction.keep_highest()
     _forget_rows(connection, to_micros(before))
     body = {"first": done + 1, "last": upto, "before": rfc3339(before)}
     transaction.record(Entry.of(at, "audit.pruned", body))

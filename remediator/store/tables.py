@@ -124,6 +124,13 @@ log_gaps = sa.Table(
     sa.Column("hash", sa.LargeBinary, nullable=False),
 )
 
+numbers = sa.Table(
+    "numbers",
+    metadata,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("highest", Id, nullable=False),
+)
+
 log_checkpoints = sa.Table(
     "log_checkpoints",
     metadata,

@@ -1,7 +1,8 @@
 """One transaction under way: its connection, the ids it gives out, and the audit records it will write.
 
 The writer (`writer.py`) makes one for each batch of calls and hands it to each of them. Ids continue from the highest
-committed ones, so a transaction that does not commit leaves no hole; the writer is alone in the database
+committed ones, also of what retention gave up: a transaction that does not commit leaves no hole, and a number in the
+audit log is never that of something else. The writer is alone in the database
 (SQLite: exclusive lock; PostgreSQL: advisory lock) while it holds one.
 """
 
@@ -22,6 +23,7 @@ from remediator.store.tables import (
     debits,
     escalations,
     incidents,
+    numbers,
     records,
     remediations,
     resets,
@@ -39,9 +41,22 @@ _NUMBERED = {
     "rollouts": rollouts.c.id,
     "escalations": escalations.c.id,
 }
-_HIGHEST = sa.select(
-    *(sa.select(sa.func.coalesce(sa.func.max(c), 0)).scalar_subquery().label(name) for name, c in _NUMBERED.items())
-)
+
+
+_GIVEN_UP = ("alerts", "incidents", "remediations", "escalations")
+"""Whose rows retention deletes (`retention.py`)."""
+
+
+def _highest_of(name: str, column: sa.Column[Any]) -> sa.Label[int]:
+    if name not in _GIVEN_UP:
+        return sa.select(sa.func.coalesce(sa.func.max(column), 0)).scalar_subquery().label(name)
+    present = sa.select(sa.func.max(column).label("number"))
+    given_up = sa.select(numbers.c.highest.label("number")).where(numbers.c.name == sa.literal_column(f"'{name}'"))
+    either = sa.union_all(present, given_up).subquery()
+    return sa.select(sa.func.coalesce(sa.func.max(either.c.number), 0)).scalar_subquery().label(name)
+
+
+_HIGHEST = sa.select(*(_highest_of(name, column) for name, column in _NUMBERED.items()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,10 +86,20 @@ class Transaction:
         self._entries: list[Entry] = []
 
     def next_id(self, table: sa.Table) -> int:
-        if not self._highest:
-            self._highest = dict(self.connection.execute(_HIGHEST).mappings().one())
+        self._read_highest()
         self._highest[table.name] += 1
         return self._highest[table.name]
+
+    def keep_highest(self) -> None:
+        """Before rows are given up: the numbers after them go on from theirs."""
+        self._read_highest()
+        self.connection.execute(numbers.delete())
+        lines = [{"name": name, "highest": self._highest[name]} for name in _GIVEN_UP]
+        self.connection.execute(numbers.insert(), lines)
+
+    def _read_highest(self) -> None:
+        if not self._highest:
+            self._highest = dict(self.connection.execute(_HIGHEST).mappings().one())
 
     def insert(self, table: sa.Table, rows: Sequence[Mapping[str, Any]]) -> None:
         """Add rows that all name the same columns, in the driver's own types, as those of `tables.py` are.

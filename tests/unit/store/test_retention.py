@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -13,14 +13,14 @@ from remediator.audit.findings import Answer
 from remediator.audit.note import checkpoint, opened
 from remediator.audit.verify import verify
 from remediator.export.bundle import write_bundle
-from remediator.model import Gate, Reason, State
+from remediator.model import Gate, Reason, Remediation, State
 from remediator.store import gates
 from remediator.store.approvals_base import Approval
 from remediator.store.base import Change, Record, StoreUnavailable
 from remediator.store.database import Database, open_database
 from remediator.store.escalations_base import Acknowledgement, Call
 from remediator.store.leaves import TILE
-from remediator.store.tables import escalations
+from remediator.store.tables import escalations, remediations
 from remediator.store.transaction import Transaction
 from tests.clocks import FakeClock
 from tests.logkeys import KEYS
@@ -186,6 +186,27 @@ async def test_what_was_said_of_a_plan_goes_with_its_attempt(each: Database) -> 
     await filled(each, 2 * TILE, days_ago=80)
     assert await each.prune(before=NOW - 60 * DAY) == 2 * TILE
     assert await each.approval(waiting.id) is None
+
+
+async def test_a_number_that_was_given_up_with_its_row_is_not_given_to_another(each: Database) -> None:
+    """The log, its exports and the ledger of budgets know things by their numbers, for longer than the rows live."""
+
+    async def one(number: int, at: datetime) -> Remediation:
+        ended = await escalated(each, firing(number), CALL, on=target(f"t{number}", uid=f"u{number}"), at=at)
+        await each.accept([resolved(number)], at=at)
+        return ended
+
+    first, second = await one(1, NOW - 90 * DAY), await one(2, NOW - 90 * DAY)
+    await filled(each, 2 * TILE, days_ago=80)
+    assert await each.prune(before=NOW - 60 * DAY) == 2 * TILE
+    assert await rows_of(each, remediations) == 0
+    third = await one(3, NOW - 50 * DAY)
+    assert [each.id for each in (first, second, third)] == [1, 2, 3]
+    assert [each.incident_id for each in (first, second, third)] == [1, 2, 3]
+    assert await each._writer.read(lambda t: t.connection.execute(sa.select(escalations.c.id)).scalars().all()) == [3]
+    await filled(each, 2 * TILE, days_ago=45)
+    assert await each.prune(before=NOW - 40 * DAY) > 0
+    assert (await one(4, NOW)).id == 4, "also the second time"
 
 
 async def rows_of(store: Database, table: sa.Table) -> int:
