@@ -96,7 +96,9 @@ class Settings(BaseSettings):
         "signed, and nothing is done to the cluster.",
     )
     audit_previous_key_file: Path | None = Field(
-        None, description="The key before, for the one start at which the new one takes its place."
+        None,
+        description="The key before, for the start at which the new one takes its place; with several replicas until "
+        "all of them have started with both. Who has the old one alone does nothing to the cluster meanwhile.",
     )
     audit_key_name: str = Field(
         "remediator",
