@@ -31,6 +31,7 @@ from remediator.api.control import ControlRoutes
 from remediator.api.deployments import DeploymentRoutes
 from remediator.api.escalations import EscalationRoutes
 from remediator.api.exporting import ExportRoutes
+from remediator.api.hosts import Hosts
 from remediator.api.operating import OperatingRoutes
 from remediator.api.reading import IncidentRoutes
 from remediator.api.reports import ReportRoutes, Sources
@@ -433,6 +434,7 @@ class Service:
                 ),
                 mode=self._settings.mode,
             ),
+            hosts=Hosts(self._settings.known_hosts(), self._settings.home()),
             telemetry=self._telemetry,
             max_body_bytes=self._settings.max_body_bytes,
             version=VERSION,

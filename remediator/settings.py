@@ -25,7 +25,15 @@ from remediator.model import Mode
 SERVICE_ACCOUNT_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 KILL_SWITCH_NAME = "remediator-kill-switch"
 _USERINFO = re.compile(r"(?<=://)([^/@:]*):?[^/@]*@")
-_LISTS = ("rules", "alertmanager_urls", "alertmanager_receivers", "web_token_files", "protected_namespaces")
+_LISTS = (
+    "rules",
+    "alertmanager_urls",
+    "alertmanager_receivers",
+    "web_token_files",
+    "web_allowed_hosts",
+    "protected_namespaces",
+)
+_HOST = re.compile(r"\*|\.?[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*")
 
 Strings = Annotated[tuple[str, ...], NoDecode]
 Paths = Annotated[tuple[Path, ...], NoDecode]
@@ -57,6 +65,13 @@ class Settings(BaseSettings):
         (),
         description="Files with one bearer token each, all valid at once, for rotation, and each with full authority: "
         "the simple form of the credentials file. Without either there is no authentication.",
+    )
+    web_allowed_hosts: Strings = Field(
+        (),
+        description="Names by which browsers may come where nobody has to say who they are: of a host, of all below a "
+        "domain (`.example.org`), or `*` for any, which lets a page whose name is made to point here read and change "
+        "all. Always known: addresses, localhost, names without a dot, that of web_listen_address and, in a cluster, "
+        "those of our namespace (`NAME.NAMESPACE.svc`). Alertmanager, Prometheus and the commands may use any.",
     )
     max_body_bytes: int = Field(
         4 * 1024 * 1024,
@@ -303,6 +318,14 @@ class Settings(BaseSettings):
             raise ValueError("expected host:port, :port or [ipv6]:port, port 0 to 65535")
         return value
 
+    @field_validator("web_allowed_hosts")
+    @classmethod
+    def _are_hosts(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        hosts = tuple(one.lower().removesuffix(".") for one in value)
+        if any(_HOST.fullmatch(one) is None for one in hosts):
+            raise ValueError("expected names such as remediator.example.org or .example.org, without scheme and port")
+        return hosts
+
     @property
     def listen_host(self) -> str | None:
         """The address to bind; None: all."""
@@ -312,20 +335,25 @@ class Settings(BaseSettings):
     def listen_port(self) -> int:
         return int(self.web_listen_address.rpartition(":")[2])
 
+    def known_hosts(self) -> tuple[str, ...]:
+        """Names of the service that settings say, in lower case."""
+        return (*self.web_allowed_hosts, *([self.listen_host.lower()] if self.listen_host else []))
+
     def switch_in_cluster(self) -> tuple[str, str] | None:
         """Namespace and name of the ConfigMap that is the kill switch; None: there is none."""
         if self.kill_switch_configmap is not None:
             namespace, _, name = self.kill_switch_configmap.partition("/")
             return namespace, name
-        own = self._own_namespace()
+        own = self.home()
         return (own, KILL_SWITCH_NAME) if own else None
 
     def never_touched(self) -> frozenset[str]:
         """The protected namespaces and our own. Reads the service account's file when `own_namespace` is not set."""
-        own = self._own_namespace()
+        own = self.home()
         return frozenset((*self.protected_namespaces, *([own] if own else [])))
 
-    def _own_namespace(self) -> str | None:
+    def home(self) -> str | None:
+        """Our own namespace; None: not in a cluster, as far as anybody says."""
         if self.own_namespace is None and SERVICE_ACCOUNT_NAMESPACE.is_file():
             return SERVICE_ACCOUNT_NAMESPACE.read_text(encoding="utf-8").strip() or None
         return self.own_namespace

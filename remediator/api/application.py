@@ -26,6 +26,7 @@ from remediator.api.deployments import DeploymentRoutes
 from remediator.api.entrance import Entrance, route_of
 from remediator.api.escalations import EscalationRoutes
 from remediator.api.exporting import ExportRoutes
+from remediator.api.hosts import Hosts
 from remediator.api.openapi import document
 from remediator.api.operating import OperatingRoutes
 from remediator.api.reading import IncidentRoutes
@@ -51,12 +52,13 @@ def build_application(
     exports: ExportRoutes,
     reports: ReportRoutes,
     scores: ScoreRoutes,
+    hosts: Hosts,
     telemetry: Telemetry,
     max_body_bytes: int,
     version: str,
 ) -> web.Application:
     """The application of the whole service. No redirect is ever sent: a redirected POST loses its alert."""
-    entrance = Entrance(authenticator, alert_paths=[route.path for route in receiver_routes])
+    entrance = Entrance(authenticator, alert_paths=[route.path for route in receiver_routes], hosts=hosts)
     around = _middleware(entrance, authenticator, telemetry)
     application = web.Application(middlewares=[around], client_max_size=max_body_bytes)
     described = cache(partial(_description, version))  # few ask, and a start need not wait for it

@@ -1,4 +1,5 @@
-"""Whether a request is let in: not sent by a page of another site, from somebody that is known, who may do that.
+"""Whether a request is let in: not sent by a page of another site, from somebody that is known, who may do that; where
+nobody has to be known, not sent by a page whose name was made to point at us.
 
 Asked before every handler by `application.py`. What a route needs follows from what it is, so that a new one that
 nobody thought of here is for operators only.
@@ -16,6 +17,8 @@ from remediator.access.base import ANYONE, PRINCIPAL, May, Principal
 from remediator.access.passwords import TooManyPasswords
 from remediator.access.tls import names_of
 from remediator.api.answers import problem
+from remediator.api.hosts import Hosts, is_of_browser
+from remediator.errors import cut
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 ALWAYS_OPEN = frozenset({"/-/healthy", "/-/ready"})
@@ -27,11 +30,12 @@ _log = structlog.get_logger(__name__)
 
 
 class Entrance:
-    """`alert_paths` are those of the webhook."""
+    """`alert_paths` are those of the webhook, `hosts` the names by which a browser may come."""
 
-    def __init__(self, authenticator: Authenticator, *, alert_paths: Collection[str]) -> None:
+    def __init__(self, authenticator: Authenticator, *, alert_paths: Collection[str], hosts: Hosts) -> None:
         self._authenticator = authenticator
         self._alert_paths = frozenset(alert_paths)
+        self._hosts = hosts
 
     def need(self, request: web.Request) -> May | None:
         """What the sender must be allowed to do; None: nothing. To hear that there is no such route: to read."""
@@ -46,6 +50,8 @@ class Entrance:
             return _refused(request, 403, "refused: the request was sent by a page of another site")
         need, access = self.need(request), self._authenticator.access
         if need is None or access.is_open(need):
+            if need is not None and is_rebound(request, self._hosts):
+                return _refused(request, 403, _unknown_host(request))
             request[PRINCIPAL] = ANYONE
             return None
         peer = None
@@ -95,6 +101,20 @@ def is_of_another_site(request: web.Request) -> bool:
     schemes = ("https",) if request.secure else ("http", "https")
     ours = {f"{scheme}://{request.host.lower()}" for scheme in schemes}
     return any(origin.lower() not in ours for origin in request.headers.getall(hdrs.ORIGIN, ()))
+
+
+def is_rebound(request: web.Request, hosts: Hosts) -> bool:
+    """Whether a browser sent it to a name that may be another's, whose page it would then be."""
+    said = request.headers.getall(hdrs.HOST, ("",))
+    return is_of_browser(request.headers) and not all(map(hosts.know, said))
+
+
+def _unknown_host(request: web.Request) -> str:
+    said = cut(request.headers.get(hdrs.HOST, ""), max_length=100)
+    return (
+        f"refused: a browser came by the name {said!r}, which may be another's, and nobody has to say who they are; "
+        "if it is ours, add it to web_allowed_hosts"
+    )
 
 
 def _may_not(principal: Principal, need: May) -> str:

@@ -175,6 +175,7 @@ def _is_away(host: str | None) -> bool:
 def _doubts(settings: Settings, source: Source, noted: Noted) -> None:
     """What can be used, and does less than one thinks, or more."""
     acts = settings.mode in (Mode.ACTIVE, Mode.APPROVE)
+    is_open = not (settings.web_credentials_file or settings.web_token_files or settings.web_config_file)
     place = _place(source, ("mode",))
     for code, is_so, text, hint in (
         (
@@ -197,9 +198,15 @@ def _doubts(settings: Settings, source: Source, noted: Noted) -> None:
         ),
         (
             "mode-open",
-            acts and not (settings.web_credentials_file or settings.web_token_files or settings.web_config_file),
+            acts and is_open,
             "whoever reaches the service can cause actions: nobody is asked who they are",
             "add web_credentials_file; `remediator generate token` makes an entry",
+        ),
+        (
+            "any-host",
+            is_open and "*" in settings.web_allowed_hosts,
+            "a page of any name that is made to point here reads and changes all that a browser can reach",
+            "name the hosts that people use, or add web_credentials_file",
         ),
         (
             "key-without-anchor",
@@ -228,6 +235,7 @@ def _doubts(settings: Settings, source: Source, noted: Noted) -> None:
 
 
 ABOUT: Mapping[str, tuple[str, ...]] = {
+    "any-host": ("web_allowed_hosts",),
     "key-without-anchor": ("audit_key_file",),
     "token-without-url": ("webhook_token_file",),
     "protected-lost": ("protected_namespaces",),

@@ -102,6 +102,19 @@ def test_refuses_what_is_no_address(address: str) -> None:
         Settings.load(None, {"web_listen_address": address})
 
 
+def test_hosts_of_browsers_are_names_alone() -> None:
+    given = ["Ops.Example.org", ".shop.example.net.", "*"]
+    settings = Settings.load(None, {"web_allowed_hosts": given, "web_listen_address": "Desk:9095"})
+    assert settings.web_allowed_hosts == ("ops.example.org", ".shop.example.net", "*")
+    assert settings.known_hosts() == (*settings.web_allowed_hosts, "desk")
+
+
+@pytest.mark.parametrize("host", ["http://ops", "ops:9095", "ops/x", "*.example.org", "a..b", "-a", "ops example", "ä"])
+def test_refuses_what_is_no_host(host: str) -> None:
+    with pytest.raises(ConfigError, match="web_allowed_hosts: expected names such as"):
+        Settings.load(None, {"web_allowed_hosts": host})
+
+
 @pytest.mark.parametrize("url", ["postgresql+psycopg://me:hunter2@db/x", "postgresql://:hunter2@db/x"])
 def test_never_shows_a_secret(url: str) -> None:
     settings = Settings.load(None, {"storage_url": url, "prometheus_url": "https://u:hunter2@prom"})

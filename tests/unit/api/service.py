@@ -29,6 +29,7 @@ from remediator.api.control import ControlRoutes
 from remediator.api.deployments import DeploymentRoutes
 from remediator.api.escalations import EscalationRoutes
 from remediator.api.exporting import ExportRoutes
+from remediator.api.hosts import Hosts
 from remediator.api.operating import OperatingRoutes
 from remediator.api.reading import IncidentRoutes
 from remediator.api.reports import ReportRoutes, Sources
@@ -207,6 +208,7 @@ async def running(
             bar=Bar(settings.promote_min_decisions, settings.promote_min_right_ratio, settings.promote_max_harmful),
             mode=settings.mode,
         ),
+        hosts=Hosts(settings.known_hosts(), settings.home()),
         telemetry=telemetry,
         max_body_bytes=settings.max_body_bytes,
         version="1.2.3",
