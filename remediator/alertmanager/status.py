@@ -47,9 +47,13 @@ async def status_of(url: str, *, token_file: Path | None, ca_file: Path | None, 
                 allow_redirects=False,
             ) as answer,
         ):
-            body = await answer.content.read(MAX_BYTES)
             if answer.status != 200:
                 raise AlertmanagerUnavailable(f"Alertmanager {place} answered {answer.status}")
+            body = bytearray()
+            async for chunk in answer.content.iter_any():  # until its end: one `read` gives what has arrived by then
+                body += chunk
+                if len(body) > MAX_BYTES:
+                    raise AlertmanagerUnavailable(f"Alertmanager {place} answered with more than 16 MiB")
             said = json.loads(body)
             return Replica(str(said["versionInfo"]["version"]), str(said["config"]["original"]))
     except (TimeoutError, aiohttp.ClientError, OSError, ValueError, LookupError, TypeError) as error:

@@ -19,7 +19,7 @@ from typing import Any
 
 from remediator.cli.http_config import HttpClient, read_http_config
 from remediator.cli.output import Output
-from remediator.cli.reading import FAILED, GOOD, MISUSED, clean
+from remediator.cli.reading import FAILED, GOOD, MISUSED
 from remediator.clock import SystemClock
 from remediator.doctor.base import Answer, Asked, Result, Running
 from remediator.doctor.examine import examine, read_rules, read_settings, unexamined
@@ -118,12 +118,18 @@ def lines(results: Sequence[Result], *, is_verbose: bool = False) -> Iterator[st
     indent = " " * (9 + width + 2)
     for result in results:
         head = f"{WORDS[result.answer]:<7}  {result.name:<{width}}  "
-        text = "".join(char if char.isprintable() else " " for char in result.detail)
+        text = _printable(result.detail)
         yield from textwrap.wrap(head + text, WIDTH, subsequent_indent=indent, break_long_words=False) or [
             head.rstrip()
         ]
-        if is_verbose:
-            yield from (f"{indent}  {clean(line)}" for line in result.lines)
+        for line in result.lines if is_verbose else ():
+            yield from textwrap.wrap(
+                _printable(line),
+                WIDTH,
+                initial_indent=f"{indent}  ",
+                subsequent_indent=f"{indent}    ",
+                break_long_words=False,
+            )
         if result.remedy:
             yield from textwrap.wrap(
                 f"-> {result.remedy}",
@@ -136,3 +142,8 @@ def lines(results: Sequence[Result], *, is_verbose: bool = False) -> Iterator[st
     yield ", ".join(
         f"{counts[answer]} {answer.value}" for answer in (Answer.FAILED, Answer.WARNING, Answer.OK, Answer.SKIPPED)
     )
+
+
+def _printable(text: str) -> str:
+    """Text that cannot move the terminal's cursor."""
+    return "".join(char if char.isprintable() else " " for char in text)

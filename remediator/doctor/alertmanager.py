@@ -1,21 +1,25 @@
-"""Alertmanager: whether each replica answers, and whether the alerts that the rules wait for are sent to us."""
+"""Alertmanager: whether each replica answers, and whether the alerts that the rules wait for are sent to us, and the
+watchdog often enough."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 
 from remediator.alertmanager.base import AlertmanagerUnavailable
 from remediator.alertmanager.status import Replica, status_of
 from remediator.doctor.base import Asked, Examination, Result, failed, ok, skipped, warning
 from remediator.errors import ConfigError
 from remediator.lint.noted import Noted
+from remediator.lint.routing.alerts import upstream
 from remediator.lint.routing.config import Config, Receiver, read_config
 from remediator.lint.routing.reach import receivers_told
+from remediator.lint.routing.watchdog import review_watchdog
 from remediator.lint.routing.webhooks import review_webhooks
-from remediator.rules.matcher import Matcher, Op, parse_matchers
-from remediator.rules.report import FileError, Level
+from remediator.rules.matcher import Matcher
+from remediator.rules.report import FileError, Level, Problem
 from remediator.rules.schema import Rule, RuleSet, alertnames
+from remediator.watchdog import Awaited, awaited
 
 SERVER, ROUTE = "alertmanager", "alertmanager-route"
 SEVERITIES = ("critical", "warning")
@@ -23,7 +27,6 @@ SEVERITIES = ("critical", "warning")
 
 EXAMPLES = ("shop", "payments", "app", "")
 REMEDY = "`remediator generate alertmanager-route` prints a route for these rules"
-NO_WATCHDOG = "hint: the watchdog alert is not sent here: nothing shows that alerts arrive"
 TRAP = "an AlertmanagerConfig gets `namespace=` of its own unless alertmanagerConfigMatcherStrategy is {type: None}"
 
 
@@ -81,16 +84,11 @@ def _reached(text: str, asked: Asked) -> Result:
         )
         told = f"{looked}: nothing is sent here (Alertmanager hides the addresses of webhooks)"
         return failed(ROUTE, told, f"name yours with --receiver; {REMEDY}")
-    return judged(asked.rules, config, known, watchdog=_watchdog(asked.settings.watchdog))
-
-
-def _watchdog(matchers: str) -> Mapping[str, str] | None:
-    """Labels of the alert that always fires, as kube-prometheus has it; None: none is awaited, or nobody can tell."""
     try:
-        named = {each.name: each.value for each in parse_matchers(matchers) if each.op is Op.EQUAL}
-    except ValueError:
-        return None
-    return {"severity": "none", **named} if "alertname" in named else None
+        watchdog = awaited(asked.settings)
+    except ConfigError as error:
+        return failed(ROUTE, str(error), "correct it in the settings, or write `watchdog: ''` to await none")
+    return judged(asked.rules, config, known, watchdog=watchdog)
 
 
 def judged(
@@ -98,9 +96,9 @@ def judged(
     config: Config,
     known: Mapping[str, Receiver],
     *,
-    watchdog: Mapping[str, str] | None = None,
+    watchdog: Awaited | None = None,
 ) -> Result:
-    """Whether each rule's alerts are sent to one of our receivers, and, as a hint only, the watchdog. Pure."""
+    """Whether each rule's alerts are sent to one of our receivers, and the watchdog often enough. Pure."""
     lost, partly = [], []
     for rule in table.rules:
         for name in sorted(alertnames(rule) or ()):
@@ -113,20 +111,31 @@ def judged(
     noted = Noted()
     for receiver in known.values():
         review_webhooks(receiver, config, noted)
-    traps = [f"{problem.text}; {problem.hint}" for problem in noted.in_order() if problem.level is Level.ERROR]
-    is_watched = watchdog is None or set(receivers_told(config.root, watchdog)) & set(known)
-    hints = () if is_watched else (NO_WATCHDOG,)
-    lines = (*lost, *partly, *traps, *hints)
+    traps = _told(problem for problem in noted.in_order() if problem.level is Level.ERROR)
+    seldom = _told(_of_watchdog(config, known, watchdog)) if watchdog is not None else []
+    lines = (*lost, *partly, *traps, *seldom)
     count = sum(len(alertnames(rule) or ()) for rule in table.rules)
     if lost:
         told = f"{len(lost)} of {count} alerts of the rules never reach us: {lost[0]}"
         remedy = f"{REMEDY}; {TRAP}" if any("/" in name for name in known) else REMEDY
         return (failed if len(lost) == count else warning)(ROUTE, told, remedy, lines=lines)
-    if partly or traps:
+    if partly or traps or seldom:
         return warning(ROUTE, lines[0], REMEDY, lines=lines)
     hooks = sum(len(receiver.webhooks) for receiver in known.values())
     told = f"all {count} alerts of the rules are sent to {', '.join(known)} ({hooks} webhooks)"
-    return ok(ROUTE, told, lines=hints)
+    return ok(ROUTE, told)
+
+
+def _of_watchdog(config: Config, known: Mapping[str, Receiver], watchdog: Awaited) -> Sequence[Problem]:
+    """What `check alertmanager` says of it."""
+    noted = Noted()
+    routes = [route for route in config.root.all() if route.receiver in known]
+    review_watchdog(config, routes, upstream(watchdog.name), watchdog, noted)
+    return noted.in_order()
+
+
+def _told(problems: Iterable[Problem]) -> Sequence[str]:
+    return [f"{problem.text}; {problem.hint}" for problem in problems]
 
 
 def _examples(rule: Rule, alertname: str) -> Sequence[tuple[str, Mapping[str, str]]]:

@@ -18,8 +18,11 @@ from remediator.doctor.prometheus import ALERTS, NEEDED_SERIES, PRESENT, PROMETH
 from remediator.doctor.service import SERVICE
 from remediator.generate.route import Wanted, beside
 from remediator.lint.routing.config import Config, read_config
+from remediator.lint.routing.review import review_routing
 from remediator.prometheus.base import AlertingRule
 from remediator.rules.schema import alertnames, rule_set
+from remediator.settings import Settings
+from remediator.watchdog import awaited
 from tests.certificates import Authority
 from tests.unit.doctor.asking import SHIPPED, answers, asked, only
 from tests.unit.rules.make import a_rule
@@ -30,7 +33,8 @@ from tests.unit.scripted_server import Asked as Heard
 OK, WARNING, FAILED, SKIPPED = Answer.OK, Answer.WARNING, Answer.FAILED, Answer.SKIPPED
 NAMES = sorted({name for rule in SHIPPED.rules for name in alertnames(rule) or ()})
 NOBODY = "http://127.0.0.1:1"
-WANTED = Wanted("http://remediator.remediator.svc:9095/api/v1/alerts")
+AWAITED = awaited(Settings.load(None, {}))
+WANTED = Wanted("http://remediator.remediator.svc:9095/api/v1/alerts", watchdog=AWAITED)
 
 
 @pytest.fixture
@@ -169,8 +173,8 @@ def changed(**webhook: Any) -> dict[str, Any]:
         ("- a list", WARNING, "not understood"),
         (
             "route: {receiver: remediator}\nreceivers: [{name: remediator, webhook_configs: [{url: <secret>}]}]",
-            OK,
-            "all 14",
+            WARNING,
+            "Watchdog comes every 4h5m",
         ),
     ],
 )
@@ -315,11 +319,46 @@ async def test_a_service_that_is_away_hangs_or_is_not_asked_for(server: Scripted
     assert (await only(SERVICE, asked(running=Running(server.url), limit=0.1)))[0] is FAILED
 
 
-@pytest.mark.parametrize(("receiver", "hints"), [("remediator", 0), ("people", 1)])
-def test_a_watchdog_that_is_sent_elsewhere_is_a_hint(receiver: str, hints: int) -> None:
+WATCHDOG = {"receiver": "remediator", "matchers": ['alertname="Watchdog"'], "continue": True}
+OFTEN = {"group_interval": "30s", "repeat_interval": "2m"}
+
+
+@pytest.mark.parametrize(
+    ("route", "answer", "text"),
+    [
+        ({**WATCHDOG, **OFTEN}, OK, "all 14"),
+        ({**WATCHDOG, **OFTEN, "receiver": "people", "continue": False}, WARNING, "no route sends the watchdog"),
+        ({**WATCHDOG, **OFTEN, "repeat_interval": "4h"}, WARNING, "every 4h30s, and is missing after 15m"),
+        ({**WATCHDOG, **OFTEN, "group_interval": "3m"}, WARNING, "confirms what ended 2m before it comes"),
+        ({**WATCHDOG, **OFTEN, "mute_time_intervals": ["nights"]}, WARNING, "is silent at times (nights)"),
+    ],
+)
+def test_the_watchdog_is_judged_as_check_alertmanager_does(
+    route: dict[str, Any], answer: Answer, text: str
+) -> None:
     configuration = beside(SHIPPED, WANTED)
-    configuration["route"]["routes"].insert(0, {"receiver": receiver, "matchers": ['alertname="Watchdog"']})
+    routes = configuration["route"]["routes"]
+    configuration["route"]["routes"] = [route, *(one for one in routes if "Watchdog" not in str(one))]
     config = read_config("am.yml", yaml.safe_dump(configuration).encode())
-    result = judged(SHIPPED, config, config.ours(), watchdog={"alertname": "Watchdog", "severity": "none"})
-    assert (result.answer, len(result.lines)) == (OK, hints)
-    assert judged(SHIPPED, config, config.ours()).lines == (), "where none is awaited nothing is said"
+    result = judged(SHIPPED, config, config.ours(), watchdog=AWAITED)
+    assert (result.answer, text in result.detail) == (answer, True), result
+    checked = [one for one in review_routing(config, SHIPPED, [], watchdog=AWAITED) if "watchdog" in one.code]
+    assert list(result.lines) == [f"{one.text}; {one.hint}" for one in checked]
+    assert judged(SHIPPED, config, config.ours()).answer is OK, "where none is awaited nothing is said"
+
+
+async def test_a_watchdog_that_names_no_alert_is_told(server: ScriptedServer) -> None:
+    server.answers(status(GOOD))
+    found = await answers(ALERTMANAGER, asked(alertmanager_urls=(server.url,), watchdog="severity=none"))
+    assert (found[ROUTE].answer, found[ROUTE].detail[:27]) == (FAILED, "watchdog: expected matchers")
+    assert "`watchdog: ''`" in found[ROUTE].remedy
+
+
+async def test_a_configuration_that_comes_in_pieces_is_read_to_its_end(server: ScriptedServer) -> None:
+    """One of many routes is larger than what a socket gives at once."""
+    many = [{"receiver": "people", "matchers": [f'team="{number:06}"']} for number in range(5_000)]
+    large = json.loads(json.dumps(GOOD))
+    large["route"]["routes"] += many
+    server.answers(status(large))
+    found = await answers(ALERTMANAGER, asked(alertmanager_urls=(server.url,)))
+    assert (found[REPLICAS].answer, found[ROUTE].answer) == (OK, OK), found

@@ -29,6 +29,7 @@ from remediator.rules.schema import RuleSet, rule_set
 from remediator.settings import Settings
 from remediator.simulate.apiserver import EmbeddedCluster
 from remediator.simulate.prometheus import EmbeddedPrometheus
+from remediator.watchdog import awaited
 from tests.clocks import FakeClock
 from tests.unit.api.service import running
 from tests.unit.doctor.asking import SHIPPED, answers, asked, written
@@ -38,7 +39,7 @@ from tests.unit.scripted_server import ScriptedServer
 
 OK, WARNING, FAILED, SKIPPED = Answer.OK, Answer.WARNING, Answer.FAILED, Answer.SKIPPED
 READER = Path(__file__).parents[3] / "deploy" / "kustomize" / "base" / "reader.yaml"
-CONFIG = beside(SHIPPED, Wanted("http://remediator/api/v1/alerts"))
+CONFIG = beside(SHIPPED, Wanted("http://remediator/api/v1/alerts", watchdog=awaited(Settings.load(None, {}))))
 
 
 @dataclass
