@@ -198,19 +198,20 @@ def _running(url: str, token_file: Path | None, ca_file: Path | None) -> tuple[s
     import urllib.request
 
     from remediator.alertmanager.trust import trusting
+    from remediator.cli.reading import opener, redirection
     from remediator.errors import TransientError
 
     if not url.startswith(("http://", "https://")):
         raise ConfigError(f"{url!r} is not the address of an Alertmanager: expected http://host:port")
     address = f"{url.rstrip('/')}/api/v2/status"
     headers = {} if token_file is None else {"Authorization": f"Bearer {_bytes(token_file).decode('ascii').strip()}"}
-    opener = urllib.request.build_opener(
-        urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=trusting(ca_file))
-    )
+    asking = opener(trusting(ca_file))
     try:
-        with opener.open(urllib.request.Request(address, headers=headers), timeout=TIMEOUT_SECONDS) as answer:
+        with asking.open(urllib.request.Request(address, headers=headers), timeout=TIMEOUT_SECONDS) as answer:
             return address, str(json.loads(answer.read(MAX_BYTES))["config"]["original"]).encode()
     except urllib.error.HTTPError as error:
+        if (elsewhere := redirection(error)) is not None:
+            raise TransientError(f"{address} {elsewhere} --url") from error
         raise TransientError(f"{address} answered {error.code}") from error
     except (urllib.error.URLError, TimeoutError, ConnectionError) as error:
         reason = getattr(error, "reason", error)

@@ -129,17 +129,17 @@ def _opened(
     url = url or os.environ.get("REMEDIATOR_URL") or DEFAULT_URL
     if not url.startswith(("http://", "https://")):
         raise ConfigError(f"{url!r} is not the address of a remediator: expected http://host:port")
-    # No proxy: the environment's is for the way out, and its answer would be taken for the service's.
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context))
     try:
         headers = {"Content-Type": "application/json"} if post is not None else {}
         if authorization is not None:
             headers["Authorization"] = authorization
         body = None if post is None else json.dumps(post).encode()
         request = urllib.request.Request(url.rstrip("/") + path, data=body, headers=headers)
-        with opener.open(request, timeout=timeout_seconds) as answer:
+        with opener(context).open(request, timeout=timeout_seconds) as answer:
             yield answer
     except urllib.error.HTTPError as error:
+        if (elsewhere := redirection(error)) is not None:
+            raise TransientError(f"{url} {elsewhere} --url") from error
         text = _error_of(error.read(65536), fallback=f"{url} answered {error.code}")
         raise (ConfigError if error.code == 400 else TransientError)(text) from error
     except (urllib.error.URLError, TimeoutError, ConnectionError) as error:
@@ -149,6 +149,29 @@ def _opened(
         raise TransientError(f"no remediator answers at {url}: {why}; {hint}") from error
     except (ValueError, http.client.HTTPException) as error:
         raise TransientError(f"{url} does not answer as a remediator does") from error
+
+
+class _NoRedirects(urllib.request.HTTPRedirectHandler):
+    """The library sends the credential wherever an answer points to, and makes a GET of a POST: a pause that would be
+    answered, and not done."""
+
+    def redirect_request(self, *_: Any) -> None:
+        return None
+
+
+def opener(context: ssl.SSLContext | None) -> urllib.request.OpenerDirector:
+    """Asks the address that was named and nobody else. No proxy: the environment's is for the way out, and its answer
+    would be taken for the service's. No redirects."""
+    secured = urllib.request.HTTPSHandler(context=context)
+    return urllib.request.build_opener(urllib.request.ProxyHandler({}), secured, _NoRedirects())
+
+
+def redirection(error: urllib.error.HTTPError) -> str | None:
+    """What to say of an answer that points elsewhere, up to the flag that names the address; None: it does not."""
+    if not 300 <= error.code < 400:
+        return None
+    place = clean(error.headers.get("Location")) or "elsewhere"
+    return f"answered {error.code} and points to {place}, which is not followed: name the right address with"
 
 
 def _error_of(body: bytes, *, fallback: str) -> str:
