@@ -205,7 +205,11 @@ class Settings(BaseSettings):
         description="How long after a resolution the watchdog must fire to confirm it, in seconds: more than "
         "Prometheus' `--rules.alert.resend-delay` (1m) and the group_interval of its route.",
     )
-    prometheus_token_file: Path | None = Field(None, description="File with a bearer token for Prometheus.")
+    prometheus_token_file: Path | None = Field(
+        None,
+        description="File with a bearer token for Prometheus. None: the password that ~/.netrc has for its host, which "
+        "no other client here looks at, or none.",
+    )
     prometheus_ca_file: Path | None = Field(None, description="CA bundle (PEM) for Prometheus. None: the system's.")
     webhook_url: str | None = Field(
         None,

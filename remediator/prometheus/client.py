@@ -166,7 +166,7 @@ class PrometheusMetrics:
         return {"timeout": format_duration(timedelta(seconds=max(self._timeout[1] - 1, 0.1)))}
 
     def _get(self, path: str, params: dict[str, str]) -> requests.Response:
-        return self._session.get(self._url + path, params=params, timeout=self._timeout)
+        return self._session.get(self._url + path, params=params, timeout=self._timeout, allow_redirects=False)
 
     async def _retried(self, ask: Callable[[], T]) -> T:
         retrying = AsyncRetrying(

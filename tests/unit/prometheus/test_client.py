@@ -153,6 +153,17 @@ async def test_a_wrong_address_or_token_is_asked_once_and_named(
     assert len(server.asked) == 1
 
 
+@pytest.mark.parametrize("code", [301, 302, 307, 308])
+async def test_a_redirect_makes_nothing_ready(server: ScriptedServer, metrics: PrometheusMetrics, code: int) -> None:
+    """Where it leads to is often a page to log in at, which answers with 200; and nobody named it."""
+    elsewhere = ScriptedServer()
+    await elsewhere.start()
+    server.answers(Answer(code, b"", {"Location": f"{elsewhere.url}/login"}))
+    assert await metrics.is_ready() is False
+    assert elsewhere.asked == []
+    await elsewhere.stop()
+
+
 async def test_an_error_is_cut_short(server: ScriptedServer, metrics: PrometheusMetrics) -> None:
     """The library puts the whole body into its text."""
     server.answers(Answer(500, b"x" * 100_000))
