@@ -105,6 +105,7 @@ class Service:
         self._telemetry = telemetry
         self._table = table
         self.access = access
+        trust = None if alertmanager is None or settings.alertmanager_ca_file is None else alertmanager.trust
         self._passwords = Passwords()
         self._authenticator = Authenticator(lambda: access.current, self._passwords)
         self._cluster = cluster
@@ -184,6 +185,7 @@ class Service:
             metrics=metrics,
             table=table,
             access=access,
+            trust=trust,
             replica=self._replica,
             keeper=self._keeper,
             watchdog=self._watchdog,
@@ -204,6 +206,7 @@ class Service:
         self._reloader = Reloader(
             table,
             access,
+            others=[] if trust is None else [trust],
             renew=lambda tls: self._server.renew(tls),
             clock=clock,
             telemetry=telemetry,

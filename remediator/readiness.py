@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
 
 from remediator.access.loading import Access
 from remediator.anchor.keeper import LogKeeper
@@ -60,7 +61,8 @@ class Shared:
 
 
 class Readiness:
-    """Asks the parts; `table` and `access` know themselves why a file could not be loaded again."""
+    """Asks the parts; `table`, `access` and `trust` know themselves why a file could not be loaded again. `trust` is
+    whose certificates of Alertmanager are believed; None: no file says it."""
 
     def __init__(
         self,
@@ -73,6 +75,7 @@ class Readiness:
         metrics: Metrics | None,
         table: Loaded[RuleSet],
         access: Loaded[Access],
+        trust: Loaded[Any] | None,
         replica: Replica,
         keeper: LogKeeper,
         watchdog: Watchdog | None,
@@ -86,6 +89,7 @@ class Readiness:
         self._metrics = metrics
         self._table = table
         self._access = access
+        self._trust = trust
         self._replica = replica
         self._keeper = keeper
         self._watchdog = watchdog
@@ -107,6 +111,8 @@ class Readiness:
         with contextlib.suppress(RemediatorError):  # the store says it itself
             if (watchdog := await self.watchdog()) is not None:
                 parts.append(watchdog)
+        if self._trust is not None:
+            parts.append(_in_force("alertmanager-ca", self._trust.problem, is_required=False))
         return [*parts, await self._audit(), await self._shared_prometheus.answer()]
 
     @property
@@ -168,5 +174,5 @@ class Readiness:
         return Part("prometheus", await self._metrics.is_ready(), is_required=False)
 
 
-def _in_force(name: str, problem: str) -> Part:
-    return Part(name, not problem, problem.splitlines()[0] if problem else "")
+def _in_force(name: str, problem: str, *, is_required: bool = True) -> Part:
+    return Part(name, not problem, problem.splitlines()[0] if problem else "", is_required=is_required)

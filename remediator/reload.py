@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import structlog
 
@@ -22,13 +23,14 @@ from remediator.telemetry import Telemetry
 
 
 class Reloader:
-    """Of the rule table and of who may come in; `renew` is told how to serve connections from then on."""
+    """Of the rule table, of who may come in, and of `others`; `renew` is told how to serve connections from then on."""
 
     def __init__(
         self,
         table: Loaded[RuleSet],
         access: Loaded[Access],
         *,
+        others: Sequence[Loaded[Any]] = (),
         renew: Callable[[Tls | None], None],
         clock: Clock,
         telemetry: Telemetry,
@@ -37,6 +39,7 @@ class Reloader:
         """`poll_seconds`: how often to look whether files changed; 0: never."""
         self._table = table
         self._access = access
+        self._files: Sequence[Loaded[Any]] = (access, table, *others)
         self._renew = renew
         self._clock = clock
         self._telemetry = telemetry
@@ -51,7 +54,7 @@ class Reloader:
         that was taken away must not stay valid because of a mistake in a rule."""
         problems = []
         async with self._reloading:  # two at once could leave the older files in force
-            for loaded in (self._access, self._table):
+            for loaded in self._files:
                 try:
                     await asyncio.to_thread(loaded.reload)  # a large table takes a second of CPU
                 except ConfigError as error:
@@ -84,7 +87,7 @@ class Reloader:
                     self._log.error("reload failed, what was in force stays", problem=cut(str(error)))
 
     def _is_changed(self) -> bool:
-        return self._table.is_changed() or self._access.is_changed()
+        return any(loaded.is_changed() for loaded in self._files)
 
     async def make_patterns(self) -> None:
         """Make the tables of the log patterns before a diagnosis needs them: all at once they would hold up the first

@@ -181,9 +181,7 @@ class Settings(BaseSettings):
         "webhook has for an alert; 0: never. Needs alertmanager_urls.",
     )
     alertmanager_token_file: Path | None = Field(None, description="File with a bearer token for Alertmanager.")
-    alertmanager_ca_file: Path | None = Field(
-        None, description="CA bundle (PEM) for Alertmanager, read at the start. None: the system's."
-    )
+    alertmanager_ca_file: Path | None = Field(None, description="CA bundle (PEM) for Alertmanager. None: the system's.")
     watchdog: str = Field(
         'alertname="Watchdog"',
         max_length=1000,
@@ -262,8 +260,8 @@ class Settings(BaseSettings):
         30,
         ge=0,
         le=3600,
-        description="How often rules, credentials and certificates are compared with what is loaded, in seconds; "
-        "0: only on request.",
+        description="How often rules, credentials, certificates and Alertmanager's CA are compared with what is "
+        "loaded, in seconds; 0: only on request.",
     )
     protected_namespaces: Strings = Field(
         ("kube-system", "kube-public", "kube-node-lease", "monitoring", "observability", "openshift-monitoring"),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import ssl
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
@@ -18,6 +19,7 @@ from remediator.alertmanager.base import AlertmanagerUnavailable, Listed, Listin
 from remediator.alertmanager.trust import trusting
 from remediator.clock import parse_rfc3339
 from remediator.errors import ConfigError, cut
+from remediator.loaded import Loaded
 from remediator.model import Alert, Json
 from remediator.prometheus.base import label_value
 from remediator.proxies import proxy_of_environment
@@ -34,7 +36,7 @@ MUTED_BY = (("silencedBy", "silence"), ("inhibitedBy", "inhibited by"), ("mutedB
 
 class AlertmanagerApi:
     """Every replica in `urls` is asked. `token_file` holds a bearer token, read again for each question; `ca_file` the
-    authorities (PEM) that may vouch for a replica, None: the system's."""
+    authorities (PEM) that may vouch for a replica, None: the system's. They are read again when `trust` is reloaded."""
 
     def __init__(
         self, urls: Sequence[str], *, token_file: Path | None = None, ca_file: Path | None = None
@@ -49,7 +51,9 @@ class AlertmanagerApi:
         except ValueError as error:
             raise ConfigError(f"not a URL of an Alertmanager: {cut(str(error))}; write http://host:port") from error
         self._token_file = token_file
-        self._trusted = trusting(ca_file)
+        self.trust: Loaded[ssl.SSLContext | None] = Loaded(
+            lambda _: trusting(ca_file), files=lambda: () if ca_file is None else (ca_file,)
+        )
         self._session: aiohttp.ClientSession | None = None
 
     async def look_up(self, alert: Alert) -> Listed | None:
@@ -108,7 +112,12 @@ class AlertmanagerApi:
                 headers = await asyncio.to_thread(self._headers)
                 session = self._open()
                 async with session.get(
-                    f"{url}{path}", params=asked, headers=headers, proxy=self._proxies[url], allow_redirects=False
+                    f"{url}{path}",
+                    params=asked,
+                    headers=headers,
+                    proxy=self._proxies[url],
+                    allow_redirects=False,
+                    ssl=self.trust.current or True,  # a connection that another context opened is not used for this
                 ) as answer:
                     if answer.status != 200:
                         raise AlertmanagerUnavailable(f"Alertmanager {_place(url)} answered {answer.status}")
@@ -129,7 +138,7 @@ class AlertmanagerApi:
 
     def _open(self) -> aiohttp.ClientSession:
         if self._session is None:
-            self._session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=self._trusted or True))
+            self._session = aiohttp.ClientSession()
         return self._session
 
     def _headers(self) -> dict[str, str]:

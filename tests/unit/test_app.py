@@ -23,6 +23,7 @@ from remediator.settings import Settings
 from remediator.simulate.apiserver import EmbeddedCluster
 from remediator.store.base import Change, Record
 from remediator.store.database import open_database
+from tests.certificates import Authority
 from tests.cluster.waiting import wait_for_async
 from tests.unit.access.files import PAY, SHOP, entry, written
 from tests.unit.receive.bodies import body
@@ -121,6 +122,40 @@ async def test_a_ca_file_of_alertmanager_that_is_none_keeps_it_from_starting(tmp
     with pytest.raises(ConfigError, match=r"none.pem of Alertmanager does not exist"):
         async with open_service(settings, clock=SystemClock()):
             pass
+
+
+async def test_a_changed_ca_file_of_alertmanager_is_loaded_and_one_that_broke_leaves_the_old_one(
+    tmp_path: Path,
+) -> None:
+    """Without a restart, as the other files: by itself, by SIGHUP and over HTTP it is the same reload."""
+    authority, file = Authority(tmp_path), tmp_path / "ca.pem"
+    file.write_bytes(Authority(tmp_path, "another").file.read_bytes())
+    settings = Settings.load(
+        None,
+        {
+            "web_listen_address": "127.0.0.1:0",
+            "storage_url": "sqlite:///:memory:",
+            "kube_server": "http://127.0.0.1:1",
+            "alertmanager_urls": ("https://127.0.0.1:1",),
+            "alertmanager_ca_file": file,
+            "reload_poll_seconds": 0.05,
+        },
+    )
+    async with open_service(settings, clock=SystemClock()) as service, asyncio.TaskGroup() as group:
+        running = group.create_task(service.run())
+        trust = service.parts.alertmanager.trust  # type: ignore[union-attr]
+        before = trust.current
+        file.write_bytes(authority.file.read_bytes())
+        await wait_for_async(lambda: trust.current is not before, timeout_seconds=5, what="the new authority")
+        assert [dict(one["subject"][0])["commonName"] for one in trust.current.get_ca_certs()] == ["authority"]
+        file.write_text("half", encoding="utf-8")
+        with pytest.raises(ConfigError, match=r"ca.pem of Alertmanager holds no certificate"):
+            await service.reload()
+        [part] = [part for part in await service.readiness() if part.name == "alertmanager-ca"]
+        assert (part.is_ready, part.is_required) == (False, False)
+        assert trust.current.get_ca_certs() != []
+        service.stop()
+        await running
 
 
 async def test_a_reload_that_fails_leaves_the_table_and_says_so(service: Service, tmp_path: Path) -> None:

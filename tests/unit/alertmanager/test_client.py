@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import ssl
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from remediator.alertmanager.base import AlertmanagerUnavailable, Listed
 from remediator.alertmanager.client import AlertmanagerApi
 from remediator.alertmanager.status import status_of
 from remediator.errors import ConfigError
+from tests.certificates import Authority
 from tests.unit.scripted_server import DROP, HANG, Answer, ScriptedServer
 from tests.workloads import alert
 
@@ -128,3 +130,34 @@ async def test_a_redirect_is_not_followed(server: ScriptedServer, status: int) -
         await status_of(server.url, token_file=None, ca_file=None, limit_seconds=5)
     assert elsewhere.asked == []
     await elsewhere.stop()
+
+
+async def test_whom_to_believe_is_read_again_and_holds_for_the_next_question(tmp_path: Path) -> None:
+    """Also where a connection stands that the authority of before vouched for."""
+    old, new = Authority(tmp_path, "old"), Authority(tmp_path, "new")
+    pair = old.server()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(pair.cert, pair.key)
+    server = ScriptedServer()
+    await server.start(tls=context)
+    server.answers(Answer(body=LIST))
+    file = tmp_path / "ca.pem"
+    file.write_bytes(old.file.read_bytes())
+    client = AlertmanagerApi([server.url], ca_file=file)
+    try:
+        for ca, is_believed in ((old, True), (new, False), (old, True)):
+            file.write_bytes(ca.file.read_bytes())
+            client.trust.reload()
+            if is_believed:
+                assert await client.look_up(alert(fingerprint=ACTIVE)) == Listed(())
+            else:
+                with pytest.raises(AlertmanagerUnavailable, match="certificate verify failed"):
+                    await client.look_up(alert(fingerprint=ACTIVE))
+        file.write_text("half of a certificate")
+        assert client.trust.is_changed()
+        with pytest.raises(ConfigError, match="holds no certificate"):
+            client.trust.reload()
+        assert await client.look_up(alert(fingerprint=ACTIVE)) == Listed(()), "what was in force stays"
+    finally:
+        await client.close()
+        await server.stop()
