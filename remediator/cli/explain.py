@@ -32,7 +32,7 @@ def explain(labels: str | None, rules: Path | None, output: str, *, shows_all: b
             raise ValueError("name an alert by its labels, a webhook body's file, or --incident")
         alerts = _label_sets(labels)
         table = _table(rules)
-    except (ValueError, OSError) as error:
+    except ValueError as error:
         print(f"error: {cut(str(error))}", file=sys.stderr)
         return MISUSED
     except ConfigError as error:
@@ -87,12 +87,16 @@ def _printed(answers: Sequence[Mapping[str, Any]], output: str, *, shows_all: bo
 
 
 def _label_sets(text: str) -> list[Mapping[str, str]]:
-    """The label sets to explain. Raises ValueError, OSError."""
+    """The label sets to explain. Raises ValueError."""
     if text == "-":
-        return _of_payload(sys.stdin.read(MAX_BYTES))
+        return _of_payload(sys.stdin.buffer.read(MAX_BYTES), "standard input")
     if "=" not in text or Path(text).is_file():
-        with Path(text).open(encoding="utf-8") as file:
-            return _of_payload(file.read(MAX_BYTES))
+        try:
+            with Path(text).open("rb") as file:
+                return _of_payload(file.read(MAX_BYTES), text)
+        except OSError as error:
+            hint = "" if "=" in text else '; an alert is named by its labels, like alertname="X"'
+            raise ValueError(f"{text}: cannot be read: {error.strerror or error}{hint}") from error
     return [_of_list(text)]
 
 
@@ -110,16 +114,20 @@ def _of_list(text: str) -> Mapping[str, str]:
     return labels
 
 
-def _of_payload(text: str) -> list[Mapping[str, str]]:
+def _of_payload(body: bytes, source: str) -> list[Mapping[str, str]]:
+    try:
+        text = body.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{source}: not UTF-8: byte 0x{body[error.start]:02x} at {error.start}") from error
     try:
         alerts = json.loads(text)["alerts"]
         found: list[Mapping[str, str]] = [
             {str(name): str(value) for name, value in alert["labels"].items()} for alert in alerts
         ]
     except (json.JSONDecodeError, RecursionError, LookupError, TypeError, AttributeError) as error:
-        raise ValueError("not a webhook payload: expected JSON with alerts, each with labels") from error
+        raise ValueError(f"{source}: not a webhook payload: expected JSON with alerts, each with labels") from error
     if not found:
-        raise ValueError("the payload has no alerts")
+        raise ValueError(f"{source}: the payload has no alerts")
     return found
 
 

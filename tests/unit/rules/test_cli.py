@@ -151,9 +151,10 @@ def test_explain_reads_a_payload(table: Path, tmp_path: Path, capsys: pytest.Cap
 def test_explain_reads_standard_input(
     table: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("sys.stdin", io.StringIO('{"alerts": [{"labels": {"alertname": "A"}}]}'))
-    assert explain("-", table, "simple") == 0
-    assert "-> one" in capsys.readouterr().out
+    for body, code, said in ((b'{"alerts": [{"labels": {"alertname": "A"}}]}', 0, "-> one"), (b"\xff", 2, "standard")):
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(body)))
+        assert explain("-", table, "simple") == code
+        assert said in "".join(capsys.readouterr())
 
 
 @pytest.mark.parametrize(
@@ -203,3 +204,24 @@ sys.exit(str(heavy & set(sys.modules)) if heavy & set(sys.modules) else 0)
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("latin-1", "ä".encode("latin-1"), "not UTF-8: byte 0xe4 at 0"),
+        ("empty", b"", "not a webhook payload"),
+        ("none", b'{"alerts": []}', "the payload has no alerts"),
+        ("away", None, "cannot be read: No such file or directory; an alert is named by its labels"),
+        ("", None, "cannot be read: Is a directory"),
+    ],
+)
+def test_explain_names_the_file_that_it_cannot_use(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, content: bytes | None, said: str
+) -> None:
+    """A typing mistake in a name of labels is one as well: it is taken for a file."""
+    file = tmp_path / name
+    if content is not None:
+        file.write_bytes(content)
+    assert explain(str(file), None, "simple") == 2
+    assert capsys.readouterr().err.startswith(f"error: {file}: {said}")
