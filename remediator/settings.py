@@ -12,6 +12,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
@@ -327,6 +328,19 @@ class Settings(BaseSettings):
         if any(_HOST.fullmatch(one) is None for one in hosts):
             raise ValueError("expected names such as remediator.example.org or .example.org, without scheme and port")
         return hosts
+
+    @field_validator("alertmanager_urls")
+    @classmethod
+    def _are_urls(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for one in value:
+            try:
+                parts = urlsplit(one)
+                is_url = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+            except ValueError:  # a port that is no number, half an IPv6 address
+                is_url = False
+            if not is_url:
+                raise ValueError("expected http://host:port or https://host:port of each replica")
+        return value
 
     @property
     def listen_host(self) -> str | None:

@@ -18,6 +18,8 @@ from remediator.access.credentials import CredentialsDocument, load_credentials
 from remediator.access.document import read_document
 from remediator.access.tls import ClientAuth
 from remediator.access.web_config import WebConfig, WebDocument, load_web_config
+from remediator.alertmanager.trust import trusting
+from remediator.audit.note import BadNote, signing_key
 from remediator.errors import ConfigError
 from remediator.lint.noted import Noted
 from remediator.model import Mode
@@ -27,6 +29,7 @@ from remediator.rules.schema import Place
 from remediator.rules.wording import complain, shown
 from remediator.settings import Settings, masked
 from remediator.store.urls import backend_of, is_postgres, parsed
+from remediator.watchdog import awaited
 
 KINDS = ("settings", "credentials", "web")
 FILES = (
@@ -134,6 +137,7 @@ def _settings(source: Source) -> Sequence[Problem]:
         return problems
     noted = Noted()
     _missing_files(settings, source, noted)
+    _unusable(settings, source, noted)
     _storage(settings, source, noted)
     _doubts(settings, source, noted)
     return [*_unlined(noted.in_order()), *_named(settings)]
@@ -147,6 +151,29 @@ def _missing_files(settings: Settings, source: Source, noted: Noted) -> None:
                 at = (name, number) if isinstance(value, tuple) else (name,)
                 hint = "write the path as the service sees it, from its own folder"
                 noted.refuse(_place(source, at), f"{name}: this file is not here", hint, code="file-missing")
+
+
+def _unusable(settings: Settings, source: Source, noted: Noted) -> None:
+    """What keeps the service from starting, in files that are there and in words that only it understands."""
+    try:
+        awaited(settings)
+    except ConfigError as error:
+        hint = "write alertname=\"NAME\", or '' to await none"
+        noted.refuse(_place(source, ("watchdog",)), str(error), hint, code="bad-watchdog")
+    if (file := settings.alertmanager_ca_file) is not None and file.exists():
+        try:
+            trusting(file)
+        except ConfigError as error:
+            noted.refuse(_place(source, ("alertmanager_ca_file",)), str(error), "write PEM to it", code="bad-ca")
+    for name in ("audit_key_file", "audit_previous_key_file"):
+        file = getattr(settings, name)
+        if file is None or not file.exists():
+            continue
+        try:
+            signing_key(settings.audit_key_name, file.read_bytes())
+        except (BadNote, OSError) as error:
+            hint = "`remediator audit keygen` makes one"
+            noted.refuse(_place(source, (name,)), f"{name}: {error}", hint, code="bad-key")
 
 
 def _storage(settings: Settings, source: Source, noted: Noted) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from remediator.lint.settings import check_file
 from remediator.rules.report import Level, Problem
+from tests.logkeys import PEM
 
 GOOD_HASH = "$2b$10$Y7rJQ1QW0T8rHq3b9yOe8u0rVbq3x7Y8QmGQ0hJYd0Vw0mS5y9yqK"
 DIGEST = "a" * 64
@@ -53,6 +54,13 @@ def test_a_file_is_what_its_fields_say(tmp_path: Path, text: str, kind: str) -> 
         ("prometheus_url: prometheus:9090\n", "1:17 wrong-value", "begins with https:// or http://"),
         ("web_listen_address: '9095'\n", "1:21 wrong-value", "host:port"),
         ("kill_switch_configmap: stop\n", "1:24 wrong-value", "expected NAMESPACE/NAME"),
+        ("web_allowed_hosts: ['http://ops']\n", "1:20 wrong-value", "without scheme and port"),
+        ("alertmanager_urls: ['am:9093']\n", "1:20 wrong-value", "expected http://host:port"),
+        ("alertmanager_urls: ['http://am:port']\n", "1:20 wrong-value", "expected http://host:port"),
+        ("watchdog: severity=none\n", "1:1 bad-watchdog", 'write alertname="NAME"'),
+        ("watchdog: 'a=~('\n", "1:1 bad-watchdog", "watchdog: "),
+        ("alertmanager_ca_file: HERE/file.yaml\n", "1:1 bad-ca", "holds no certificate (PEM)"),
+        ("audit_previous_key_file: HERE/file.yaml\n", "1:1 bad-key", "not a private key in PEM"),
         ("- mode\n", "1:1 wrong-type", "write setting: value"),
         ("mode: [active\n", "2:1 yaml-syntax", "bracket"),
         ("prometheus_token_file: HERE/none\n", "1:1 file-missing", "this file is not here"),
@@ -110,7 +118,7 @@ def test_the_environment_is_not_asked(tmp_path: Path, monkeypatch: pytest.Monkey
     ],
 )
 def test_what_can_be_used_and_does_less_than_one_thinks(tmp_path: Path, text: str, found: list[str]) -> None:
-    problems = check(tmp_path, text, key="k", token="0123456789abcdef0123")
+    problems = check(tmp_path, text, key=PEM.decode(), token="0123456789abcdef0123")
     assert codes(problems) == found
     assert all(one.level is Level.WARNING and one.hint for one in problems)
 
