@@ -73,7 +73,7 @@ async def read_asked(
         return problem(400, "the body broke off")
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-        return problem(400, ": ".join([*(str(part) for part in first["loc"]), first["msg"]]))
+        return problem(400, ": ".join([*map(str, first["loc"]), first["msg"].removeprefix("Value error, ")]))
     principal = principal_of(request)
     if not wanted.by and not principal.is_personal:
         return problem(400, "by: Field required")

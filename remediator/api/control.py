@@ -271,6 +271,8 @@ class ControlRoutes:
         wanted = await read_asked(request, ResetRequest)
         if isinstance(wanted, web.Response):
             return wanted
+        if wanted.what is Forgiven.RULE and (unknown := self._unknown(PauseOf.RULE, wanted.subject)) is not None:
+            return problem(400, unknown)  # with a name that is misspelt the breaker would stay open, unnoticed
         done = Reset(wanted.what, wanted.subject, wanted.by, wanted.comment, self._clock.now())
         await self._store.reset(done)
         _log.warning("reset", what=done.what.value, subject=done.subject, by=done.by, comment=done.comment)
@@ -324,7 +326,8 @@ class ControlRoutes:
         return None if asked is None else (_namespaces_of(asked), asked.rule)
 
     def _unknown(self, what: PauseOf, subject: str) -> str | None:
-        """Why that pause would stop nothing, None: it may. (A namespace or target may come to be.)"""
+        """Why that pause would stop nothing, or that reset close nothing; None: it may. (A namespace or target may come
+        to be.)"""
         names = [rule.name for rule in self._rules().rules]
         if what is not PauseOf.RULE or subject in names:
             return None

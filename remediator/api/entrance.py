@@ -17,7 +17,7 @@ from remediator.access.base import ANYONE, PRINCIPAL, May, Principal
 from remediator.access.passwords import TooManyPasswords
 from remediator.access.tls import names_of
 from remediator.api.answers import problem
-from remediator.api.hosts import Hosts, is_of_browser
+from remediator.api.hosts import Hosts, is_of_browser, name_of
 from remediator.errors import cut
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -110,7 +110,8 @@ def is_rebound(request: web.Request, hosts: Hosts) -> bool:
 
 
 def _unknown_host(request: web.Request) -> str:
-    said = cut(request.headers.get(hdrs.HOST, ""), max_length=100)
+    host = request.headers.get(hdrs.HOST, "")
+    said = cut(name_of(host) or host, max_length=100)
     return (
         f"refused: a browser came by the name {said!r}, which may be another's, and nobody has to say who they are; "
         "if it is ours, add it to web_allowed_hosts"

@@ -256,7 +256,7 @@ class Watched:
             case "pause":
                 more = {"engaged": True}
             case "reset":
-                more = {"what": "rule", "subject": "a"}
+                more = {"what": "rule", "subject": "crash-loop"}
             case "approve" | "deny":
                 more = {"plan_hash": PLAN_HASH}
             case "judge":
@@ -491,7 +491,7 @@ async def test_where_a_credential_is_asked_for_a_browser_comes_by_any_name(tmp_p
 async def test_who_is_refused_for_the_name_is_told_which_setting_knows_it(tmp_path: Path) -> None:
     async with watched(tmp_path, is_open=True) as one:
         url = f"http://127.0.0.1:{one.service.port}/api/v1/incidents"
-        headers = {"Host": "ops.example.org", "Accept-Language": "de"}
+        headers = {"Host": f"ops.example.org:{one.service.port}", "Accept-Language": "de"}
         async with one.client.get(url, headers=headers) as answer:
             told = (await answer.json())["error"]
         assert "'ops.example.org'" in told

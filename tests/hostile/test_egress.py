@@ -238,7 +238,7 @@ async def read_and_said(one: Scene) -> Mapping[str, str]:
             async with client.get(path) as answer:
                 shown[path] = (await answer.read()).decode("utf-8", "replace")
                 assert answer.status == 200, path
-        for path, more in (("pause", {"engaged": True}), ("reset", {"what": "rule", "subject": one.baits.urls()[0]})):
+        for path, more in (("pause", {"engaged": True}), ("reset", {"what": "target", "subject": one.baits.urls()[0]})):
             said: dict[str, Any] = {"comment": " ".join(one.baits.urls())[:900], "by": one.baits.urls()[0], **more}
             async with client.post(f"/api/v1/{path}", json=said) as answer:
                 assert answer.status == 200

@@ -148,6 +148,9 @@ async def test_a_reset_is_kept_with_who_and_why(service: Service) -> None:
     assert (await service.ask("POST", "/api/v1/reset", json=wanted))[0] == 401
     assert (await service.ask("POST", "/api/v1/reset", json={**wanted, "what": "all"}, headers=SIGNED))[0] == 400
     assert (await service.ask("POST", "/api/v1/reset", json=wanted, headers=SIGNED))[0] == 200
+    status, told = await service.ask("POST", "/api/v1/reset", json={**wanted, "subject": "crash-lop"}, headers=SIGNED)
+    assert (status, told["error"]) == (400, "rule: the table has no rule 'crash-lop'; did you mean 'crash-loop'?")
+    assert await service.store.last_reset(Forgiven.RULE, "crash-lop") is None
     kept = await service.store.last_reset(Forgiven.RULE, "crash-loop")
     assert kept == Reset(Forgiven.RULE, "crash-loop", ADA, "fixed", NOW)
 
@@ -204,7 +207,7 @@ async def test_the_commands_pause_resume_and_reset(
         return control.pause(url, output, comment="c", by="ada", subject={"rule": "latency"}, token_file=str(token))
 
     def reset(url: str, output: str) -> int:
-        return control.reset(url, output, what="rule", subject="r", comment="d", by="ada", token_file=str(token))
+        return control.reset(url, output, what="rule", subject="latency", comment="d", by="ada", token_file=str(token))
 
     said = (await commands(service, capsys, pause, resume, one, reset)).splitlines()
     assert said[0].startswith("kill switch engaged until ")
@@ -212,7 +215,7 @@ async def test_the_commands_pause_resume_and_reset(
         "kill switch released",
         "kill switch released",
         f"rule latency paused by {ADA}: c",
-        "rule r counts anew from 2026-11-23T12:00:00Z",
+        "rule latency counts anew from 2026-11-23T12:00:00Z",
     ]
 
 
@@ -337,3 +340,9 @@ async def test_a_target_is_paused_however_its_kind_is_written(service: Service) 
     for wrong in ("checkout", "shop/checkout", "lab/shop/Deployment/checkout", "shop//checkout"):
         status, told = await service.ask("POST", "/api/v1/pause", json={**body, "target": wrong}, headers=SIGNED)
         assert (status, "namespace/kind/name" in told["error"]) == (400, True)
+
+
+async def test_a_mistake_is_told_in_our_words(service: Service) -> None:
+    wanted = {"engaged": True, "target": "nonsense", "comment": "x", "by": "ada"}
+    status, told = await service.ask("POST", "/api/v1/pause", json=wanted, headers=SIGNED)
+    assert (status, told["error"]) == (400, "target: write namespace/kind/name, like shop/deployment/checkout")

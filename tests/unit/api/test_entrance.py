@@ -70,7 +70,7 @@ async def service(tmp_path: Path) -> AsyncIterator[Service]:
 
 MORE: Mapping[str, Mapping[str, Any]] = {
     "/pause": {"engaged": True},
-    "/reset": {"what": "rule", "subject": "a"},
+    "/reset": {"what": "rule", "subject": "crash-loop"},
     "/approvals": {"plan_hash": "ab" * 32},
     "/judge": {"judged": "right"},
     "/audit/confirm": {"size": 0, "root": "A" * 43 + "="},
