@@ -292,9 +292,7 @@ class Service:
             keeper = group.create_task(self._keeper.run())
             duties = [group.create_task(loop) for loop in self._duties.loops()]
             reconciler = group.create_task(self._reconcile())
-            patterns = group.create_task(self._reloader.make_patterns())
             await self._stopping.wait()
-            patterns.cancel()
             watch.cancel()
             for duty in duties:
                 duty.cancel()

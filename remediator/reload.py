@@ -46,7 +46,6 @@ class Reloader:
         self._poll_seconds = poll_seconds
         self._asked = asyncio.Event()
         self._reloading = asyncio.Lock()
-        self._table_came = asyncio.Event()
         self._log = structlog.get_logger("remediator.reload")
 
     async def reload(self) -> None:
@@ -60,7 +59,6 @@ class Reloader:
                 except ConfigError as error:
                     problems.append(str(error))
             self._renew(self._access.current.web.tls)
-        self._table_came.set()
         self.tell(successful=not problems)
         if problems:
             raise ConfigError("\n".join(problems))
@@ -88,12 +86,3 @@ class Reloader:
 
     def _is_changed(self) -> bool:
         return any(loaded.is_changed() for loaded in self._files)
-
-    async def make_patterns(self) -> None:
-        """Make the tables of the log patterns before a diagnosis needs them: all at once they would hold up the first
-        severe alert, and everything else, for half a second. One at a time, beside what is going on."""
-        while True:
-            self._table_came.clear()
-            for pattern in self._table.current.log_patterns:
-                await asyncio.to_thread(pattern.expression.matches, "")
-            await self._table_came.wait()

@@ -7,8 +7,7 @@ on its own examples when it is loaded, so that a change that breaks it is refuse
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -17,7 +16,6 @@ from remediator.diagnose.patterns import LogPattern
 from remediator.model import Cause
 from remediator.rules.automaton import Pattern, compile_pattern
 from remediator.rules.quoting import quote
-from remediator.rules.regex import Parser
 from remediator.rules.search import Search
 
 MAX_PATTERN_LENGTH = 1000
@@ -25,21 +23,18 @@ MAX_PATTERN_LENGTH = 1000
 Path = tuple[str | int, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Anywhere:
-    """An expression that a line may hold anywhere. `text` is as written; its automaton begins when first needed."""
+    """An expression that a line may hold anywhere; `text` is as written. Raises ValueError: bad syntax."""
 
     text: str
+    search: Search = field(init=False, repr=False, compare=False)
 
-    @cached_property
-    def search(self) -> Search:
-        """Raises ValueError: bad syntax."""
-        return Search(self.text)
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "search", Search(self.text))
 
     def whole(self) -> Pattern:
-        """As one table between two `.*`: the most that the search can grow to. Raises ValueError: bad syntax, or too
-        large a table."""
-        Parser(self.text).parse()  # complains of a parenthesis that only the ones around it would close
+        """As one table between two `.*`: the most that the search can grow to. Raises ValueError: too large a table."""
         return compile_pattern(f"(?s:.*)(?:{self.text})(?s:.*)")
 
     def matches(self, value: str) -> bool:
@@ -78,8 +73,8 @@ class LogPatternRow(BaseModel):
 
 def problems_of(row: LogPatternRow) -> Iterator[tuple[Path, str]]:
     """Where in the row something is wrong, and what: the expression, or examples that do not behave as they say."""
-    expression = Anywhere(row.pattern)
     try:
+        expression = Anywhere(row.pattern)
         is_for_all = expression.whole().matches("")
     except ValueError as error:
         yield ("pattern",), f"bad regular expression {quote(row.pattern)}: {error}"

@@ -1,8 +1,8 @@
 """An expression that a line may hold anywhere: an automaton that grows by what it meets. Called by `patterns.py`.
 
 As a whole table (`automaton.py`) the shipped log patterns are ten thousand states, of which the logs of a cluster meet
-some hundreds; to build them all took the first diagnosis half a second, in which nothing else ran. Here a state is made
-when a line first leads to it, and kept. A line costs a step for each of its characters, and a transition that none took
+some hundreds; to build them all took half a second after each start, and some MiB. Here a state is made when a line
+first leads to it, and kept. A line costs a step for each of its characters, and a transition that none took
 before a step for each node that it leaves. All that can ever be made is less than the whole table, which is what is
 bounded at load. Source: R. Cox, "Regular Expression Matching in the Wild" (RE2's cached states).
 
