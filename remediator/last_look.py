@@ -20,8 +20,8 @@ from remediator.guards.stop import Stop
 from remediator.kube.base import Cluster, NotFound, path_of
 from remediator.kube.ownership import MODE, wishes_of
 from remediator.kube.rollout import rollout_status
-from remediator.kube.workload import together
 from remediator.model import Cause, Decision, Json, Mode, Plan, Reason, Target, Verdict
+from remediator.together import together
 
 SHOWN_BY_PODS = frozenset(
     {

@@ -75,6 +75,21 @@ def test_time_comes_from_the_clock_only() -> None:
     assert reading == []
 
 
+def test_every_task_belongs_to_a_group() -> None:
+    """`gather` leaves the others running when one fails; a task on its own is ended by nobody. The one of the store's
+    writer lives as long as the store, and is awaited when it closes."""
+    loose = {
+        path.relative_to(ROOT / "remediator").as_posix()
+        for path in SOURCES
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Attribute)
+        and node.attr in ("gather", "create_task", "ensure_future")
+        and isinstance(node.value, ast.Name)
+        and node.value.id in ("asyncio", "loop")
+    }
+    assert loose == {"store/writer.py"}
+
+
 def _imported(node: ast.AST) -> list[str]:
     if isinstance(node, ast.Import):
         return [alias.name.split(".")[0] for alias in node.names]

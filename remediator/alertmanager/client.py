@@ -23,6 +23,7 @@ from remediator.loaded import Loaded
 from remediator.model import Alert, Json
 from remediator.prometheus.base import label_value
 from remediator.proxies import proxy_of_environment
+from remediator.together import together
 
 TIMEOUT_SECONDS = 5.0
 MAX_BYTES = 16 * 1024 * 1024
@@ -98,13 +99,18 @@ class AlertmanagerApi:
 
     async def _answers(self, path: str, asked: Sequence[tuple[str, str]]) -> list[Json | AlertmanagerUnavailable]:
         """What each replica said, or why it did not answer. Raises AlertmanagerUnavailable if none did."""
-        answers = await asyncio.gather(*(self._ask(url, path, asked) for url in self._urls), return_exceptions=True)
-        for error in answers:
-            if isinstance(error, BaseException) and not isinstance(error, AlertmanagerUnavailable):
-                raise error
+        answers = await together(*(self._answer_or_why(url, path, asked) for url in self._urls))
         if all(isinstance(one, AlertmanagerUnavailable) for one in answers):
             raise AlertmanagerUnavailable("; ".join(str(error) for error in answers))
-        return list(answers)
+        return answers
+
+    async def _answer_or_why(
+        self, url: str, path: str, asked: Sequence[tuple[str, str]]
+    ) -> Json | AlertmanagerUnavailable:
+        try:
+            return await self._ask(url, path, asked)
+        except AlertmanagerUnavailable as error:
+            return error
 
     async def _ask(self, url: str, path: str, asked: Sequence[tuple[str, str]]) -> Json:
         try:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from remediator.diagnose.base import Scene, attempt, together, words
+from remediator.diagnose.base import Scene, attempt, words
 from remediator.kube.base import NotFound, annotations_of, controller_of, path_of
 from remediator.kube.ownership import gitops_owner
 from remediator.kube.permissions import to
@@ -16,6 +16,7 @@ from remediator.kube.quantities import quantity
 from remediator.kube.rollout import condition
 from remediator.kube.selecting import is_selected, labels_of
 from remediator.model import Finding, Json
+from remediator.together import together
 
 MAX_LISTED = 1000
 GROUPS = {"Deployment": "apps", "ReplicaSet": "apps", "StatefulSet": "apps", "DaemonSet": "apps", "Job": "batch"}

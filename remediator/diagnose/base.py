@@ -1,16 +1,16 @@
 """What a collector is: it reads one kind of evidence, within its own bounds, and returns findings.
 
-A collector that fails or is not permitted yields a finding that says so; it never ends the diagnosis. `attempt` and
-`together` are how collectors read: every read is bounded in time and fails alone.
+A collector that fails or is not permitted yields a finding that says so; it never ends the diagnosis. `attempt` is how
+collectors read: every read is bounded in time and fails alone.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 from remediator.errors import RemediatorError, cut
 from remediator.kube.base import Cluster, controller_of
@@ -114,16 +114,6 @@ async def attempt(collector: str, about: str, call: Awaitable[T], **facts: Json)
 async def apart(chars: int, read: Callable[[], T]) -> T:
     """What `read`, which is pure, makes of that many characters: in a thread where they are many."""
     return read() if chars <= LARGE_CHARS else await asyncio.to_thread(read)
-
-
-async def together(*calls: Coroutine[Any, Any, T]) -> list[T]:
-    """All at once, results in the order of the calls; the first that raises ends the others."""
-    try:
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(call) for call in calls]
-    except ExceptionGroup as several:
-        raise several.exceptions[0] from None
-    return [task.result() for task in tasks]
 
 
 async def events_about(scene: Scene, path: str, selector: str) -> Sequence[Json]:

@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from remediator.diagnose.base import Dependency, Scene, attempt, together, words
+from remediator.diagnose.base import Dependency, Scene, attempt, words
 from remediator.kube.base import NotFound, path_of
 from remediator.kube.permissions import to
 from remediator.kube.rollout import condition
 from remediator.model import Finding, Json
+from remediator.together import together
 
 MAX_DEPENDENCIES = 10
 MAX_SLICES = 100

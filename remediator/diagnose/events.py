@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from remediator.diagnose.base import Scene, attempt, events_about, is_ready, present_revision, together, words
+from remediator.diagnose.base import Scene, attempt, events_about, is_ready, present_revision, words
 from remediator.kube.base import instant_of, path_of
 from remediator.kube.permissions import to
 from remediator.kube.rollout import current_replica_set
 from remediator.model import Finding, Json
+from remediator.together import together
 
 MAX_OBJECTS = 6
 MAX_CLAIMS = 2

@@ -12,13 +12,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from remediator.diagnose.base import Scene, apart, attempt, is_ready, present_revision, together, words
+from remediator.diagnose.base import Scene, apart, attempt, is_ready, present_revision, words
 from remediator.errors import cut
 from remediator.kube.base import Logs as Tail
 from remediator.kube.base import NotFound
 from remediator.kube.permissions import to
 from remediator.model import Finding, Json
 from remediator.redact import redact
+from remediator.together import together
 
 TAIL_LINES = 200
 LIMIT_BYTES = 128 * 1024

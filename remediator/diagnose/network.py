@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from remediator.diagnose.base import Scene, attempt, together, words
+from remediator.diagnose.base import Scene, attempt, words
 from remediator.kube.base import path_of, selector_text
 from remediator.kube.permissions import to
 from remediator.kube.quantities import is_sidecar
 from remediator.kube.selecting import is_routed, is_selected, labels_of
 from remediator.model import Finding, Json
+from remediator.together import together
 
 MAX_SERVICES = 10
 MAX_LISTED = 1000

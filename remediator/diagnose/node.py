@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from remediator.diagnose.base import Scene, attempt, is_ready, together, words
+from remediator.diagnose.base import Scene, attempt, is_ready, words
 from remediator.kube.base import path_of
 from remediator.kube.permissions import to
 from remediator.kube.rollout import condition
 from remediator.model import Finding, Json
+from remediator.together import together
 
 MAX_NODES = 5
 MAX_TAINTS = 10

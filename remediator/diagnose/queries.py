@@ -11,10 +11,11 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 
-from remediator.diagnose.base import Scene, attempt, together, words
+from remediator.diagnose.base import Scene, attempt, words
 from remediator.kube.permissions import Permission
 from remediator.model import Finding
 from remediator.prometheus.base import Sample, label_value, regex_literal
+from remediator.together import together
 
 MAX_QUERIES = 10
 

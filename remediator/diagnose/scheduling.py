@@ -9,12 +9,13 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from remediator.diagnose.base import Scene, attempt, events_about, present_revision, together, words
+from remediator.diagnose.base import Scene, attempt, events_about, present_revision, words
 from remediator.kube.base import path_of
 from remediator.kube.permissions import to
 from remediator.kube.rollout import condition, current_replica_set
 from remediator.kube.unschedulable import Unschedulable, unschedulable
 from remediator.model import Finding, Json
+from remediator.together import together
 
 MAX_PODS = 50
 MAX_QUOTA_FINDINGS = 5

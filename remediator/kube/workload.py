@@ -6,11 +6,10 @@ Everything later (findings, preconditions, guards) is decided on this one pictur
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from remediator.clock import Clock
 from remediator.kube.base import Cluster, Forbidden, NotFound, instant_of, path_of, selector_text
@@ -26,6 +25,7 @@ from remediator.kube.rollout import (
     rollout_times,
 )
 from remediator.model import Json, Target
+from remediator.together import together
 
 T = TypeVar("T")
 
@@ -134,17 +134,6 @@ async def read_workload(
         shared_claims=None if claims is None else frozenset(_name(claim) for claim in claims if _is_shared(claim)),
         controller_revisions=revisions,
     )
-
-
-async def together(*calls: Coroutine[Any, Any, Any]) -> list[Any]:
-    """The answers of calls that do not wait for each other: a way as long as one of them, not as all. The error of the
-    first that has one, as if it had been asked alone."""
-    try:
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(call) for call in calls]
-    except BaseExceptionGroup as failed:
-        raise failed.exceptions[0] from None
-    return [task.result() for task in tasks]
 
 
 async def _nothing() -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from remediator.diagnose.base import Scene, attempt, is_ready, together, unavailable, words
+from remediator.diagnose.base import Scene, attempt, is_ready, unavailable, words
 from remediator.diagnose.resources import expressions
 from remediator.diagnose.resources.headroom import UNLIMITED, Room, limit_range, node_room, quota_left, quota_room
 from remediator.diagnose.resources.trend import OFFSETS, Course, History, shape_of
@@ -19,6 +19,7 @@ from remediator.kube.quantities import quantity
 from remediator.kube.rollout import rollout_times
 from remediator.model import Finding, Json
 from remediator.prometheus.base import Sample
+from remediator.together import together
 
 MAX_MEMORY_FINDINGS = 60
 MAX_LISTED = 100
