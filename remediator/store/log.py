@@ -159,9 +159,21 @@ class Log:
             tile += [leaf_hash(b"")] * (row.size % TILE - len(tile))  # of a log that is broken, and not signed
             frontier = Frontier(row.size, _nodes(row.nodes))
             known = self._remembered = Head(row.origin, frontier, tuple(tile), stored_bytes(row.note))
+            self._check_went_on(known)
         if row.origin != self._looked_at:  # another replica has begun a new epoch, or our own was rolled back
             self._look(connection, row)
         return known
+
+    def _check_went_on(self, head: Head) -> None:
+        """Whoever may write the tables can turn them back while we are connected, and every proof would hold again: so
+        what was durable must not be missing from what others have made of it. Only a new epoch mends that."""
+        ours = self._committed
+        if ours is None or ours.origin != head.origin:
+            return
+        if head.size < ours.size:
+            self.problem = f"the head knew {ours.size} records, and now knows {head.size}"
+        elif head.size == ours.size and head.frontier.nodes != ours.frontier.nodes:
+            self.problem = f"the {head.size} records of the head are others now"
 
     def append(self, connection: sa.Connection, entries: Sequence[Entry]) -> Sequence[dict[str, Any]]:
         """The rows of `records` for these entries, numbered; all else of the log is written here."""

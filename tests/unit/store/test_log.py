@@ -19,7 +19,8 @@ from remediator.store import tables
 from remediator.store.base import Record
 from remediator.store.database import Database, open_database
 from remediator.store.leaves import TILE
-from remediator.store.log import LogKeys
+from remediator.store.log import Entry, Log, LogKeys
+from remediator.store.transaction import Transaction
 from tests.unit.store.examples import NOW, firing
 
 KEY, NEXT, STRANGER = (signing_key("lab", new_key()) for _ in range(3))
@@ -277,4 +278,34 @@ async def test_the_head_that_moved_under_us_fails_the_batch() -> None:
     )
     with pytest.raises(Exception, match=r"."):
         await grown(store, 1)
+    await store.close()
+
+
+@pytest.mark.parametrize(
+    ("regrown", "problem"),
+    [(0, "the head knew 4 records, and now knows 2"), (2, "the 4 records of the head are others now")],
+    ids=["turned back", "and others written"],
+)
+async def test_a_log_that_is_turned_back_while_it_is_open_is_not_signed_any_more(regrown: int, problem: str) -> None:
+    """Head and records as they were a while ago, whose signature holds: no start and no verifier would find anything.
+    Somebody with rights in a PostgreSQL that several replicas share can do it between two transactions."""
+    store = await begun()
+    await grown(store, 1)
+    before = await store._writer.read(lambda t: dict(t.connection.execute(sa.select(tables.log_head)).mappings().one()))
+    await grown(store, 2)
+
+    def turn_back(t: Transaction) -> None:
+        t.connection.execute(sa.text("DROP TRIGGER records_no_delete"))
+        t.connection.execute(tables.records.delete().where(tables.records.c.seq > before["size"]))
+        t.connection.execute(tables.log_head.update().values(before))
+        others = [Entry.of(NOW, "test.noted", {"other": number}) for number in range(regrown)]
+        if others:
+            t.insert(tables.records, Log(SIGNED).append(t.connection, others))
+
+    await store._writer.write(turn_back)
+    await grown(store, 1)
+    standing = await store.log_standing()
+    assert (standing.is_signed, standing.problem) == (False, problem)
+    await store.begin_epoch(at=NOW, by="ada", comment="somebody turned it back")
+    assert (await store.log_standing()).is_signed
     await store.close()
