@@ -64,9 +64,10 @@ from remediator.sinks.log import LogSink
 from remediator.sinks.metrics import MetricsSink
 from remediator.sinks.webhook import WebhookSink
 from remediator.store.base import Accepted, Record
-from remediator.store.database import Database, open_database
+from remediator.store.database import Database
 from remediator.store.log import LogKeys
 from remediator.store.log_base import LogStanding
+from remediator.store.opening import open_database
 from remediator.store.place import storage_of
 from remediator.store.urls import parsed
 from remediator.telemetry import Telemetry, otlp_exporter

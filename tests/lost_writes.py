@@ -22,7 +22,7 @@ from remediator.model import TERMINAL, Alert, Mode, State
 from remediator.pipeline import Parts, admit, remediate
 from remediator.rules.schema import RuleSet, rule_set
 from remediator.store.base import LostClaim
-from remediator.store.database import open_in_memory
+from remediator.store.opening import open_in_memory
 from tests.cluster.lossy import Fate
 from tests.fakes import Firing
 from tests.pipeline.world import rule

@@ -26,8 +26,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from remediator.store.database import open_database
 from remediator.store.indexes import metadata
+from remediator.store.opening import open_database
 from tests.clocks import FakeClock
 
 USER = "remediator"

@@ -25,7 +25,7 @@ from remediator.model import Alert, AlertStatus, Mode, Remediation
 from remediator.pipeline import Parts, admit
 from remediator.receive.payload import fingerprint
 from remediator.rules.schema import Rule, RuleSet
-from remediator.store.database import direct_in_memory
+from remediator.store.opening import direct_in_memory
 from remediator.target.spec import PROTECTED_BY_DEFAULT
 
 CLUSTER = "past"

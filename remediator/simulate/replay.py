@@ -32,7 +32,8 @@ from remediator.simulate.routes import route_of
 from remediator.simulate.stage import OWN_NAMESPACE, SEED, Stage
 from remediator.simulate.story import Story
 from remediator.store.base import CommittedRecord
-from remediator.store.database import Database, open_in_memory
+from remediator.store.database import Database
+from remediator.store.opening import open_in_memory
 from remediator.target.spec import PROTECTED_BY_DEFAULT
 from remediator.watch.watcher import Pace as WatchPace
 from remediator.watch.watcher import Watcher

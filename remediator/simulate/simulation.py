@@ -30,7 +30,8 @@ from remediator.simulate.dump import Dump
 from remediator.simulate.dumped import DumpedCluster
 from remediator.simulate.jumping import JumpClock
 from remediator.store.base import CommittedRecord
-from remediator.store.database import Database, open_in_memory
+from remediator.store.database import Database
+from remediator.store.opening import open_in_memory
 from remediator.store.reading import IncidentReader, IncidentView
 from remediator.target.spec import PROTECTED_BY_DEFAULT
 from remediator.watchdog import watchdog_of

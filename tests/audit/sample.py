@@ -11,7 +11,8 @@ from remediator.audit.bundle import MANIFEST, BundleWriter, content, manifest_te
 from remediator.audit.note import SigningKey, signed, unproven_text
 from remediator.export.bundle import write_bundle
 from remediator.store.base import Record
-from remediator.store.database import Database, open_database
+from remediator.store.database import Database
+from remediator.store.opening import open_database
 from tests.clocks import FakeClock
 from tests.logkeys import KEYS
 from tests.unit.store.examples import NOW

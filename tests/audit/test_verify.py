@@ -22,7 +22,7 @@ from remediator.audit.bundle import BundleWriter, read_members
 from remediator.audit.findings import Answer, Report, Unreadable
 from remediator.audit.note import Checkpoint, VerifyingKey, new_key, opened, signed, signing_key
 from remediator.audit.verify import anchors, trusted_keys, verify, verify_bytes
-from remediator.store.database import open_database
+from remediator.store.opening import open_database
 from tests.audit.sample import HELD, TOTAL, Sample, fill, lines_of, make, rebuilt
 from tests.clocks import FakeClock
 from tests.logkeys import KEYS

@@ -26,7 +26,7 @@ from remediator.clock import SystemClock
 from remediator.export.bundle import write_bundle
 from remediator.store import episodes, log
 from remediator.store.base import Record
-from remediator.store.database import open_database
+from remediator.store.opening import open_database
 from tests.bench.receive import bodies, drive, serve_real
 from tests.logkeys import KEYS, signing
 

@@ -21,8 +21,9 @@ from remediator.export.stream import Labels, Wanted, export
 from remediator.export.table import FORMATS
 from remediator.model import Mode, Reason, Remediation, State, Target
 from remediator.store.base import Change, Record
-from remediator.store.database import Database, open_database
+from remediator.store.database import Database
 from remediator.store.exporting_base import Period
+from remediator.store.opening import open_database
 from tests.unit.store.examples import firing, plan, resolved
 
 BEGIN = datetime(2026, 11, 1, tzinfo=UTC)

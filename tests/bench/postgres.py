@@ -24,7 +24,8 @@ from pathlib import Path
 from remediator.clock import SystemClock
 from remediator.model import State
 from remediator.store.base import LostClaim, Record
-from remediator.store.database import Database, open_database
+from remediator.store.database import Database
+from remediator.store.opening import open_database
 from tests.postgres import serving
 from tests.unit.store.examples import firing
 

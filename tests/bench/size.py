@@ -28,7 +28,8 @@ from remediator.clock import SystemClock
 from remediator.model import Remediation, State, Target
 from remediator.simulate.apiserver import EmbeddedCluster
 from remediator.store.base import Change, Record
-from remediator.store.database import Database, open_database
+from remediator.store.database import Database
+from remediator.store.opening import open_database
 from tests.unit.store.examples import firing
 
 MEMORY_GOAL_MIB, START_GOAL_SECONDS = 100.0, 1.0

@@ -21,7 +21,8 @@ from remediator.model import Alert, AlertStatus, Mode, Reason, RemediationId, St
 from remediator.pipeline import Parts, admit, remediate
 from remediator.rules.schema import rule_set
 from remediator.score.observer import Observer, Pace
-from remediator.store.database import Database, open_database
+from remediator.store.database import Database
+from remediator.store.opening import open_database
 from remediator.store.scores_base import Happened, Judgement
 from tests.cluster.credentials import ACTIVE
 from tests.cluster.kwok import FAILURE_ANNOTATION

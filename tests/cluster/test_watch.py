@@ -13,7 +13,8 @@ from remediator.kube.base import instant_of
 from remediator.kube.client import KubernetesCluster
 from remediator.kube.rollout import RolloutTimes
 from remediator.kube.workload import read_workload, times_of
-from remediator.store.database import Database, open_database
+from remediator.store.database import Database
+from remediator.store.opening import open_database
 from remediator.store.rollouts_base import Rollout, RolloutState
 from remediator.watch.watcher import Pace, Watcher
 from tests.cluster.plans import BAD, GOOD, target_of

@@ -10,7 +10,8 @@ import pytest
 
 from remediator.clock import SystemClock
 from remediator.kube.base import NotFound
-from remediator.store.database import Database, open_database
+from remediator.store.database import Database
+from remediator.store.opening import open_database
 from tests.contract.kube_scenarios import World, embedded_world, real_world, until
 
 

@@ -15,7 +15,8 @@ from remediator.errors import TransientError
 from remediator.model import State
 from remediator.replica import LOOKS_LEFT_OUT, MAX_FAILURES, Replica
 from remediator.store.base import CommittedRecord, LostClaim, Record
-from remediator.store.database import Database, open_database
+from remediator.store.database import Database
+from remediator.store.opening import open_database
 from remediator.store.rollouts_base import Look, Overtaken
 from remediator.worker import Publisher
 from tests.unit.store.examples import LEASE, NOW, SECOND, brought_to, firing, queued

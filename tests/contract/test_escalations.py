@@ -14,8 +14,9 @@ import pytest
 from remediator.clock import SystemClock
 from remediator.model import EscalationId, Gate, Reason, Remediation, State
 from remediator.store.base import Change, CommittedRecord, LostClaim
-from remediator.store.database import Database, open_database
+from remediator.store.database import Database
 from remediator.store.escalations_base import Acknowledgement, Call, Escalation, Following, Further, NotOpen
+from remediator.store.opening import open_database
 from tests.unit.store.examples import LEASE, NOTE, NOW, SECOND, STARTED, brought_to, firing, queued, resolved, target
 
 MINUTE = timedelta(minutes=1)

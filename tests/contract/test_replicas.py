@@ -27,8 +27,9 @@ from remediator.store import postgres as postgresql
 from remediator.store.backend import Backend, Work
 from remediator.store.base import Change, LostClaim, StoreUnavailable
 from remediator.store.budgets_base import BudgetUsed
-from remediator.store.database import Database, open_database, ready
+from remediator.store.database import Database
 from remediator.store.log import Log, LogKeys
+from remediator.store.opening import open_database, ready
 from remediator.store.urls import parsed
 from remediator.store.writer import Writer
 from remediator.units import Limit

@@ -32,7 +32,8 @@ from remediator.model import Json, Remediation, Request
 from remediator.prometheus.client import PrometheusMetrics
 from remediator.rules.table import rule_table
 from remediator.settings import Settings
-from remediator.store.database import Database, open_database
+from remediator.store.database import Database
+from remediator.store.opening import open_database
 from remediator.telemetry import Telemetry
 
 BEFORE_GATE, AFTER_GATE, ON_THE_WIRE = "before-gate", "after-gate", "on-the-wire"

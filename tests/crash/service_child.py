@@ -24,6 +24,7 @@ from typing import Any
 import remediator.app as app
 import remediator.pipeline as pipeline
 import remediator.store.database as database
+import remediator.store.opening as opening
 from remediator.actions.write import act, undo
 from remediator.clock import Clock, SystemClock
 from remediator.log_format import configure_logging
@@ -185,7 +186,7 @@ def _unsynced(level: str) -> Callable[[], None]:
             connection.connection.driver_connection.execute(f"PRAGMA synchronous={level}")
             return connection
 
-        database.backend_of = lambda _: replace(SQLITE, connect=weaker)
+        opening.backend_of = lambda _: replace(SQLITE, connect=weaker)
 
     return weaken
 

@@ -17,7 +17,8 @@ from itertools import count
 
 from remediator.clock import SystemClock
 from remediator.store.base import StoreUnavailable
-from remediator.store.database import Database, open_database
+from remediator.store.database import Database
+from remediator.store.opening import open_database
 from tests.unit.store.examples import firing
 
 

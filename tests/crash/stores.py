@@ -20,7 +20,7 @@ from remediator.audit.findings import Answer
 from remediator.audit.note import Checkpoint, checkpoint, opened
 from remediator.audit.verify import anchors, trusted_keys, verify
 from remediator.clock import SystemClock
-from remediator.store.database import open_database
+from remediator.store.opening import open_database
 from tests.logkeys import KEYS
 from tests.postgres import Server
 

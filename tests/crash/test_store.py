@@ -22,7 +22,7 @@ import pytest
 
 from remediator.clock import SystemClock
 from remediator.errors import ConfigError
-from remediator.store.database import open_database
+from remediator.store.opening import open_database
 from tests.postgres import Server
 
 ROOT = Path(__file__).parents[2]

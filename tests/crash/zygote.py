@@ -19,7 +19,7 @@ from typing import Any
 
 import remediator.api.application as application
 import remediator.app as app
-import remediator.store.database as database
+import remediator.store.opening as opening
 import remediator.store.postgres  # noqa: F401  # the service imports it only where it is asked for
 import remediator.store.sqlite as sqlite
 from tests.crash.service_child import Spec, run
@@ -30,7 +30,7 @@ def prepare() -> None:
     application.document = cache(application.document)
     application.document(app.VERSION)
     app.rule_table = _loaded_once(app.rule_table)
-    database.migrate = _migrated_once(database.migrate)
+    opening.migrate = _migrated_once(opening.migrate)
 
 
 def _loaded_once(load: Any) -> Any:
@@ -40,8 +40,6 @@ def _loaded_once(load: Any) -> Any:
         text = b"".join(path.read_bytes() for path in paths)
         if text not in tables:
             tables[text] = load(paths)
-            for pattern in tables[text].current.log_patterns:
-                pattern.expression.matches("")  # its table is made at its first use
         return tables[text]
 
     return loaded

@@ -22,9 +22,9 @@ from remediator.pipeline import remediate
 from remediator.rules.schema import rule_set
 from remediator.store.approvals_base import Approval
 from remediator.store.base import StoreUnavailable
-from remediator.store.database import open_database
 from remediator.store.log import LogKeys
 from remediator.store.log_base import StillNeeded
+from remediator.store.opening import open_database
 from tests.clocks import FakeClock
 from tests.logkeys import KEYS
 from tests.pipeline.world import DEPLOYMENT, FakeMetrics, Shop, World, rule, world

@@ -28,7 +28,8 @@ from remediator.model import Decision, Json, Mode, Reason, Remediation, Request,
 from remediator.pipeline import Parts, admit
 from remediator.rules.schema import rule_set
 from remediator.store.base import KillSwitch
-from remediator.store.database import Database, open_in_memory
+from remediator.store.database import Database
+from remediator.store.opening import open_in_memory
 from remediator.worker import Pace, Worker
 from tests.jumping import run_jumping
 from tests.pipeline.town import Place, Town, TownMetrics

@@ -31,8 +31,9 @@ from remediator.pipeline import pass_on
 from remediator.rules.schema import rule_set
 from remediator.store.base import CommittedRecord, KillSwitch, Record
 from remediator.store.budgets_base import Forgiven, Reset
-from remediator.store.database import Database, open_in_memory
+from remediator.store.database import Database
 from remediator.store.escalations_base import Acknowledgement, NotOpen
+from remediator.store.opening import open_in_memory
 from remediator.store.pauses_base import Pause, PauseOf
 from tests.clocks import FakeClock
 from tests.pipeline.test_crashes import Countdown, Crash

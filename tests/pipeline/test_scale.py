@@ -17,7 +17,7 @@ from remediator.prometheus.base import Sample
 from remediator.rules.schema import rule_set
 from remediator.simulate.answers import Refused
 from remediator.simulate.patching import patched
-from remediator.store.database import open_in_memory
+from remediator.store.opening import open_in_memory
 from tests.clocks import FakeClock
 from tests.fakes import FakeCluster
 from tests.pipeline.test_crashes import Countdown, live_through

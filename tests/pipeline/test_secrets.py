@@ -33,7 +33,7 @@ from remediator.model import TERMINAL, Json, Mode, Request, State
 from remediator.prometheus.replies import check
 from remediator.rules.table import rule_table
 from remediator.settings import Settings
-from remediator.store.database import open_database
+from remediator.store.opening import open_database
 from remediator.telemetry import Telemetry
 from tests.clocks import FakeClock
 from tests.cluster.waiting import wait_for_async

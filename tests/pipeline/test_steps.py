@@ -19,7 +19,7 @@ from remediator.rules.schema import rule_set
 from remediator.simulate.answers import Refused
 from remediator.simulate.patching import patched
 from remediator.store.base import KillSwitch
-from remediator.store.database import open_in_memory
+from remediator.store.opening import open_in_memory
 from tests.clocks import FakeClock
 from tests.fakes import FakeCluster
 from tests.pipeline.test_crashes import Countdown, live_through

@@ -26,7 +26,8 @@ from remediator.rules.schema import Rule, RuleSet, rule_set
 from remediator.simulate.answers import Refused
 from remediator.simulate.patching import patched
 from remediator.store.base import CommittedRecord, LostClaim, Store
-from remediator.store.database import Database, open_in_memory
+from remediator.store.database import Database
+from remediator.store.opening import open_in_memory
 from remediator.watchdog import Patience, Watchdog, watchdog_matchers
 from tests.clocks import FakeClock
 from tests.fakes import FakeCluster

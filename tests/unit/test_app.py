@@ -22,7 +22,7 @@ from remediator.readiness import SHARED_SECONDS
 from remediator.settings import Settings
 from remediator.simulate.apiserver import EmbeddedCluster
 from remediator.store.base import Change, Record
-from remediator.store.database import open_database
+from remediator.store.opening import open_database
 from tests.certificates import Authority
 from tests.cluster.waiting import wait_for_async
 from tests.unit.access.files import PAY, SHOP, entry, written

@@ -12,7 +12,8 @@ from remediator.clock import SystemClock
 from remediator.errors import ConfigError
 from remediator.model import AlertStatus
 from remediator.rules.automaton import compile_pattern
-from remediator.store.database import Database, open_database
+from remediator.store.database import Database
+from remediator.store.opening import open_database
 from remediator.store.watchdog_base import Heard
 from remediator.watchdog import Patience, Turns, Watchdog, absence_of, doubt_of, watchdog_matchers
 from tests.unit.store.examples import NOW, STARTED, firing, resolved

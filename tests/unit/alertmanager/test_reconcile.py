@@ -22,7 +22,8 @@ from remediator.model import Json
 from remediator.receive.payload import read
 from remediator.redact import Remembering
 from remediator.store.base import StoreUnavailable
-from remediator.store.database import Database, open_database
+from remediator.store.database import Database
+from remediator.store.opening import open_database
 from tests.clocks import FakeClock
 from tests.unit.scripted_server import Answer, ScriptedServer
 from tests.unit.store.examples import firing, resolved

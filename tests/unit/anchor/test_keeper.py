@@ -22,8 +22,9 @@ from remediator.clock import SystemClock
 from remediator.kube.base import Conflict, Forbidden, Unreachable
 from remediator.model import Json, Reason, Request
 from remediator.store.base import Record
-from remediator.store.database import Database, open_database
+from remediator.store.database import Database
 from remediator.store.log import LogKeys
+from remediator.store.opening import open_database
 from tests.clocks import FakeClock
 from tests.cluster.waiting import wait_for_async
 from tests.fakes import FakeCluster

@@ -46,8 +46,9 @@ from remediator.rules.shipped import shipped_rules
 from remediator.score.promotion import Bar
 from remediator.settings import Settings
 from remediator.store.base import Record
-from remediator.store.database import Database, open_database
+from remediator.store.database import Database
 from remediator.store.log import LogKeys
+from remediator.store.opening import open_database
 from remediator.telemetry import Telemetry
 from tests.logkeys import KEYS
 

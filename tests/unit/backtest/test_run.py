@@ -14,7 +14,8 @@ from remediator.backtest.past_store import PastStore
 from remediator.backtest.run import PastClock, backtest, play
 from remediator.guards.freeze import Freeze
 from remediator.rules.schema import Rule, RuleSet, rule_set
-from remediator.store.database import Database, open_in_memory
+from remediator.store.database import Database
+from remediator.store.opening import open_in_memory
 from tests.unit.backtest.written import Town, at, firing, history, when
 
 VERIFY = {"expect": ["rollout-complete"], "within": "10m", "stable_for": "2m"}

@@ -15,7 +15,7 @@ from remediator.model import IncidentId, RemediationId
 from remediator.pipeline import publish
 from remediator.sinks.webhook import WebhookSink
 from remediator.store.base import CommittedRecord, Record
-from remediator.store.database import open_database
+from remediator.store.opening import open_database
 from tests.unit.scripted_server import DROP, HANG, Answer, ScriptedServer
 
 AT = datetime(2026, 11, 23, 12, 0, 7, tzinfo=UTC)

@@ -13,8 +13,9 @@ from remediator.model import State, Target
 from remediator.store import exporting
 from remediator.store.base import Change, KillSwitch, Record
 from remediator.store.budgets_base import Forgiven, Reset
-from remediator.store.database import Database, open_database
+from remediator.store.database import Database
 from remediator.store.exporting_base import Extent, Period
+from remediator.store.opening import open_database
 from remediator.store.pauses_base import Pause, PauseOf
 from remediator.store.transaction import Transaction
 from tests.unit.store.examples import LEASE, NOW, firing

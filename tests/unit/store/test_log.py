@@ -17,9 +17,10 @@ from remediator.audit.verify import verify
 from remediator.clock import SystemClock
 from remediator.store import tables
 from remediator.store.base import Record
-from remediator.store.database import Database, open_database
+from remediator.store.database import Database
 from remediator.store.leaves import TILE
 from remediator.store.log import Entry, Log, LogKeys
+from remediator.store.opening import open_database
 from remediator.store.transaction import Transaction
 from tests.unit.store.examples import NOW, firing
 

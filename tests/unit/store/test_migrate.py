@@ -21,9 +21,9 @@ from remediator import store
 from remediator.clock import SystemClock
 from remediator.errors import ConfigError
 from remediator.store import queue
-from remediator.store.database import open_database
 from remediator.store.indexes import metadata
 from remediator.store.migrate import migrate, newest
+from remediator.store.opening import open_database
 from remediator.store.sqlite import check_url, connect
 from remediator.store.tables import alerts, debits, remediations
 from tests.unit.store.examples import NOW, firing

@@ -14,7 +14,7 @@ import pytest
 from remediator.clock import SystemClock
 from remediator.errors import ConfigError
 from remediator.store.base import StoreUnavailable
-from remediator.store.database import open_database
+from remediator.store.opening import open_database
 from remediator.store.place import (
     NETWORK,
     OutOfPlace,

@@ -26,9 +26,10 @@ from remediator.clock import SystemClock
 from remediator.errors import ConfigError
 from remediator.model import State
 from remediator.store.base import KillSwitch, LostClaim, Record, StoreUnavailable
-from remediator.store.database import Database, open_database
+from remediator.store.database import Database
 from remediator.store.indexes import metadata
 from remediator.store.leaves import TILE
+from remediator.store.opening import open_database
 from remediator.store.pauses_base import Pause, PauseOf
 from remediator.store.postgres import connect, not_durable
 from remediator.store.urls import backend_of, parsed

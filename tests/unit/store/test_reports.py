@@ -11,7 +11,8 @@ from remediator.clock import SystemClock
 from remediator.model import Mode, Outcome, Reason, State
 from remediator.store import reports
 from remediator.store.base import Change, Record
-from remediator.store.database import Database, open_database
+from remediator.store.database import Database
+from remediator.store.opening import open_database
 from remediator.store.reports_base import Step
 from tests.unit.store.examples import LEASE, NOW, firing, plan, resolved, target
 

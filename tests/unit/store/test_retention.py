@@ -17,9 +17,10 @@ from remediator.model import Gate, Reason, Remediation, State
 from remediator.store import gates
 from remediator.store.approvals_base import Approval
 from remediator.store.base import Change, Record, StoreUnavailable
-from remediator.store.database import Database, open_database
+from remediator.store.database import Database
 from remediator.store.escalations_base import Acknowledgement, Call
 from remediator.store.leaves import TILE
+from remediator.store.opening import open_database
 from remediator.store.tables import escalations, remediations
 from remediator.store.transaction import Transaction
 from tests.clocks import FakeClock

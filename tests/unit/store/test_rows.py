@@ -26,7 +26,7 @@ from remediator.model import (
     ToldBy,
 )
 from remediator.store.base import Change
-from remediator.store.database import open_database
+from remediator.store.opening import open_database
 from remediator.store.rows import from_micros, to_micros
 from tests.unit.store.examples import LEASE, NOTE, NOW, queued
 

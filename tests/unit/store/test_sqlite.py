@@ -13,8 +13,9 @@ import pytest
 from remediator.clock import SystemClock
 from remediator.errors import ConfigError
 from remediator.store.base import StoreUnavailable
-from remediator.store.database import Database, open_database, ready
+from remediator.store.database import Database
 from remediator.store.log import Log, LogKeys
+from remediator.store.opening import open_database, ready
 from remediator.store.sqlite import check_url, connect
 from remediator.store.writer import Writer
 from tests.unit.store.examples import NOW, firing, queued

@@ -11,8 +11,9 @@ import sqlalchemy as sa
 
 from remediator.clock import SystemClock
 from remediator.store.base import LostClaim, StoreUnavailable
-from remediator.store.database import Database, ready
+from remediator.store.database import Database
 from remediator.store.log import Entry, Log, LogKeys
+from remediator.store.opening import ready
 from remediator.store.tables import alerts
 from remediator.store.transaction import Transaction
 from remediator.store.urls import backend_of, is_postgres, parsed

@@ -17,7 +17,8 @@ from remediator.kube.rollout import meaningful_hash
 from remediator.model import State
 from remediator.prometheus.base import PrometheusUnavailable, Sample
 from remediator.store.base import Change, Record
-from remediator.store.database import Database, open_database
+from remediator.store.database import Database
+from remediator.store.opening import open_database
 from remediator.store.rollouts_base import Rollout, RolloutState
 from remediator.watch.watcher import MAX_NAMESPACES, Pace, Watcher
 from tests.clocks import FakeClock
