@@ -54,7 +54,7 @@ from remediator.receive.base import Quarantined
 from remediator.receive.server import Receiver
 from remediator.reload import Reloader
 from remediator.replica import Replica, own_name
-from remediator.rules.schema import RuleSet
+from remediator.rules.ruleset import RuleSet
 from remediator.rules.table import rule_table
 from remediator.score.promotion import Bar
 from remediator.settings import Settings

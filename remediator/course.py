@@ -16,7 +16,7 @@ from remediator.guards.check import Ruling
 from remediator.model import Gate, Json, Plan, Reason, Remediation, State, Target
 from remediator.redact import Redactor
 from remediator.rules.escalation import INFRASTRUCTURE
-from remediator.rules.schema import RuleSet
+from remediator.rules.ruleset import RuleSet
 from remediator.store.base import Change, LostClaim, Record, Store, TemplateEvent
 from remediator.store.escalations_base import Call
 

@@ -48,7 +48,8 @@ from remediator.model import (
 from remediator.proof import Proven
 from remediator.rules.match import NoMatch
 from remediator.rules.plan import Planned
-from remediator.rules.schema import Rule, RuleSet
+from remediator.rules.ruleset import RuleSet
+from remediator.rules.schema import Rule
 from remediator.store.approvals_base import Approval, plan_hash
 from remediator.store.base import Change, LostClaim, Store, TemplateEvent
 from remediator.store.budgets_base import BudgetUsed, Use

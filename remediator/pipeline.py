@@ -52,7 +52,8 @@ from remediator.prometheus.base import Metrics
 from remediator.proof import prove
 from remediator.rules.match import NoMatch, match
 from remediator.rules.plan import make_plan
-from remediator.rules.schema import Rule, RuleSet
+from remediator.rules.ruleset import RuleSet
+from remediator.rules.schema import Rule
 from remediator.sinks.base import Sink
 from remediator.store.approvals_base import Approval
 from remediator.store.base import Accepted, Store, TemplateEvent

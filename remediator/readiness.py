@@ -20,7 +20,7 @@ from remediator.loaded import Loaded
 from remediator.model import Mode
 from remediator.prometheus.base import Metrics
 from remediator.replica import Replica
-from remediator.rules.schema import RuleSet
+from remediator.rules.ruleset import RuleSet
 from remediator.store.database import Database
 from remediator.store.place import Storage
 from remediator.telemetry import Telemetry

@@ -18,7 +18,7 @@ from remediator.access.tls import Tls
 from remediator.clock import Clock
 from remediator.errors import ConfigError, cut
 from remediator.loaded import Loaded
-from remediator.rules.schema import RuleSet
+from remediator.rules.ruleset import RuleSet
 from remediator.telemetry import Telemetry
 
 

@@ -20,7 +20,7 @@ from remediator.journal import Journal
 from remediator.kube.base import Cluster
 from remediator.model import TERMINAL, Alert, Mode, State
 from remediator.pipeline import Parts, admit, remediate
-from remediator.rules.schema import RuleSet, rule_set
+from remediator.rules.ruleset import RuleSet, rule_set
 from remediator.store.base import LostClaim
 from remediator.store.opening import open_in_memory
 from tests.cluster.lossy import Fate

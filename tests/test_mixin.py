@@ -19,7 +19,8 @@ from remediator.generate.alerts import Form, Placed, needed, own, shipped_alerts
 from remediator.model import AlertStatus, Mode, Reason
 from remediator.rules.load import load_rules
 from remediator.rules.match import match_labels
-from remediator.rules.schema import Rule, RuleSet
+from remediator.rules.ruleset import RuleSet
+from remediator.rules.schema import Rule
 from remediator.rules.shipped import shipped_rules
 from remediator.telemetry import Decided, Telemetry
 from tests.cluster.binaries import Binaries

@@ -19,7 +19,8 @@ from remediator.generate.alerts import NEEDED
 from remediator.generate.promtool import CASES as OF_GROUP
 from remediator.rules.load import load_rules
 from remediator.rules.match import match_labels
-from remediator.rules.schema import Rule, alertnames
+from remediator.rules.ruleset import alertnames
+from remediator.rules.schema import Rule
 from remediator.rules.shipped import shipped_rules
 from remediator.target.labels import Claim, claim
 from tests.cluster.binaries import Binaries

@@ -13,7 +13,7 @@ from aiohttp import web
 from remediator.api.answers import Answer, answer, problem
 from remediator.clock import Clock
 from remediator.export.ledger import BudgetStanding, budgets_now
-from remediator.rules.schema import RuleSet
+from remediator.rules.ruleset import RuleSet
 from remediator.store.base import Store
 
 

@@ -21,7 +21,7 @@ from remediator.clock import Clock
 from remediator.guards.stop import Stop
 from remediator.model import Json, RemediationId
 from remediator.rules.report import did_you_mean
-from remediator.rules.schema import RuleSet
+from remediator.rules.ruleset import RuleSet
 from remediator.store.approvals_base import Approval, Awaiting, NotAwaited
 from remediator.store.base import KillSwitch, Store
 from remediator.store.budgets_base import Forgiven, Reset

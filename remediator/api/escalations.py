@@ -15,7 +15,7 @@ from pydantic import Field
 from remediator.api.answers import Answer, EscalationEntry, answer, problem
 from remediator.api.asking import EVERYTHING, Asked, Concerns, read_asked
 from remediator.clock import Clock
-from remediator.rules.schema import RuleSet
+from remediator.rules.ruleset import RuleSet
 from remediator.store.base import Store
 from remediator.store.escalations_base import Acknowledgement, Escalation, NotOpen
 

@@ -21,7 +21,7 @@ from remediator.export.handoff import handoff_report, read_handoff
 from remediator.export.monthly_report import monthly_report, read_monthly
 from remediator.export.report import Report
 from remediator.export.report_forms import FORMS
-from remediator.rules.schema import RuleSet
+from remediator.rules.ruleset import RuleSet
 from remediator.store.base import Store
 from remediator.store.reading import IncidentReader
 from remediator.store.reports_base import ReportReader

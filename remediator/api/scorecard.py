@@ -22,7 +22,8 @@ from remediator.api.score_answers import CriterionEntry, JudgeRequest, Promotion
 from remediator.clock import Clock
 from remediator.model import Mode, RemediationId, most_cautious
 from remediator.rules.report import did_you_mean
-from remediator.rules.schema import Place, Rule, RuleSet
+from remediator.rules.ruleset import Place, RuleSet
+from remediator.rules.schema import Rule
 from remediator.rules.shipped import shipped_rules
 from remediator.score.card import card_of, cards_of
 from remediator.score.promotion import NEXT, Bar, Spot, criteria_of, mode_diff

@@ -24,7 +24,8 @@ from remediator.backtest.past_store import PastStore
 from remediator.model import Alert, AlertStatus, Mode, Remediation
 from remediator.pipeline import Parts, admit
 from remediator.receive.payload import fingerprint
-from remediator.rules.schema import Rule, RuleSet
+from remediator.rules.ruleset import RuleSet
+from remediator.rules.schema import Rule
 from remediator.store.opening import direct_in_memory
 from remediator.target.spec import PROTECTED_BY_DEFAULT
 

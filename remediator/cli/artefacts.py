@@ -22,7 +22,7 @@ from remediator.generate.route import Shape, Wanted
 from remediator.generate.schemas import SCHEMAS
 from remediator.model import Json
 from remediator.rules.load import load_rules
-from remediator.rules.schema import RuleSet
+from remediator.rules.ruleset import RuleSet
 from remediator.rules.shipped import shipped_rules
 from remediator.settings import Settings
 from remediator.watchdog import awaited

@@ -30,7 +30,7 @@ from remediator.errors import ConfigError, PermanentError, TransientError, cut
 from remediator.log_format import configure_logging
 from remediator.prometheus.client import PrometheusMetrics
 from remediator.rules.load import load_rules
-from remediator.rules.schema import RuleSet
+from remediator.rules.ruleset import RuleSet
 from remediator.rules.shipped import shipped_rules
 from remediator.units import parse_duration
 

@@ -198,7 +198,8 @@ def _as_it_was(recorded: Any, table: Any) -> dict[str, Any] | None:
 
     from remediator.rules.asked import RuleAsked, row_of
     from remediator.rules.match import explain as matched
-    from remediator.rules.schema import Rule, rule_set
+    from remediator.rules.ruleset import rule_set
+    from remediator.rules.schema import Rule
 
     if recorded.rule_text is None:
         return None

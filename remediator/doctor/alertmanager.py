@@ -18,7 +18,8 @@ from remediator.lint.routing.watchdog import review_watchdog
 from remediator.lint.routing.webhooks import review_webhooks
 from remediator.rules.matcher import Matcher
 from remediator.rules.report import FileError, Level, Problem
-from remediator.rules.schema import Rule, RuleSet, alertnames
+from remediator.rules.ruleset import RuleSet, alertnames
+from remediator.rules.schema import Rule
 from remediator.watchdog import Awaited, awaited
 
 SERVER, ROUTE = "alertmanager", "alertmanager-route"

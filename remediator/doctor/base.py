@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from remediator.clock import Clock
-from remediator.rules.schema import RuleSet
+from remediator.rules.ruleset import RuleSet
 from remediator.settings import Settings
 
 

@@ -15,7 +15,7 @@ from typing import Any
 from remediator.doctor import EXAMINATIONS
 from remediator.doctor.base import Answer, Asked, Examination, Result, failed, ok, skipped, warning
 from remediator.errors import ConfigError, RemediatorError, cut
-from remediator.rules.schema import RuleSet
+from remediator.rules.ruleset import RuleSet
 from remediator.rules.table import rule_table
 from remediator.settings import Settings
 

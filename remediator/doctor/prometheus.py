@@ -9,7 +9,8 @@ from remediator.doctor.base import Answer, Asked, Examination, Result, failed, o
 from remediator.errors import ConfigError, RemediatorError, cut
 from remediator.prometheus.base import AlertingRule, Metrics
 from remediator.prometheus.client import PrometheusMetrics
-from remediator.rules.schema import Rule, RuleSet, alertnames
+from remediator.rules.ruleset import RuleSet, alertnames
+from remediator.rules.schema import Rule
 
 SERVER, ALERTS, SERIES = "prometheus", "prometheus-alerts", "kube-state-metrics"
 SHIPPED = "Remediator"

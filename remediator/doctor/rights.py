@@ -9,7 +9,7 @@ from remediator.kube.access_review import Access, permitted
 from remediator.kube.base import Cluster
 from remediator.lint.rights import Around, Need, Right, needed
 from remediator.model import MODES_BY_CAUTION, Mode, most_cautious
-from remediator.rules.schema import RuleSet, rule_set
+from remediator.rules.ruleset import RuleSet, rule_set
 from remediator.settings import Settings
 
 AT_ALL = frozenset({"/readyz", "pods", "deployments", "replicasets"})

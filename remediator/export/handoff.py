@@ -20,7 +20,7 @@ from remediator.export.ledger import BudgetStanding, budgets_now
 from remediator.export.report import Cell, Own, Report, Section
 from remediator.export.times import utc
 from remediator.model import State
-from remediator.rules.schema import RuleSet
+from remediator.rules.ruleset import RuleSet
 from remediator.store.base import CommittedRecord, KillSwitch, Store
 from remediator.store.escalations_base import Escalation
 from remediator.store.gates_base import SeenGate

@@ -20,7 +20,7 @@ from remediator.generate.promtool import unit_tests
 from remediator.generate.routing import covered, literal
 from remediator.model import Json
 from remediator.rules.matcher import Op
-from remediator.rules.schema import RuleSet, alertnames
+from remediator.rules.ruleset import RuleSet, alertnames
 
 NEEDED = ("workloads", "errors", "latency", "memory", "pods", "services", "database")
 """The groups whose alerts rules are about, in the order of the output."""

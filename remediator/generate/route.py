@@ -24,7 +24,7 @@ from remediator.errors import ConfigError, cut
 from remediator.generate.routing import covered
 from remediator.model import Json
 from remediator.rules.matcher import Matcher, Op
-from remediator.rules.schema import RuleSet
+from remediator.rules.ruleset import RuleSet
 from remediator.units import format_duration
 from remediator.watchdog import Awaited
 

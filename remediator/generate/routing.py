@@ -11,7 +11,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from remediator.rules.matcher import Matcher, Op, matcher
-from remediator.rules.schema import Rule, RuleSet, alertnames
+from remediator.rules.ruleset import RuleSet, alertnames
+from remediator.rules.schema import Rule
 
 _SPECIAL = frozenset("\\.+*?()|[]{}^$")
 

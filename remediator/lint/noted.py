@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 
 from remediator.rules.report import Level, Problem
-from remediator.rules.schema import Place
+from remediator.rules.ruleset import Place
 
 
 @dataclass(slots=True)

@@ -25,7 +25,8 @@ from remediator.kube.base import RESOURCES
 from remediator.kube.permissions import Permission
 from remediator.lint.kinds import claimed_kinds, row_kinds, target_kinds
 from remediator.model import Mode
-from remediator.rules.schema import Rule, RuleSet
+from remediator.rules.ruleset import RuleSet
+from remediator.rules.schema import Rule
 from remediator.settings import Settings
 from remediator.sinks import kubernetes_event
 from remediator.target.behind import permissions_for

@@ -21,7 +21,8 @@ from remediator.rules.escalation import DEFAULT, INFRASTRUCTURE
 from remediator.rules.inclusion import is_contained, is_empty, labels_of
 from remediator.rules.matcher import Matcher, Op
 from remediator.rules.report import Problem, did_you_mean
-from remediator.rules.schema import Path, Place, Row, Rule, RuleSet, alertnames
+from remediator.rules.ruleset import Path, Place, RuleSet, alertnames
+from remediator.rules.schema import Row, Rule
 from remediator.rules.severity import SEVERITIES
 
 LONG_WINDOW = timedelta(hours=1)

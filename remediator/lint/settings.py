@@ -25,7 +25,7 @@ from remediator.lint.noted import Noted
 from remediator.model import Mode
 from remediator.rules.document import Source, read_source
 from remediator.rules.report import FileError, Level, Problem
-from remediator.rules.schema import Place
+from remediator.rules.ruleset import Place
 from remediator.rules.wording import complain, shown
 from remediator.settings import Settings, masked
 from remediator.store.urls import backend_of, is_postgres, parsed

@@ -13,7 +13,8 @@ from typing import Any
 
 from remediator.rules.conditions import Evidence
 from remediator.rules.match import MatcherTrace, RuleTrace, explain
-from remediator.rules.schema import Rule, RuleSet
+from remediator.rules.ruleset import RuleSet
+from remediator.rules.schema import Rule
 from remediator.rules.when import first_row, shown_conditions
 
 UNKNOWN = "unknown"

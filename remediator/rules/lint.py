@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from remediator.rules.document import Path, Source
 from remediator.rules.report import did_you_mean
-from remediator.rules.schema import Rule, alertnames
+from remediator.rules.ruleset import alertnames
+from remediator.rules.schema import Rule
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,8 @@ from remediator.rules.escalation import DEFAULT, ContactRow, escalation_matrix
 from remediator.rules.lint import Placed, lint_contacts, lint_order, lint_rule
 from remediator.rules.patterns import LogPatternRow, problems_of
 from remediator.rules.report import RulesError, report
-from remediator.rules.schema import Document, Place, Rule, RuleSet, rule_set
+from remediator.rules.ruleset import Place, RuleSet, rule_set
+from remediator.rules.schema import Document, Rule
 from remediator.rules.severity import SeverityRow
 from remediator.rules.shipped import shipped_rules
 from remediator.rules.wording import complain, shown

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from remediator.model import Alert
 from remediator.rules.matcher import Matcher
 from remediator.rules.quoting import quote
-from remediator.rules.schema import Rule, RuleSet
+from remediator.rules.ruleset import RuleSet
+from remediator.rules.schema import Rule
 
 
 @dataclass(frozen=True, slots=True)

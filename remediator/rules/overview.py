@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from remediator.rules.schema import Row, RuleSet, alertnames
+from remediator.rules.ruleset import RuleSet, alertnames
+from remediator.rules.schema import Row
 from remediator.rules.when import shown_conditions
 
 

@@ -10,7 +10,7 @@ from remediator.loaded import Loaded
 from remediator.rules.commit import commit_of
 from remediator.rules.load import load_rules
 from remediator.rules.report import RulesError
-from remediator.rules.schema import RuleSet
+from remediator.rules.ruleset import RuleSet
 from remediator.rules.shipped import shipped_rules
 
 

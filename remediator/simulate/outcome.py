@@ -14,7 +14,7 @@ from typing import Any
 from remediator.clock import parse_rfc3339
 from remediator.errors import cut
 from remediator.model import Json
-from remediator.rules.schema import Path, RuleSet
+from remediator.rules.ruleset import Path, RuleSet
 from remediator.simulate.replay import Played
 from remediator.simulate.story import Decision, Expected, Story
 from remediator.store.base import CommittedRecord

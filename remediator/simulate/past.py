@@ -20,7 +20,7 @@ from remediator.model import (
     Target,
     ToldBy,
 )
-from remediator.rules.schema import RuleSet
+from remediator.rules.ruleset import RuleSet
 from remediator.simulate.facts import Past
 from remediator.simulate.happenings import Happening
 from remediator.store.base import Change, Record

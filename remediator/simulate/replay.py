@@ -21,7 +21,7 @@ from remediator.model import Json, Mode
 from remediator.pipeline import Parts, admit
 from remediator.receive.payload import read
 from remediator.redact import Remembering
-from remediator.rules.schema import RuleSet
+from remediator.rules.ruleset import RuleSet
 from remediator.simulate.alertmanager import wire_bytes
 from remediator.simulate.apiserver import Call
 from remediator.simulate.happenings import Happening, happen, occurrences

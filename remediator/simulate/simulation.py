@@ -23,7 +23,7 @@ from remediator.prometheus.base import Metrics
 from remediator.receive.base import Quarantined
 from remediator.receive.payload import read
 from remediator.redact import Remembering
-from remediator.rules.schema import RuleSet
+from remediator.rules.ruleset import RuleSet
 from remediator.settings import Settings
 from remediator.simulate.assumed import AssumedFiring
 from remediator.simulate.dump import Dump

@@ -13,7 +13,8 @@ from typing import Any
 
 from remediator.model import Mode
 from remediator.rules.load import load_rules
-from remediator.rules.schema import Rule, RuleSet
+from remediator.rules.ruleset import RuleSet
+from remediator.rules.schema import Rule
 from remediator.rules.shipped import shipped_rules
 from remediator.simulate.stories import Placed
 from remediator.simulate.story import Story

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from remediator.errors import RemediatorError
-from remediator.rules.schema import RuleSet
+from remediator.rules.ruleset import RuleSet
 from remediator.simulate.answers import Refused
 from remediator.simulate.outcome import Difference, Outcome, Standing, outcome_of
 from remediator.simulate.replay import play

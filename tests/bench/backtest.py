@@ -24,7 +24,7 @@ from remediator.backtest.recording import FORMAT, read
 from remediator.backtest.run import backtest
 from remediator.clock import rfc3339
 from remediator.rules.load import load_rules
-from remediator.rules.schema import RuleSet
+from remediator.rules.ruleset import RuleSet
 from remediator.rules.shipped import shipped_rules
 
 BEGIN, DAY, STEP, FACT_STEP = 1_793_491_200, 86_400, 60, 300

@@ -9,7 +9,8 @@ import time
 
 from remediator.rules.automaton import compile_pattern
 from remediator.rules.match import match_labels
-from remediator.rules.schema import Rule, RuleSet, rule_set
+from remediator.rules.ruleset import RuleSet, rule_set
+from remediator.rules.schema import Rule
 from tests.unit.rules.test_match_steps import HOSTILE, VALUES
 
 GOAL_US, GOAL_MS = 10.0, 1.0

@@ -21,7 +21,8 @@ from remediator.backtest.run import backtest
 from remediator.backtest.scene import NOT_OBSERVED
 from remediator.clock import SystemClock, parse_rfc3339
 from remediator.prometheus.client import PrometheusMetrics
-from remediator.rules.schema import Rule, rule_set
+from remediator.rules.ruleset import rule_set
+from remediator.rules.schema import Rule
 from tests.cluster.conftest import StartPrometheus
 from tests.cluster.monitoring import Exporter, prometheus_config
 from tests.cluster.waiting import wait_for

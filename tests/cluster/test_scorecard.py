@@ -19,7 +19,7 @@ from remediator.kube.client import KubernetesCluster
 from remediator.kube.rollout import condition, rollout_status
 from remediator.model import Alert, AlertStatus, Mode, Reason, RemediationId, State
 from remediator.pipeline import Parts, admit, remediate
-from remediator.rules.schema import rule_set
+from remediator.rules.ruleset import rule_set
 from remediator.score.observer import Observer, Pace
 from remediator.store.database import Database
 from remediator.store.opening import open_database

@@ -19,7 +19,7 @@ from remediator.audit.note import checkpoint, opened
 from remediator.journal import Journal
 from remediator.model import IncidentId, Json, Mode, Reason, Request, State
 from remediator.pipeline import remediate
-from remediator.rules.schema import rule_set
+from remediator.rules.ruleset import rule_set
 from remediator.store.approvals_base import Approval
 from remediator.store.base import StoreUnavailable
 from remediator.store.log import LogKeys

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from remediator.model import Budget, Reason, State
-from remediator.rules.schema import rule_set
+from remediator.rules.ruleset import rule_set
 from remediator.store.budgets_base import Spender, Use
 from remediator.store.database import Database
 from tests.pipeline.ways import helped_before

@@ -12,7 +12,7 @@ import pytest
 
 from remediator.model import AlertStatus, State
 from remediator.prometheus.base import Sample
-from remediator.rules.schema import rule_set
+from remediator.rules.ruleset import rule_set
 from tests.pipeline.world import FakeMetrics, World, rule, world
 from tests.workloads import alert
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from remediator.model import TERMINAL, State
-from remediator.rules.schema import rule_set
+from remediator.rules.ruleset import rule_set
 from tests.pipeline.world import LEASE, World, rule, world
 
 MOST_CALLS = 200

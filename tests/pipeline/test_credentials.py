@@ -29,7 +29,8 @@ from remediator.model import Json, Mode, Reason, Request, State
 from remediator.pipeline import Parts, remediate
 from remediator.receive.payload import fingerprint
 from remediator.rules.automaton import compile_pattern
-from remediator.rules.schema import Rule, RuleSet, rule_set
+from remediator.rules.ruleset import RuleSet, rule_set
+from remediator.rules.schema import Rule
 from remediator.store.approvals_base import Approval
 from remediator.store.base import CommittedRecord, LostClaim
 from tests.clocks import FakeClock

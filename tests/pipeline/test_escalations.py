@@ -14,7 +14,7 @@ from remediator.model import AlertStatus, Mode, Outcome, Reason, State
 from remediator.pipeline import pass_on, remediate
 from remediator.prometheus.base import PrometheusUnavailable
 from remediator.rules.escalation import ContactRow, escalation_matrix
-from remediator.rules.schema import RuleSet, rule_set
+from remediator.rules.ruleset import RuleSet, rule_set
 from remediator.store.base import KillSwitch
 from remediator.store.escalations_base import Acknowledgement, Escalation
 from tests.pipeline.history import (

@@ -7,7 +7,7 @@ from datetime import timedelta
 from remediator.guards.freeze import Freeze
 from remediator.model import Reason, State
 from remediator.rules.calendar import CalendarFreeze, read_calendar
-from remediator.rules.schema import rule_set
+from remediator.rules.ruleset import rule_set
 from tests.pipeline.world import rule, world
 from tests.workloads import NOW
 

@@ -26,7 +26,7 @@ from remediator.guards.stop import SwitchInCluster
 from remediator.kube.base import path_of
 from remediator.model import Decision, Json, Mode, Reason, Remediation, Request, Verdict
 from remediator.pipeline import Parts, admit
-from remediator.rules.schema import rule_set
+from remediator.rules.ruleset import rule_set
 from remediator.store.base import KillSwitch
 from remediator.store.database import Database
 from remediator.store.opening import open_in_memory

@@ -6,7 +6,7 @@ import pytest
 
 from remediator.model import State
 from remediator.rules.patterns import LogPatternRow
-from remediator.rules.schema import rule_set
+from remediator.rules.ruleset import rule_set
 from tests.pipeline.world import rule, world
 
 OWN = LogPatternRow(

@@ -28,7 +28,7 @@ from remediator.kube.base import Conflict, ReplyLost, Unreachable
 from remediator.kube.ownership import LAST_ACTION
 from remediator.model import TERMINAL, Alert, AlertStatus, Json, Mode, Remediation, Request
 from remediator.pipeline import pass_on
-from remediator.rules.schema import rule_set
+from remediator.rules.ruleset import rule_set
 from remediator.store.base import CommittedRecord, KillSwitch, Record
 from remediator.store.budgets_base import Forgiven, Reset
 from remediator.store.database import Database

@@ -15,7 +15,7 @@ from remediator.alertmanager.client import AlertmanagerApi
 from remediator.clock import rfc3339
 from remediator.model import Reason, Remediation, State
 from remediator.prometheus.client import PrometheusMetrics
-from remediator.rules.schema import rule_set
+from remediator.rules.ruleset import rule_set
 from tests.pipeline.world import EXPRESSION, World, crashing, rule, world
 from tests.unit.prometheus.conftest import failure, vector
 from tests.unit.scripted_server import DROP, HANG, Answer, Asked, ScriptedServer

@@ -17,7 +17,7 @@ from remediator.clock import rfc3339
 from remediator.kube.base import Conflict, DisruptionBudget, NotFound, ReplyLost, path_of
 from remediator.kube.rollout import is_same_template
 from remediator.model import Json, Request, State
-from remediator.rules.schema import rule_set
+from remediator.rules.ruleset import rule_set
 from remediator.simulate.answers import Refused
 from remediator.simulate.patching import patched
 from remediator.store.opening import open_in_memory

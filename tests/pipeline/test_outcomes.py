@@ -14,7 +14,7 @@ from remediator.kube.access_review import REVIEW_PATH
 from remediator.kube.base import Conflict, Forbidden, ReplyLost, Unreachable
 from remediator.model import AlertStatus, Json, Mode, Reason, Request, State
 from remediator.prometheus.base import PrometheusUnavailable, Sample
-from remediator.rules.schema import rule_set
+from remediator.rules.ruleset import rule_set
 from remediator.store.base import KillSwitch
 from tests.pipeline.world import BAD, DEPLOYMENT, GOOD, World, rule, world
 from tests.workloads import NOW, alert

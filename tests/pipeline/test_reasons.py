@@ -17,7 +17,7 @@ from remediator.guards.freeze import Freeze
 from remediator.kube.base import Conflict, DisruptionBudget, Forbidden, ReplyLost, Unreachable
 from remediator.model import Mode, Outcome, Reason
 from remediator.rules.automaton import compile_pattern
-from remediator.rules.schema import rule_set
+from remediator.rules.ruleset import rule_set
 from remediator.sinks.kubernetes_event import KubernetesEventSink
 from remediator.sinks.metrics import MetricsSink
 from remediator.store.base import CommittedRecord

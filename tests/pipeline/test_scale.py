@@ -14,7 +14,7 @@ from remediator.clock import rfc3339
 from remediator.kube.base import Conflict, ReplyLost, path_of
 from remediator.model import Json, Request, State
 from remediator.prometheus.base import Sample
-from remediator.rules.schema import rule_set
+from remediator.rules.ruleset import rule_set
 from remediator.simulate.answers import Refused
 from remediator.simulate.patching import patched
 from remediator.store.opening import open_in_memory

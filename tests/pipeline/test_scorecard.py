@@ -12,7 +12,7 @@ import pytest
 from remediator.kube.base import Forbidden, Unreachable
 from remediator.kube.rollout import REVISION
 from remediator.model import AlertStatus, Json, Mode, RemediationId, State
-from remediator.rules.schema import rule_set
+from remediator.rules.ruleset import rule_set
 from remediator.score.observer import Observer, Pace
 from remediator.sinks.metrics import MetricsSink
 from remediator.store.base import CommittedRecord

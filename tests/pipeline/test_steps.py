@@ -15,7 +15,7 @@ from remediator.clock import rfc3339
 from remediator.kube.base import Conflict, Forbidden, NotFound, path_of
 from remediator.model import AlertStatus, Json, Request, State
 from remediator.prometheus.base import Sample
-from remediator.rules.schema import rule_set
+from remediator.rules.ruleset import rule_set
 from remediator.simulate.answers import Refused
 from remediator.simulate.patching import patched
 from remediator.store.base import KillSwitch

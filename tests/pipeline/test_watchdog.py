@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from remediator.model import AlertStatus, Mode, Reason, State
-from remediator.rules.schema import rule_set
+from remediator.rules.ruleset import rule_set
 from tests.pipeline.world import PATIENCE, World, rule, world
 from tests.workloads import NOW, alert
 

@@ -15,7 +15,7 @@ from remediator.kube.base import Forbidden, ReplyLost
 from remediator.kube.rollout import REVISION
 from remediator.model import AlertStatus, Json, Reason, Request, State
 from remediator.prometheus.base import PrometheusUnavailable, Sample
-from remediator.rules.schema import RuleSet, rule_set
+from remediator.rules.ruleset import RuleSet, rule_set
 from remediator.store.base import KillSwitch
 from tests.clocks import FakeClock
 from tests.logkeys import DoubtfulLog

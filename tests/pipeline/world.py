@@ -22,7 +22,8 @@ from remediator.kube.rollout import REVISION, current_replica_set
 from remediator.model import TERMINAL, Alert, AlertStatus, Json, Mode, Remediation, Request, State
 from remediator.pipeline import Parts, admit, remediate
 from remediator.prometheus.base import AlertingRule, Sample
-from remediator.rules.schema import Rule, RuleSet, rule_set
+from remediator.rules.ruleset import RuleSet, rule_set
+from remediator.rules.schema import Rule
 from remediator.simulate.answers import Refused
 from remediator.simulate.patching import patched
 from remediator.store.base import CommittedRecord, LostClaim, Store

@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 
 from remediator.rules.load import load_rules
-from remediator.rules.schema import Rule, RuleSet, rule_set
+from remediator.rules.ruleset import RuleSet, rule_set
+from remediator.rules.schema import Rule
 from remediator.rules.shipped import shipped_rules
 from remediator.rules.when import shown_conditions
 from remediator.simulate.outcome import Standing

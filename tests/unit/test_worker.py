@@ -10,7 +10,7 @@ from typing import Any
 
 from remediator.kube.base import Unreachable
 from remediator.model import Remediation, State
-from remediator.rules.schema import rule_set
+from remediator.rules.ruleset import rule_set
 from remediator.store.base import CommittedRecord, StoreUnavailable
 from remediator.store.database import Database
 from remediator.worker import Escalator, Pace, Publisher, Worker

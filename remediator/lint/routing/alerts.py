@@ -15,7 +15,7 @@ from remediator.lint.shape import fields, rows
 from remediator.model import Json
 from remediator.rules.document import Path, Source, read_foreign
 from remediator.rules.report import FileError
-from remediator.rules.schema import Place
+from remediator.rules.ruleset import Place
 
 UPSTREAM: Mapping[str, tuple[str, ...]] = {
     **dict.fromkeys(

@@ -15,7 +15,7 @@ from remediator.model import Json
 from remediator.rules.document import Path, Source, read_foreign
 from remediator.rules.matcher import Matcher, Op, matcher, parse_matchers
 from remediator.rules.report import FileError
-from remediator.rules.schema import Place
+from remediator.rules.ruleset import Place
 from remediator.units import parse_duration
 
 SECRET = "<secret>"

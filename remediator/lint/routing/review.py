@@ -21,7 +21,8 @@ from remediator.lint.routing.webhooks import review_webhooks
 from remediator.lint.rules import place_in
 from remediator.rules.matcher import Matcher, Op
 from remediator.rules.report import Problem, did_you_mean
-from remediator.rules.schema import Place, Rule, RuleSet, alertnames
+from remediator.rules.ruleset import Place, RuleSet, alertnames
+from remediator.rules.schema import Rule
 from remediator.target.spec import PROTECTED_BY_DEFAULT
 from remediator.units import format_duration
 from remediator.watchdog import Awaited

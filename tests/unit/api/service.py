@@ -41,7 +41,7 @@ from remediator.prometheus.base import Metrics
 from remediator.receive.base import Quarantined
 from remediator.receive.server import Receiver
 from remediator.rules.load import load_rules
-from remediator.rules.schema import RuleSet
+from remediator.rules.ruleset import RuleSet
 from remediator.rules.shipped import shipped_rules
 from remediator.score.promotion import Bar
 from remediator.settings import Settings

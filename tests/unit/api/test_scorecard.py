@@ -19,7 +19,7 @@ from remediator.cli.main import app
 from remediator.model import Mode, Reason, State
 from remediator.rules.automaton import compile_pattern
 from remediator.rules.load import load_rules
-from remediator.rules.schema import RuleSet
+from remediator.rules.ruleset import RuleSet
 from remediator.store.base import Change
 from remediator.store.scores_base import Happened, Judgement
 from tests.unit.api.service import NOW, TOKEN, Service, knowing, running

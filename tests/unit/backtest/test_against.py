@@ -7,7 +7,8 @@ from typing import Any
 from remediator.backtest.against import Kind, by_rule, changes
 from remediator.backtest.report import against_lines
 from remediator.backtest.run import backtest
-from remediator.rules.schema import Rule, RuleSet, rule_set
+from remediator.rules.ruleset import RuleSet, rule_set
+from remediator.rules.schema import Rule
 from tests.unit.backtest.written import Town, firing, history
 
 VERIFY = {"expect": ["pods-ready"]}

@@ -13,7 +13,8 @@ from remediator.backtest.history import History, Series, Span
 from remediator.backtest.past_store import PastStore
 from remediator.backtest.run import PastClock, backtest, play
 from remediator.guards.freeze import Freeze
-from remediator.rules.schema import Rule, RuleSet, rule_set
+from remediator.rules.ruleset import RuleSet, rule_set
+from remediator.rules.schema import Rule
 from remediator.store.database import Database
 from remediator.store.opening import open_in_memory
 from tests.unit.backtest.written import Town, at, firing, history, when

@@ -9,7 +9,7 @@ from remediator.clock import Clock, SystemClock
 from remediator.doctor.base import Answer, Asked, Examination, Result
 from remediator.doctor.examine import examine
 from remediator.rules.load import load_rules
-from remediator.rules.schema import RuleSet
+from remediator.rules.ruleset import RuleSet
 from remediator.rules.shipped import shipped_rules
 from remediator.settings import Settings
 

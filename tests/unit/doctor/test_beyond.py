@@ -20,7 +20,7 @@ from remediator.generate.route import Wanted, beside
 from remediator.lint.routing.config import Config, read_config
 from remediator.lint.routing.review import review_routing
 from remediator.prometheus.base import AlertingRule
-from remediator.rules.schema import alertnames, rule_set
+from remediator.rules.ruleset import alertnames, rule_set
 from remediator.settings import Settings
 from remediator.watchdog import awaited
 from tests.certificates import Authority

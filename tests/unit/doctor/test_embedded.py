@@ -25,7 +25,7 @@ from remediator.generate.route import Wanted, beside
 from remediator.kube.access_review import REVIEW_PATH
 from remediator.model import Mode
 from remediator.prometheus.base import Sample
-from remediator.rules.schema import RuleSet, rule_set
+from remediator.rules.ruleset import RuleSet, rule_set
 from remediator.settings import Settings
 from remediator.simulate.apiserver import EmbeddedCluster
 from remediator.simulate.prometheus import EmbeddedPrometheus

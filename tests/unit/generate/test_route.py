@@ -23,7 +23,8 @@ from remediator.lint.routing.review import review_routing
 from remediator.model import Json
 from remediator.rules.load import load_rules
 from remediator.rules.match import match_labels
-from remediator.rules.schema import Rule, RuleSet, alertnames
+from remediator.rules.ruleset import RuleSet, alertnames
+from remediator.rules.schema import Rule
 from remediator.rules.shipped import shipped_rules
 from remediator.settings import Settings
 from remediator.watchdog import Awaited, awaited

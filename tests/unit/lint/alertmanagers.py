@@ -16,7 +16,7 @@ from remediator.lint.routing.config import read_config
 from remediator.lint.routing.review import review_routing
 from remediator.rules.load import load_rules
 from remediator.rules.report import Problem
-from remediator.rules.schema import RuleSet
+from remediator.rules.ruleset import RuleSet
 from remediator.rules.shipped import shipped_rules
 from remediator.settings import Settings
 from remediator.watchdog import awaited

@@ -20,7 +20,8 @@ from remediator.kube.base import RESOURCES
 from remediator.lint.manifests import Granted, compare, granted, read
 from remediator.lint.rights import Around, Need, Right, Scope, needed
 from remediator.model import Mode
-from remediator.rules.schema import Rule, RuleSet, rule_set
+from remediator.rules.ruleset import RuleSet, rule_set
+from remediator.rules.schema import Rule
 from remediator.simulate.apiserver import Call
 from remediator.simulate.replay import Stage
 from remediator.simulate.stories import Placed, read_stories

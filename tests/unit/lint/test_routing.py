@@ -18,7 +18,8 @@ from remediator.lint.routing.review import review_routing
 from remediator.rules.load import load_rules
 from remediator.rules.matcher import parse_matchers
 from remediator.rules.report import FileError
-from remediator.rules.schema import Rule, RuleSet, rule_set
+from remediator.rules.ruleset import RuleSet, rule_set
+from remediator.rules.schema import Rule
 from tests.unit.lint.alertmanagers import BAD, GOOD, RAISED, ROOT, TABLE, WATCHDOG, found_in, planted
 
 

@@ -12,7 +12,7 @@ from remediator.model import EscalationId, IncidentId, Reason, RemediationId
 from remediator.rules.escalation import ContactRow, escalation_matrix
 from remediator.rules.load import load_rules
 from remediator.rules.report import RulesError
-from remediator.rules.schema import rule_set
+from remediator.rules.ruleset import rule_set
 from remediator.rules.shipped import shipped_rules
 from remediator.store.escalations_base import Call, Escalation, Following, Further
 from tests.unit.rules.make import a_rule

@@ -13,7 +13,7 @@ from remediator.errors import ConfigError
 from remediator.rules.document import MAX_BYTES, MAX_NODES, read_source
 from remediator.rules.load import load_rules
 from remediator.rules.report import RulesError
-from remediator.rules.schema import RuleSet
+from remediator.rules.ruleset import RuleSet
 
 BAD = Path(__file__).parents[2] / "data" / "rules" / "bad"
 RULE = "  - {{name: {name}, match: ['alertname=\"{name}\"'], severity: 1, respond: [{{do: escalate}}]}}\n"

@@ -8,7 +8,8 @@ import pytest
 
 from remediator.model import Alert, AlertStatus
 from remediator.rules.match import NoMatch, explain, match, match_labels
-from remediator.rules.schema import Rule, rule_set
+from remediator.rules.ruleset import rule_set
+from remediator.rules.schema import Rule
 from tests.unit.rules.make import a_rule
 
 TABLE = rule_set(

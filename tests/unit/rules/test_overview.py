@@ -6,7 +6,7 @@ from pathlib import Path
 
 from remediator.rules.load import load_rules
 from remediator.rules.overview import markdown
-from remediator.rules.schema import rule_set
+from remediator.rules.ruleset import rule_set
 from remediator.rules.shipped import shipped_rules
 from tests.unit.rules.make import a_rule
 

@@ -13,7 +13,8 @@ from remediator.actions import ACTIONS
 from remediator.generate.schemas import rules_schema
 from remediator.guards import GUARDS
 from remediator.model import Mode
-from remediator.rules.schema import Rule, rule_set
+from remediator.rules.ruleset import rule_set
+from remediator.rules.schema import Rule
 from remediator.rules.severity import SeverityRow
 from remediator.target.spec import TargetSpec
 from remediator.units import Limit

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from remediator.rules.schema import rule_set
+from remediator.rules.ruleset import rule_set
 from remediator.rules.severity import SeverityRow, severity_policy
 from tests.unit.rules.make import a_rule
 
