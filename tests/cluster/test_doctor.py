@@ -18,6 +18,8 @@ from remediator.generate.route import Wanted, beside
 from remediator.kube.access_review import REVIEW_PATH
 from remediator.rules.load import load_rules
 from remediator.rules.shipped import shipped_rules
+from remediator.settings import Settings
+from remediator.watchdog import awaited
 from tests.cluster import audit
 from tests.cluster.conftest import StartAlertmanager, StartPrometheus
 from tests.cluster.controlplane import ControlPlane
@@ -27,6 +29,7 @@ from tests.cluster.service import RunningService
 from tests.cluster.waiting import wait_for
 
 TABLE = load_rules(shipped_rules())
+AWAITED = awaited(Settings.load(None, {}))
 ELSEWHERE = {
     name: "warning"
     for name in (
@@ -74,7 +77,7 @@ def test_it_finds_all_well_and_then_what_is_broken(
     with RunningService(
         control_plane, tmp_path / "service", user=ACTIVE, flags=("--mode=silent", f"--prometheus.url={prometheus.url}")
     ) as service:
-        alertmanager = start_alertmanager(beside(TABLE, Wanted(f"{service.url}/api/v1/alerts")))
+        alertmanager = start_alertmanager(beside(TABLE, Wanted(f"{service.url}/api/v1/alerts", watchdog=AWAITED)))
         wait_for(lambda: prometheus.query("kube_pod_owner"), timeout_seconds=20, what="the first scrape")
         places = (
             f"--prometheus.url={prometheus.url}",
