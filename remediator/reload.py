@@ -30,7 +30,7 @@ class Reloader:
         table: Loaded[RuleSet],
         access: Loaded[Access],
         *,
-        others: Sequence[Loaded[Any]] = (),
+        others: Sequence[Loaded[Any]],
         renew: Callable[[Tls | None], None],
         clock: Clock,
         telemetry: Telemetry,

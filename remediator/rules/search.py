@@ -60,11 +60,6 @@ class Search:
             state = following
         return _END in state.nodes
 
-    @property
-    def states(self) -> int:
-        """How many were made so far."""
-        return len(self._states)
-
     def _following(self, state: _State, kind: int) -> _State | None:
         goal = set(self._anew)  # it may also begin here
         for node in state.nodes:
