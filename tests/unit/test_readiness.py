@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 
 from remediator.api.answers import Part
 from remediator.readiness import SHARED_SECONDS, STORE_SECONDS, Shared
@@ -95,6 +96,23 @@ def test_an_asking_that_has_no_end_is_no_answer() -> None:
 
     assert run_jumping(hangs())[0]
     assert store.asked == 4
+
+
+def test_whoever_gives_up_early_does_not_make_an_old_answer_a_new_one() -> None:
+    """A client that goes away within the second, again and again, would else keep the last good answer for ever."""
+    store = Store()
+
+    async def give_up() -> Part:
+        shared = Shared(store.ask)
+        await shared.answer()
+        store.answer, store.seconds = BAD, SHARED_SECONDS / 2
+        await asyncio.sleep(SHARED_SECONDS)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(SHARED_SECONDS / 10):
+                await shared.answer()
+        return await shared.answer()
+
+    assert run_jumping(give_up())[0] == BAD
 
 
 def test_a_slow_store_makes_nobody_wait_for_those_who_came_before() -> None:

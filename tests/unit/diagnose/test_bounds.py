@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from typing import Any
 
 import pytest
 
 from remediator.diagnose import COLLECTORS
 from remediator.diagnose.allowance import Allowance, CallsUsedUp
-from remediator.diagnose.base import Dependency, Scene
+from remediator.diagnose.base import LARGE_CHARS, Dependency, Scene, apart
 from remediator.diagnose.diagnose import (
     COLLECTOR_TIMEOUT_SECONDS,
     MAX_API_CALLS,
@@ -19,6 +20,7 @@ from remediator.diagnose.diagnose import (
     diagnose,
     within_bytes,
 )
+from remediator.diagnose.patterns import LogPattern
 from remediator.errors import PermanentError
 from remediator.kube.base import Forbidden, NotFound, Unreachable
 from remediator.model import Cause, Finding, Json, Request
@@ -274,6 +276,34 @@ async def test_a_diagnosis_that_has_used_its_calls_says_so_and_goes_on() -> None
     texts = [one.summary for one in found.findings if one.kind == "unavailable"]
     assert any("all 3 API calls of this diagnosis are used" in text for text in texts)
     assert found.cause is Cause.CODE_ERROR
+
+
+class Searched:
+    """An expression that is nowhere, and knows in which threads it was looked for."""
+
+    def __init__(self) -> None:
+        self.threads: set[int] = set()
+
+    def matches(self, _: str) -> bool:
+        self.threads.add(threading.get_ident())
+        return False
+
+
+@pytest.mark.parametrize(("chars", "is_apart"), [(LARGE_CHARS, False), (LARGE_CHARS + 1, True)])
+async def test_long_logs_are_searched_where_they_hold_nothing_up(chars: int, is_apart: bool) -> None:
+    searched = Searched()
+    cluster = FakeCluster()
+    cluster.log_texts["shop", "p00", "app", True] = "x" * chars
+    patterns = [LogPattern("any", Cause.DEPENDENCY_DOWN, searched)]
+
+    await diagnose(["logs"], scene(pod("p00", container("app")), cluster=cluster), patterns=patterns)
+
+    assert {one != threading.get_ident() for one in searched.threads} == {is_apart}
+
+
+async def test_what_is_long_is_read_apart() -> None:
+    assert await apart(LARGE_CHARS, threading.get_ident) == threading.get_ident()
+    assert await apart(LARGE_CHARS + 1, threading.get_ident) != threading.get_ident()
 
 
 def test_findings_beyond_the_bytes_are_counted_and_left_out() -> None:

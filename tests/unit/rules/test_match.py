@@ -59,6 +59,12 @@ def test_a_miss_names_the_rule_for_this_alertname_that_fails_least(
     assert match_labels(labels, TABLE) == NoMatch(nearest, why)
 
 
+def test_of_several_that_a_rule_misses_the_first_is_named() -> None:
+    table = rule_set([a_rule("a", match=['alertname="A"', 'namespace="shop"', 'tier="1"'])])
+    why = 'namespace="shop" does not hold: namespace is "pay"'
+    assert match_labels({"alertname": "A", "namespace": "pay"}, table) == NoMatch("a", why)
+
+
 def test_no_rule_for_an_alertname_has_no_nearest() -> None:
     table = rule_set([a_rule("a", match=['alertname="A"'])])
     assert match_labels({"alertname": "Z"}, table) == NoMatch(None, 'no rule for alertname "Z"')
