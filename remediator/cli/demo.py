@@ -69,15 +69,7 @@ def run(mode: str, output: Output) -> int:
         print(f"error: --mode {mode}: expected silent, active or both", file=sys.stderr)
         return 2
     configure_logging("error", log_format="console")
-    modes = (Mode.SILENT, Mode.ACTIVE) if mode == "both" else (Mode(mode),)
-    results = []
-    for one in modes:
-        if output is Output.SIMPLE:
-            print(_title(one), flush=True)
-        shown = asyncio.run(_play(one))
-        results.append(shown)
-        if output is Output.SIMPLE:
-            print("\n".join(_story(shown)), flush=True)
+    results = asyncio.run(_played((Mode.SILENT, Mode.ACTIVE) if mode == "both" else (Mode(mode),), output))
     if output is Output.JSON:
         print(json.dumps([_as_json(shown) for shown in results], indent=2))
     else:
@@ -88,7 +80,22 @@ def run(mode: str, output: Output) -> int:
     return 0
 
 
-async def _play(mode: Mode) -> Shown:
+async def _played(modes: Sequence[Mode], output: Output) -> Sequence[Shown]:
+    """The story in each mode, at the same time, since much of it is waiting; told one after the other."""
+    with tempfile.TemporaryDirectory(prefix="remediator-demo-") as folder:
+        tables = _tables(modes, Path(folder))
+        async with asyncio.TaskGroup() as group:
+            plays = [group.create_task(_play(mode, tables[mode])) for mode in modes]
+            for mode, play in zip(modes, plays, strict=True):
+                if output is Output.SIMPLE:
+                    print(_title(mode), flush=True)
+                shown = await play
+                if output is Output.SIMPLE:
+                    print("\n".join(_story(shown)), flush=True)
+    return [play.result() for play in plays]
+
+
+async def _play(mode: Mode, table: Path) -> Shown:
     clock = FastClock(speed=SPEED)
     rules = kubernetes_rules(hold=timedelta(minutes=1))
     with tempfile.TemporaryDirectory(prefix="remediator-demo-") as folder:
@@ -98,7 +105,7 @@ async def _play(mode: Mode) -> Shown:
                 {
                     "web_listen_address": "127.0.0.1:0",
                     "storage_url": "sqlite:///:memory:",
-                    "rules": (_table(mode, Path(folder)),),
+                    "rules": (table,),
                     "mode": mode.value,
                     "audit_key_file": _key(Path(folder)),
                     "audit_anchor_file": Path(folder) / "audit-anchor",
@@ -133,22 +140,27 @@ def _key(folder: Path) -> Path:
     return path
 
 
-def _table(mode: Mode, folder: Path) -> Path:
-    """A copy of the shipped rules, for active mode with every rule promoted, as a team would do one by one.
+def _tables(modes: Sequence[Mode], folder: Path) -> Mapping[Mode, Path]:
+    """Copies of the shipped rules, for active mode with every rule promoted, as a team would do one by one.
 
     Five incidents at once in so small a cluster are a storm, in which nothing is done; here they are five stories.
     """
     path = shipped_rules()
     yaml = YAML()
     yaml.width = 10_000  # a folded line is another text
+    tables = {mode: folder / mode.value for mode in modes}
+    for table in tables.values():
+        table.mkdir()
     for file in sorted(path.glob("*.yaml")) if path.is_dir() else [path]:
         document = yaml.load(file.read_text(encoding="utf-8"))
         for rule in document.get("rules", ()):
             rule["guards"] = {"storm": {"targets": 10 * ALERTS, "share": 100}, **rule.get("guards", {})}
+        for mode, table in tables.items():
             if mode is Mode.ACTIVE:
-                rule["mode"] = mode.value
-        yaml.dump(document, folder / file.name)
-    return folder
+                for rule in document.get("rules", ()):
+                    rule["mode"] = mode.value
+            yaml.dump(document, table / file.name)
+    return tables
 
 
 async def _finished(service: Service) -> Sequence[CommittedRecord]:

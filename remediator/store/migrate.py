@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
+from threading import Lock
 
 import sqlalchemy as sa
 
@@ -16,6 +17,9 @@ from remediator.store.backend import Backend, Work
 from remediator.store.sqlite import SQLITE
 
 _FOLDER = Path(__file__).parent / "migrations"
+
+_one_at_a_time = Lock()
+"""What Alembic works on is global: of two stores that one process opens at once one would migrate the other's."""
 
 
 def migrate(connection: sa.Connection, backend: Backend = SQLITE) -> None:
@@ -27,9 +31,10 @@ def migrate(connection: sa.Connection, backend: Backend = SQLITE) -> None:
         is_present = _heads(connection) == {newest()}
     if is_present:
         return  # as at nearly every start: Alembic would take 10 MiB, and a fifth of a second, to say so
-    upgrade = _load()
-    with backend.begin(connection, Work.MIGRATES):
-        upgrade(connection)
+    with _one_at_a_time:
+        upgrade = _load()
+        with backend.begin(connection, Work.MIGRATES):
+            upgrade(connection)
 
 
 def newest() -> str:

@@ -26,6 +26,7 @@ from remediator.store.migrate import migrate, newest
 from remediator.store.opening import open_database
 from remediator.store.sqlite import check_url, connect
 from remediator.store.tables import alerts, debits, remediations
+from remediator.together import together
 from tests.unit.store.examples import NOW, firing
 
 
@@ -53,6 +54,14 @@ def test_the_newest_file_is_the_head_of_the_revisions() -> None:
     config = Config()
     config.set_main_option("script_location", str(Path(store.__file__).parent / "migrations"))
     assert ScriptDirectory.from_config(config).get_heads() == [newest()]
+
+
+async def test_stores_that_one_process_opens_at_once_migrate_each_its_own() -> None:
+    opened = await together(*(open_database("sqlite:///:memory:", clock=SystemClock()) for _ in range(4)))
+
+    assert [await one.queue_depth() for one in opened] == [{}] * 4
+    for one in opened:
+        await one.close()
 
 
 def test_what_was_sent_before_there_was_a_ledger_stands_in_it() -> None:
