@@ -7,7 +7,6 @@ replica calls suppressed is muted. Source: prometheus/alertmanager `api/v2/opena
 from __future__ import annotations
 
 import asyncio
-import json
 import ssl
 from collections.abc import Sequence
 from datetime import datetime
@@ -17,6 +16,7 @@ import aiohttp
 
 from remediator.alertmanager.base import AlertmanagerUnavailable, Listed, Listing
 from remediator.alertmanager.trust import trusting
+from remediator.bodies import TooLarge, decoded_apart, whole
 from remediator.clock import parse_rfc3339
 from remediator.errors import ConfigError, cut
 from remediator.loaded import Loaded
@@ -127,13 +127,9 @@ class AlertmanagerApi:
                 ) as answer:
                     if answer.status != 200:
                         raise AlertmanagerUnavailable(f"Alertmanager {_place(url)} answered {answer.status}")
-                    body = bytearray()
-                    # Until its end: one `read` gives what has arrived by then, which is a part of a long list.
-                    async for chunk in answer.content.iter_any():
-                        body += chunk
-                        if len(body) > MAX_BYTES:
-                            raise AlertmanagerUnavailable(f"Alertmanager {_place(url)} answered with more than 16 MiB")
-                    said = json.loads(body)
+                    said = await decoded_apart(await whole(answer.content.iter_any(), max_bytes=MAX_BYTES))
+        except TooLarge as error:
+            raise AlertmanagerUnavailable(f"Alertmanager {_place(url)} answered with {error}") from error
         except (TimeoutError, aiohttp.ClientError, OSError, ValueError, RecursionError) as error:
             why = cut(str(error)) or type(error).__name__
             raise AlertmanagerUnavailable(f"Alertmanager {_place(url)}: {why}") from error

@@ -6,7 +6,6 @@ Called by `doctor/`. Source: prometheus/alertmanager `api/v2/openapi.yaml` (`/st
 from __future__ import annotations
 
 import asyncio
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import aiohttp
 
 from remediator.alertmanager.base import AlertmanagerUnavailable
 from remediator.alertmanager.trust import trusting
+from remediator.bodies import TooLarge, decoded, whole
 from remediator.errors import cut
 from remediator.proxies import proxy_of_environment
 
@@ -49,13 +49,10 @@ async def status_of(url: str, *, token_file: Path | None, ca_file: Path | None, 
         ):
             if answer.status != 200:
                 raise AlertmanagerUnavailable(f"Alertmanager {place} answered {answer.status}")
-            body = bytearray()
-            async for chunk in answer.content.iter_any():  # until its end: one `read` gives what has arrived by then
-                body += chunk
-                if len(body) > MAX_BYTES:
-                    raise AlertmanagerUnavailable(f"Alertmanager {place} answered with more than 16 MiB")
-            said = json.loads(body)
+            said = decoded(await whole(answer.content.iter_any(), max_bytes=MAX_BYTES))
             return Replica(str(said["versionInfo"]["version"]), str(said["config"]["original"]))
+    except TooLarge as error:
+        raise AlertmanagerUnavailable(f"Alertmanager {place} answered with {error}") from error
     except (TimeoutError, aiohttp.ClientError, OSError, ValueError, LookupError, TypeError) as error:
         why = cut(str(error)) or type(error).__name__
         raise AlertmanagerUnavailable(f"Alertmanager {place}: {why}") from error

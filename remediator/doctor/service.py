@@ -8,12 +8,14 @@ from collections.abc import AsyncIterator, Mapping
 
 import aiohttp
 
+from remediator.bodies import TooLarge, whole
 from remediator.doctor.base import Asked, Examination, Result, Running, failed, ok, skipped, warning
 from remediator.errors import cut
 from remediator.model import Json
 
 NAME = "service"
 READY = (200, 503)
+MAX_BYTES = 1024 * 1024
 
 
 async def run(asked: Asked) -> AsyncIterator[Result]:
@@ -76,10 +78,9 @@ async def _get(
             ssl=True if running.context is None else running.context,
         ) as answer,
     ):
-        text = await answer.text()
         try:
-            return answer.status, json.loads(text)
-        except ValueError:
+            return answer.status, json.loads(await whole(answer.content.iter_any(), max_bytes=MAX_BYTES))
+        except (ValueError, RecursionError, TooLarge):
             return answer.status, None
 
 

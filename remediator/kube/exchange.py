@@ -17,6 +17,7 @@ from typing import Any, Protocol
 import aiohttp
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_random, wait_random_exponential
 
+from remediator.bodies import TooLarge
 from remediator.clock import Clock, steady_seconds
 from remediator.errors import PermanentError, cut
 from remediator.kube.base import ReplyLost, TooLate, Unreachable
@@ -165,6 +166,8 @@ class Exchange:
                 raise Unreachable(f"{call}: not sent: {_reason(error)}") from error
             except aiohttp.InvalidURL as error:
                 raise PermanentError(f"{call}: not a usable address") from error
+            except TooLarge as error:
+                raise _too_large(call, error) from error
             except TimeoutError as error:
                 raise _lost(call, f"no answer within {self._limit_seconds:g} s") from error
             except (aiohttp.ClientError, OSError) as error:
@@ -194,6 +197,13 @@ def _lost(call: Call, what: str) -> Unreachable | ReplyLost:
     if call.is_repeatable:
         return Unreachable(f"{call}: {what}")
     return ReplyLost(f"{call}: {what}; it may have been done")
+
+
+def _too_large(call: Call, error: TooLarge) -> PermanentError | ReplyLost:
+    """Not to be asked for again: it would be as large."""
+    if call.is_repeatable:
+        return PermanentError(f"{call}: the answer has {error}")
+    return ReplyLost(f"{call}: the answer has {error}; it may have been done")
 
 
 def _asked_pause(state: RetryCallState) -> float | None:

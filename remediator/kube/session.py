@@ -21,6 +21,7 @@ from typing import Any, Self
 import aiohttp
 from yarl import URL
 
+from remediator.bodies import whole
 from remediator.errors import ConfigError
 from remediator.kube.credentials import Access, Source, load
 from remediator.kube.library import ApiClient
@@ -30,6 +31,9 @@ log = logging.getLogger(__name__)
 
 READ_BUFFER_BYTES = 2**21
 """As the library has it: one large object, so that a list does not stop at aiohttp's 64 KiB again and again."""
+
+MAX_BYTES = 16 * 1024 * 1024
+"""Of one answer: an object has at most 1.5 MiB (etcd's limit), a page of a list a hundred objects, of 20 KB mostly."""
 
 Fingerprint = tuple[tuple[int, int, int] | None, ...]
 Handler = Callable[[aiohttp.ClientRequest], Awaitable[aiohttp.ClientResponse]]
@@ -81,7 +85,8 @@ class Connection:
         body: bytes | None,
         limit_seconds: float,
     ) -> Reply:
-        """Send once and read the whole answer. Raises TimeoutError, aiohttp.ClientError, OSError, InvalidURL."""
+        """Send once and read the whole answer. Raises TimeoutError, aiohttp.ClientError, OSError, InvalidURL, TooLarge.
+        """
         authorization = self._api.configuration.api_key.get("BearerToken")
         own = {"User-Agent": self._user_agent} | ({"Authorization": authorization} if authorization else {})
         was_sent = False
@@ -112,7 +117,8 @@ class Connection:
                 **extra,
             ) as response,
         ):
-            return Reply(response.status, response.headers, await response.read())
+            body = await whole(response.content.iter_any(), max_bytes=MAX_BYTES)
+            return Reply(response.status, response.headers, body)
 
     async def close(self) -> None:
         await self._session.close()

@@ -53,7 +53,7 @@ class BadQuery(PermanentError):
 
 
 class TooManySamples(BadQuery):
-    """The answer would be larger than Prometheus allows: ask for less at once."""
+    """The answer is larger than Prometheus allows, or than we read: ask for less at once."""
 
 
 class PrometheusUnavailable(TransientError):
@@ -71,7 +71,7 @@ class Samples(list[Sample]):
 
 class Metrics(Protocol):
     async def query(self, expression: str, *, at: datetime | None = None) -> Sequence[Sample]:
-        """An instant query. Raises BadQuery, PrometheusUnavailable."""
+        """An instant query. Raises BadQuery, TooManySamples, PrometheusUnavailable."""
 
     async def alerting_rules(self, alertname: str) -> Sequence[AlertingRule]:
         """The loaded alerting rules of that name; several may exist. Raises PrometheusUnavailable."""

@@ -1,7 +1,8 @@
 """The protocol `Metrics` on prometheus_api_client, the only user of that library.
 
 `app.py` makes one; diagnosis, guards and checks see `prometheus/base.py`. The library is synchronous, so calls run on
-four threads of their own. A hook on its session reads what it drops: warnings, result types, error types.
+four threads of their own. A hook on its session bounds what it reads, and sees what it drops: warnings, result types,
+error types.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -23,9 +25,10 @@ from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, wait
 from urllib3.exceptions import ReadTimeoutError
 from urllib3.util.retry import Retry
 
+from remediator.bodies import TooLarge, decoded, whole_of
 from remediator.clock import Clock
 from remediator.errors import ConfigError, RemediatorError, cut
-from remediator.prometheus.base import AlertingRule, Course, PrometheusUnavailable, Sample, Samples
+from remediator.prometheus.base import AlertingRule, Course, PrometheusUnavailable, Sample, Samples, TooManySamples
 from remediator.prometheus.breaker import Breaker
 from remediator.prometheus.replies import (
     Refused,
@@ -43,6 +46,11 @@ CONNECT_SECONDS = 3.0
 READ_SECONDS = 10.0
 MAX_THREADS = 4
 MAX_ATTEMPTS = 3
+CHUNK_BYTES = 64 * 1024
+
+MAX_BYTES = 4 * 1024 * 1024
+"""Of one answer: 20,000 series of 200 bytes, or the rules of a large cluster with a storm's alerts. As objects it takes
+ten times as much, and four may be read at once: that fits the memory that our Deployment is given."""
 
 T = TypeVar("T")
 
@@ -67,7 +75,7 @@ class TokenFile(AuthBase):
 class PrometheusMetrics:
     """One Prometheus, or anything that speaks its query API (Thanos, Mimir, VictoriaMetrics) at `url`.
 
-    `read_seconds` bounds the silence of one answer, and with a margin the whole call.
+    `read_seconds` bounds the silence of one answer, and with a margin the whole call; `max_bytes` bounds its size.
     Proxies and REQUESTS_CA_BUNDLE of the environment are honoured, as is a matching line of ~/.netrc without a token.
     """
 
@@ -79,6 +87,7 @@ class PrometheusMetrics:
         token_file: Path | None = None,
         ca_file: Path | None = None,
         read_seconds: float = READ_SECONDS,
+        max_bytes: int = MAX_BYTES,
     ) -> None:
         if not url.startswith(("http://", "https://")):
             raise ConfigError(f"not a URL of a Prometheus: {_without_password(url)!r}; write http://host:port")
@@ -95,7 +104,7 @@ class PrometheusMetrics:
         self._session = requests.Session()
         self._session.verify = str(ca_file) if ca_file else True
         self._session.auth = TokenFile(token_file) if token_file else None
-        self._session.hooks["response"].append(_check_response)
+        self._session.hooks["response"].append(partial(_check_response, max_bytes=max_bytes))
         # Its own retries are hidden, slow and without a limit on Retry-After. `read=False`, or a read timeout comes out
         # of urllib3 as "max retries exceeded" and no longer as a timeout. GET, since gateways
         # that check the verb (kube-rbac-proxy) take a POST for a write.
@@ -111,7 +120,8 @@ class PrometheusMetrics:
         """How many series were left out of answers because their value was NaN, since the start."""
 
     async def query(self, expression: str, *, at: datetime | None = None) -> Sequence[Sample]:
-        """An instant query, at `at` or now. Raises BadQuery, PrometheusUnavailable (also for a partial answer)."""
+        """An instant query, at `at` or now. Raises BadQuery, TooManySamples, PrometheusUnavailable (also for a partial
+        answer)."""
         params = self._limit()
         if at is not None:
             params["time"] = f"{at.timestamp():.3f}"
@@ -231,19 +241,37 @@ def _translated(ask: Callable[[], T]) -> T:
         raise PrometheusUnavailable(f"Prometheus: answer not understood: {type(error).__name__}") from error
 
 
-def _check_response(response: requests.Response, *_: Any, **__: Any) -> None:
-    """The session's hook: raises our error for an answer that the library would half read or drop."""
+def _check_response(response: requests.Response, *_: Any, max_bytes: int, **__: Any) -> None:
+    """The session's hook: raises our error for an answer that is too large, or that the library would half read or
+    drop."""
     path = response.url.partition("?")[0]
+    operation = f"Prometheus {path.rpartition('/')[2]}"
+    body = _body(operation, response, max_bytes)
     if path.endswith(READY_PATH):
         return
     try:
-        reply = response.json()
+        reply = decoded(body)
     except (ValueError, RecursionError):
         reply = None
-    operation = f"Prometheus {path.rpartition('/')[2]}"
-    check(operation, response.status_code, reply, response.text[:200])
+    check(operation, response.status_code, reply, body[:800].decode(errors="replace")[:200])
     if path.endswith("/query"):
         check_result_type(operation, reply)
+    # Whoever asks the response for it would decode it once more, and in one go.
+    response.json = lambda **_: reply  # type: ignore[method-assign]
+
+
+def _body(operation: str, response: requests.Response, max_bytes: int) -> bytes:
+    """The body, read before the session reads it without a bound."""
+    try:
+        body = whole_of(response.iter_content(CHUNK_BYTES), max_bytes=max_bytes)
+    except TooLarge as error:
+        response.close()
+        what = f"{operation}: the answer has {error}"
+        if operation.endswith((" query", " query_range")):
+            raise TooManySamples(f"{what}; aggregate in the query (sum by, topk)") from error
+        raise Refused(what) from error
+    response._content = body  # as `content` keeps it: a stream can be read once
+    return body
 
 
 def _is_worth_another_try(error: BaseException) -> bool:

@@ -36,7 +36,8 @@ class TimedOut(PrometheusUnavailable):
 
 
 class Refused(PrometheusUnavailable):
-    """The address or the credentials are wrong; another try changes nothing until a person acts."""
+    """The address, the credentials or the size of the answer are wrong; another try changes nothing until a person
+    acts."""
 
 
 def check(operation: str, code: int, reply: Json, text: str) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from remediator.alertmanager.base import AlertmanagerUnavailable, Listed
-from remediator.alertmanager.client import AlertmanagerApi
+from remediator.alertmanager.client import MAX_BYTES, AlertmanagerApi
 from remediator.alertmanager.status import status_of
 from remediator.errors import ConfigError
 from tests.certificates import Authority
@@ -103,6 +103,13 @@ async def test_a_long_list_is_read_to_its_end(server: ScriptedServer) -> None:
     long = [{**LIST[0], "fingerprint": f"{n:016x}", "annotations": {"text": "x" * 2000}} for n in range(1000)]
     server.answers(Answer(body=[*long, *LIST]))
     assert await looked_up(ACTIVE, server.url) == Listed(())
+
+
+async def test_a_list_beyond_the_bound_is_no_answer(server: ScriptedServer) -> None:
+    """No part of a list is one: what is not in it is not told from what does not fire."""
+    server.answers(Answer(body=b" " * MAX_BYTES + json.dumps(LIST).encode()))
+    with pytest.raises(AlertmanagerUnavailable, match="answered with more than 16 MiB"):
+        await looked_up(ACTIVE, server.url)
 
 
 async def test_all_that_fires_is_listed_once(server: ScriptedServer) -> None:

@@ -15,7 +15,7 @@ from remediator.doctor.alertmanager import ALERTMANAGER, ROUTE, judged
 from remediator.doctor.alertmanager import SERVER as REPLICAS
 from remediator.doctor.base import Answer, Running
 from remediator.doctor.prometheus import ALERTS, NEEDED_SERIES, PRESENT, PROMETHEUS, SERIES, SERVER, faults_of
-from remediator.doctor.service import SERVICE
+from remediator.doctor.service import MAX_BYTES, SERVICE
 from remediator.generate.route import Wanted, beside
 from remediator.lint.routing.config import Config, read_config
 from remediator.lint.routing.review import review_routing
@@ -300,6 +300,7 @@ def ready(*parts: tuple[str, bool, bool]) -> Reply:
         (ready(("store", True, True), ("prometheus", False, False)), WARNING, "prometheus: not ready"),
         (Reply(401), FAILED, "--token-file"),
         (Reply(200, b"<html>"), FAILED, "not as remediator does"),
+        (Reply(200, json.dumps({"parts": [], "more": "x" * MAX_BYTES}).encode()), FAILED, "not as remediator does"),
         (Reply(404, {}), FAILED, "answered 404"),
     ],
 )

@@ -11,6 +11,7 @@ import pytest
 from remediator.errors import PermanentError
 from remediator.kube.base import Conflict, Forbidden, Invalid, NotFound, Unreachable
 from remediator.kube.client import KubernetesCluster
+from remediator.kube.session import MAX_BYTES
 from tests.unit.kube.conftest import Connect
 from tests.unit.scripted_server import CUT, DROP, HANG, PAIR, Answer, JumpingClock, ScriptedServer, pages, status
 
@@ -341,3 +342,13 @@ async def test_the_password_of_a_netrc_is_not_sent(
     await cluster.get(POD)
 
     assert "Authorization" not in server.asked[0].headers
+
+
+async def test_more_than_an_api_server_answers_is_not_read_and_not_asked_for_again(
+    server: ScriptedServer, cluster: KubernetesCluster
+) -> None:
+    server.answers(Answer(body=b" " * (MAX_BYTES + 1)))
+
+    with pytest.raises(PermanentError, match=r"GET /x: the answer has more than 16 MiB"):
+        await cluster.get("/x")
+    assert len(server.asked) == 1

@@ -10,6 +10,7 @@ from remediator.clock import steady_seconds
 from remediator.errors import PermanentError
 from remediator.kube.base import Conflict, DisruptionBudget, Invalid, NotProvable, ReplyLost, TooLate, Unreachable
 from remediator.kube.client import KubernetesCluster
+from remediator.kube.session import MAX_BYTES
 from remediator.model import Request
 from tests.unit.kube.conftest import Connect
 from tests.unit.scripted_server import CUT, DROP, HANG, Answer, JumpingClock, ScriptedServer, status
@@ -229,4 +230,14 @@ async def test_a_write_is_not_tried_again_when_its_right_has_ended_meanwhile(
     server.script(slow)
     with pytest.raises(TooLate):
         await cluster.send(replace(PATCH, not_after=steady_seconds() + 60), dry_run=False)
+    assert len(server.asked) == 1
+
+
+async def test_a_write_whose_answer_is_too_large_to_read_may_have_been_done(
+    server: ScriptedServer, cluster: KubernetesCluster
+) -> None:
+    server.answers(Answer(body=b" " * (MAX_BYTES + 1)))
+
+    with pytest.raises(ReplyLost, match="may have been done"):
+        await cluster.send(PATCH, dry_run=False)
     assert len(server.asked) == 1

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+import requests
 
 from remediator.errors import ConfigError
 from remediator.prometheus.base import AlertingRule, BadQuery, PrometheusUnavailable, Sample, TooManySamples
@@ -369,3 +370,42 @@ async def test_an_answer_that_would_be_too_large_has_an_error_of_its_own(
     with pytest.raises(BadQuery) as raised:
         await metrics.query_range("up", begin=BEGIN, end=BEGIN + HOUR, step=MINUTE)
     assert not isinstance(raised.value, TooManySamples)
+
+
+@pytest.mark.parametrize("is_range", [False, True])
+async def test_more_than_it_reads_is_too_many_samples_and_is_asked_for_once(
+    server: ScriptedServer, make: Make, is_range: bool
+) -> None:
+    """As if Prometheus itself had refused it: no part of an answer is one."""
+    metrics = make(max_bytes=1024 * 1024)
+    server.answers(vector(*[({"pod": f"web-{n}", "uid": "x" * 100}, "1") for n in range(10_000)]))
+
+    asking = metrics.query_range("up", begin=BEGIN, end=BEGIN + HOUR, step=MINUTE) if is_range else metrics.query("up")
+    with pytest.raises(TooManySamples, match=r"query(_range)?: the answer has more than 1 MiB; aggregate"):
+        await asking
+    assert len(server.asked) == 1
+
+    server.answers(vector(({}, "1")))
+    assert await metrics.query("up") == [Sample({}, 1.0)]
+
+
+async def test_rules_beyond_what_it_reads_are_unavailable_and_such_a_server_is_not_ready(
+    server: ScriptedServer, make: Make
+) -> None:
+    metrics = make(max_bytes=1024 * 1024)
+    server.answers(Answer(200, b" " * (1024 * 1024 + 1)))
+
+    with pytest.raises(PrometheusUnavailable, match="rules: the answer has more than 1 MiB"):
+        await metrics.alerting_rules("Down")
+    assert len(server.asked) == 1
+    assert not await metrics.is_ready()
+
+
+async def test_a_large_answer_within_the_bound_is_decoded_once(
+    server: ScriptedServer, metrics: PrometheusMetrics, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The library would do so again, and let nobody else have a turn meanwhile."""
+    monkeypatch.setattr(requests.Response, "json", None)
+    server.answers(vector(*[({"pod": f"web-{n}", "uid": "x" * 100}, "1") for n in range(10_000)]))
+
+    assert len(await metrics.query("up")) == 10_000
