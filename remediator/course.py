@@ -23,6 +23,10 @@ from remediator.store.escalations_base import Call
 CALLS_PEOPLE = frozenset({State.ESCALATED, State.UNKNOWN, State.REVERTED})
 """What a remediation ends in when people are needed."""
 
+ACTS_AT_ONCE = (1, 2)
+"""Severities that wait for nothing (`rules/severity.py`): an approval of one that nobody gave is people's to look at.
+The others have been watched for a while, and may heal as they did not for the question."""
+
 
 class Course:
     """`remediation` is always as last committed. `known` is what all later records name, `severity` the one that holds,
@@ -102,7 +106,8 @@ class Course:
         # The rule is the operator's own text, and its digest stands beside it: it stays as it was.
         shown = self.redactor.object
         record = Record(kind, {name: told[name] if name == "rule_text" else shown(told[name]) for name in told})
-        if to in CALLS_PEOPLE:
+        is_unanswered = change.reason is Reason.APPROVAL_EXPIRED and self.severity in ACTS_AT_ONCE
+        if to in CALLS_PEOPLE or is_unanswered:
             change = replace(change, call=self._call(record.body))
         self.remediation = await self._store.advance(
             self.remediation, to=to, record=record, at=self._clock.now(), change=change

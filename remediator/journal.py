@@ -55,6 +55,7 @@ from remediator.store.base import Change, LostClaim, Store, TemplateEvent
 from remediator.store.budgets_base import BudgetUsed, Use
 from remediator.target.labels import NoTarget
 from remediator.target.resolve import Resolved
+from remediator.units import format_duration
 
 APPROVAL_WITHIN = timedelta(minutes=15)
 CONFLICT_PAUSE = timedelta(seconds=2)
@@ -144,6 +145,13 @@ class Journal:
         reason = self.remediation.reason or Reason.DECISION_EXPIRED
         detail = f"no decision to act within its time; last: {reason}"
         await self._course.advance(State.EXPIRED, "decision.expired", _no(reason, detail))
+
+    async def approval_expired(self) -> None:
+        """Nobody said yes or no to the plan. What is severe is people's then: it was not to wait (`course.py`)."""
+        waited, plan = format_duration(APPROVAL_WITHIN), self.remediation.plan
+        wanted = "" if plan is None else f": would {plan.summary}"
+        body = _no(Reason.APPROVAL_EXPIRED, f"nobody approved or denied it within {waited}{wanted}")
+        await self._course.advance(State.EXPIRED, "decision.expired", body)
 
     async def denied(self, said: Approval) -> None:
         body = {**_no(Reason.APPROVAL_DENIED, f"denied by {said.by}: {said.comment}"), "plan_hash": said.plan_hash}

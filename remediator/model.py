@@ -330,6 +330,7 @@ class Reason(StrEnum):
     RULE_CHANGED = "rule-changed"
     NEEDS_APPROVAL = "needs-approval"
     APPROVAL_DENIED = "approval-denied"
+    APPROVAL_EXPIRED = "approval-expired"
     ALERT_RESOLVED = "alert-resolved"
     RESOLVED_UNCONFIRMED = "resolved-unconfirmed"
     ALERT_SILENCED = "alert-silenced"

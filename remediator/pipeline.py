@@ -370,7 +370,7 @@ async def is_over(journal: Journal, parts: Parts) -> bool:
             await journal.denied(said)
             return True
         if said is None and doubt is None:
-            await journal.expired()
+            await journal.approval_expired()
             return True
         if doubt is None:
             return False

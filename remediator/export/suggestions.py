@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from remediator.export.monthly import Monthly, RuleMonth
-from remediator.model import Reason, State
+from remediator.model import Reason
 
 MIN_ACTIONS = 3
 """Fewer actions than this say nothing of a rule."""
@@ -90,8 +90,7 @@ def _of_evidence(rule: RuleMonth) -> Iterator[Suggestion]:
 
 
 def _of_answers(rule: RuleMonth) -> Iterator[Suggestion]:
-    count = rule.ended.get(State.EXPIRED, 0)
-    if count >= OFTEN and rule.reasons.get(Reason.NEEDS_APPROVAL, 0) >= OFTEN:
+    if (count := rule.reasons.get(Reason.APPROVAL_EXPIRED, 0)) >= OFTEN:
         text = "Say who approves it: nobody answered within the time."
         yield Suggestion(rule.rule, text, f"{count} decisions ran out")
 

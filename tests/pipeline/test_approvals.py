@@ -67,7 +67,9 @@ async def test_what_nobody_approved_is_not_done() -> None:
         await asked(one)
         assert await one.run() is State.EXPIRED
         assert one.shop.writes() == []
-        assert (await one.last_body())["reason"] == Reason.NEEDS_APPROVAL
+        body = await one.last_body()
+        assert body["reason"] == Reason.APPROVAL_EXPIRED
+        assert body["detail"].startswith("nobody approved or denied it within 15m: would roll back shop/deployment/")
 
 
 async def test_what_was_denied_is_not_asked_again() -> None:

@@ -15,7 +15,8 @@ from remediator.pipeline import pass_on, remediate
 from remediator.prometheus.base import PrometheusUnavailable
 from remediator.rules.escalation import ContactRow, escalation_matrix
 from remediator.rules.ruleset import RuleSet, rule_set
-from remediator.store.base import KillSwitch
+from remediator.store.approvals_base import Approval
+from remediator.store.base import KillSwitch, LostClaim
 from remediator.store.escalations_base import Acknowledgement, Escalation
 from tests.pipeline.history import (
     Way,
@@ -26,7 +27,7 @@ from tests.pipeline.history import (
     on_one_node,
     others_alert,
 )
-from tests.pipeline.world import World, rule, world
+from tests.pipeline.world import LEASE, World, rule, world
 from tests.workloads import alert
 
 ROWS = {
@@ -295,3 +296,47 @@ async def test_a_gate_that_is_left_is_over() -> None:
         assert await pages(one, 9) == [("reminded", "eve")]
         assert await pages(one, 2) == [("ended", None)]
         assert await one.database.escalations() == []
+
+
+@pytest.mark.parametrize("severity", [1, 2])
+async def test_an_approval_that_nobody_gave_calls_the_contact_of_its_rule(severity: int) -> None:
+    """It was to be done at once, and is not: whoever was asked did not see it."""
+    async with world(rules=table(severity=severity), mode=Mode.APPROVE) as one:
+        await one.receive()
+        assert await one.run() is State.EXPIRED
+        called = await the_one(one)
+        assert (called.contact, called.told, called.severity) == ("pods", "ada", severity)
+        assert called.reason is Reason.APPROVAL_EXPIRED
+        assert "would roll back shop/deployment/checkout" in called.detail
+        assert [record.kind for record in await one.told()] == ["escalation.opened"]
+
+
+@pytest.mark.parametrize("ends", ["slow", "denied", "resolved"])
+async def test_of_an_approval_that_may_wait_or_was_denied_or_is_over_nobody_is_called(ends: str) -> None:
+    """The negative controls: severity 3 was watched before it asked."""
+    slow = {"severity": 3} if ends == "slow" else {}
+    async with world(rules=table(**slow), mode=Mode.APPROVE) as one:
+        await one.receive()
+        await one.run(until=lambda state: state is State.AWAITING_APPROVAL)
+        [waiting] = await one.database.awaiting()
+        if ends == "denied":
+            said = Approval(waiting.remediation, waiting.request["plan_hash"], False, "ada", "no", one.clock.now())
+            await one.database.answer(said)
+        elif ends == "resolved":
+            await one.receive(alert(status=AlertStatus.RESOLVED))
+        assert await one.run() is (State.EXPIRED if ends == "slow" else State.CANCELLED)
+        assert await one.told() == []
+
+
+async def test_an_approval_that_nobody_gave_is_told_once_by_whoever_has_the_claim() -> None:
+    """A replica that was paused between its claim and the commit finds that another has it."""
+    async with world(rules=table(), mode=Mode.APPROVE) as one:
+        await one.receive()
+        await one.run(until=lambda state: state is State.AWAITING_APPROVAL)
+        one.clock.jump(minutes=16)
+        [paused] = await one.claim()
+        one.clock.jump(seconds=LEASE.total_seconds() + 1)
+        assert await one.one_pass() is State.EXPIRED
+        with pytest.raises(LostClaim):
+            await remediate(Journal(paused, store=one.database, clock=one.clock, rules=one.rules), one.parts)
+        assert [record.kind for record in await one.told()] == ["escalation.opened"]

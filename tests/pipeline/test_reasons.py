@@ -183,6 +183,7 @@ WAYS: dict[Reason, tuple[Way, dict[str, Any]]] = {
         {"authority_of": {"pay": Authority(rules=compile_pattern("other"))}.get},
     ),
     Reason.APPROVAL_DENIED: (denied, {"mode": Mode.APPROVE}),
+    Reason.APPROVAL_EXPIRED: (as_it_is, {"mode": Mode.APPROVE}),
     Reason.STORM: (others_alert(4), {}),
     Reason.SHARED_CAUSE: (on_one_node, {}),
     Reason.CLUSTER_UNHEALTHY: (nodes_lost, {}),

@@ -241,6 +241,13 @@ def test_offenders_noise_budgets_and_missing_evidence_are_named_with_their_numbe
     ]
 
 
+def test_approvals_that_nobody_gave_are_named_and_denied_ones_are_an_answer() -> None:
+    alerts = [came(n, state=State.EXPIRED, reason=Reason.APPROVAL_EXPIRED.value) for n in range(3)]
+    assert said(month(alerts, [])) == [("crash-loop", "3 decisions ran out")]
+    denied = [came(n, state=State.CANCELLED, reason=Reason.APPROVAL_DENIED.value) for n in range(3)]
+    assert said(month(denied, [])) == []
+
+
 def test_a_quiet_month_suggests_nothing_and_says_so_in_every_section() -> None:
     report = monthly_report(month([]), made_at=NOON, version="1.2.3")
     assert report.title == "November 2026"
