@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
 
 from remediator.clock import rfc3339
 from remediator.diagnose.base import Scene, attempt
@@ -52,8 +53,7 @@ class Rollout:
             "change_cause": cut(redact(annotations_of(workload.object).get(CHANGE_CAUSE) or "")) or None,
             "gitops": gitops_owner(workload.object),
         }
-        when = "at an unknown time" if ago is None else f"{ago.total_seconds() / 60:.0f} min ago"
-        findings = [Finding("rollout", f"revision {number} deployed {when}: {status.detail}", facts)]
+        findings = [Finding("rollout", f"{_progress(number, times.is_running, ago)}: {status.detail}", facts)]
         findings += _began(scene, times)
         older = sorted(
             ((n, rs) for rs in workload.replica_sets if (n := revision_of(rs)) is not None and n < number),
@@ -93,6 +93,14 @@ class Rollout:
                 facts = {"replica_set": name, "seconds": seconds}
                 found.append(Finding("revision-was-available", text, facts))
         return found
+
+
+def _progress(number: int, is_running: bool, ago: timedelta | None) -> str:
+    """What is under way counts as deployed this moment, however long it has been stuck: it is not said so."""
+    if is_running:
+        return f"rollout of revision {number} in progress"
+    when = "at an unknown time" if ago is None else f"{ago.total_seconds() / 60:.0f} min ago"
+    return f"revision {number} deployed {when}"
 
 
 def _began(scene: Scene, times: RolloutTimes) -> list[Finding]:

@@ -176,6 +176,19 @@ class TestRollout:
         assert difference.facts["paths"] == ["/spec/containers/0/image"]
         assert difference.facts["before_images"] == {"app": "shop/checkout:1.4"}
 
+    @pytest.mark.parametrize("is_running", [True, False])
+    async def test_what_is_under_way_is_not_said_to_be_deployed_this_moment(self, is_running: bool) -> None:
+        """It may have been stuck for an hour; what `deployed_within` reads of it stays zero."""
+        item = deployment(template())
+        if is_running:
+            item["status"]["conditions"][0]["reason"] = "ReplicaSetUpdated"
+
+        rollout, *_ = await collect("rollout", scene(object=item))
+
+        begins = "rollout of revision 3 in progress: " if is_running else "revision 3 deployed 9 min ago: "
+        assert rollout.summary.startswith(begins)
+        assert (rollout.facts["deployed_seconds_ago"] == 0) is is_running
+
     async def test_prometheus_says_how_long_a_former_revision_was_available(self) -> None:
         found = await collect("rollout", scene(metrics=_Counted(15.0)))
 
