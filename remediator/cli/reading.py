@@ -24,6 +24,9 @@ from remediator.errors import ConfigError, RemediatorError, TransientError, cut
 DEFAULT_URL = "http://127.0.0.1:9095"
 TIMEOUT_SECONDS = 10.0
 GOOD, FAILED, MISUSED = 0, 1, 2
+HTML = "text/html"
+NO_ROUTE = "Not Found"
+"""All that a server of aiohttp says of a path that it does not know, a remediator too; what it knows it names."""
 
 
 def print_answer(
@@ -136,11 +139,17 @@ def _opened(
         body = None if post is None else json.dumps(post).encode()
         request = urllib.request.Request(url.rstrip("/") + path, data=body, headers=headers)
         with opener(context).open(request, timeout=timeout_seconds) as answer:
+            # A page for people, which none of our answers is but an export, and that is a file.
+            if answer.headers.get_content_type() == HTML and "Content-Disposition" not in answer.headers:
+                raise TransientError(f"{_place(url, path)} answered {answer.status} with a page in HTML: {_ELSEWHERE}")
             yield answer
     except urllib.error.HTTPError as error:
         if (elsewhere := redirection(error)) is not None:
             raise TransientError(f"{url} {elsewhere} --url") from error
-        text = _error_of(error.read(65536), fallback=f"{url} answered {error.code}")
+        place = _place(url, path)
+        text = _error_of(error.read(65536), fallback=f"{place} answered {error.code}")
+        if error.code == 404 and text in (NO_ROUTE, f"{place} answered 404"):
+            text = f"{place} answered 404: {_ELSEWHERE}"
         raise (ConfigError if error.code == 400 else TransientError)(text) from error
     except (urllib.error.URLError, TimeoutError, ConnectionError) as error:
         reason = getattr(error, "reason", error)
@@ -148,7 +157,14 @@ def _opened(
         hint = "is it running? (--url, REMEDIATOR_URL)"
         raise TransientError(f"no remediator answers at {url}: {why}; {hint}") from error
     except (ValueError, http.client.HTTPException) as error:
-        raise TransientError(f"{url} does not answer as a remediator does") from error
+        raise TransientError(f"{_place(url, path)} does not answer as a remediator does: {_ELSEWHERE}") from error
+
+
+_ELSEWHERE = "a login, or another service? name a remediator, with its path prefix if any (--url, REMEDIATOR_URL)"
+
+
+def _place(url: str, path: str) -> str:
+    return url.rstrip("/") + path.partition("?")[0]
 
 
 class _NoRedirects(urllib.request.HTTPRedirectHandler):
