@@ -44,6 +44,7 @@ from remediator.guards.faults import CountedCluster, CountedMetrics, Faults
 from remediator.guards.stop import Stop, SwitchInCluster, stopped_by_switch
 from remediator.kube.base import Cluster
 from remediator.kube.client import connect
+from remediator.lasting import Lasting
 from remediator.loaded import Loaded
 from remediator.model import Alert, Mode, Remediation
 from remediator.pipeline import Parts, admit
@@ -177,6 +178,7 @@ class Service:
             )
             for sink in self._told
         ]
+        self._lasting = Lasting(clock, count=telemetry.duty_failed, went=self._replica.went)
         self._readiness = Readiness(
             mode=settings.mode,
             clock=clock,
@@ -188,6 +190,7 @@ class Service:
             access=access,
             trust=trust,
             replica=self._replica,
+            lasting=self._lasting,
             keeper=self._keeper,
             watchdog=self._watchdog,
             telemetry=telemetry,
@@ -201,6 +204,7 @@ class Service:
             metrics=metrics,
             telemetry=telemetry,
             replica=self._replica,
+            lasting=self._lasting,
             readiness=self._readiness,
             stop=self._stop,
         )
@@ -444,7 +448,7 @@ class Service:
 
     async def _reconcile(self) -> None:
         if self._reconciler is not None:
-            await self._reconciler.run()
+            await self._lasting.run(RECONCILE, self._reconciler.run)
 
     async def _take(self, offer: reconcile.Offer) -> int | None:
         """The door for what Alertmanager's list says. It is the operator's own Alertmanager, and speaks with the

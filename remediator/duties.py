@@ -18,6 +18,7 @@ import structlog
 from remediator.errors import RemediatorError, cut
 from remediator.guards.stop import Stop
 from remediator.kube.base import Cluster
+from remediator.lasting import Lasting
 from remediator.pipeline import Parts
 from remediator.prometheus.base import Metrics
 from remediator.readiness import Readiness
@@ -49,6 +50,7 @@ class DutyLoops:
         metrics: Metrics | None,
         telemetry: Telemetry,
         replica: Replica,
+        lasting: Lasting,
         readiness: Readiness,
         stop: Callable[[], Awaitable[Stop | None]],
     ) -> None:
@@ -57,6 +59,7 @@ class DutyLoops:
         self._database = database
         self._telemetry = telemetry
         self._replica = replica
+        self._lasting = lasting
         self._readiness = readiness
         self._stop = stop
         self._log = structlog.get_logger("remediator.duties")
@@ -85,17 +88,18 @@ class DutyLoops:
 
     def loops(self) -> Sequence[Coroutine[Any, Any, None]]:
         """Each runs until it is cancelled, or ends at once where settings say never."""
-        return (
-            self._escalator.run(),
-            self._watch_rollouts(),
-            self._observe_recommendations(),
-            self._prune(),
-            self._observe(),
-        )
+        loops = {
+            ESCALATE: self._escalator.run,
+            WATCH: self._watch_rollouts,
+            SCORE: self._observe_recommendations,
+            PRUNE: self._prune,
+            COUNT: self._observe,
+        }
+        return [self._lasting.run(duty, loop) for duty, loop in loops.items()]
 
     def rollouts_problem(self) -> str:
         """Why rollouts are not seen now; empty: they are."""
-        return self._watcher.problem
+        return self._lasting.problem_of(WATCH) or self._watcher.problem
 
     async def _watch_rollouts(self) -> None:
         if self._settings.rollout_poll_seconds > 0:

@@ -16,6 +16,7 @@ from remediator.api.answers import Part
 from remediator.clock import Clock, rfc3339
 from remediator.errors import RemediatorError, cut
 from remediator.kube.base import Cluster
+from remediator.lasting import Lasting
 from remediator.loaded import Loaded
 from remediator.model import Mode
 from remediator.prometheus.base import Metrics
@@ -77,6 +78,7 @@ class Readiness:
         access: Loaded[Access],
         trust: Loaded[Any] | None,
         replica: Replica,
+        lasting: Lasting,
         keeper: LogKeeper,
         watchdog: Watchdog | None,
         telemetry: Telemetry,
@@ -91,6 +93,7 @@ class Readiness:
         self._access = access
         self._trust = trust
         self._replica = replica
+        self._lasting = lasting
         self._keeper = keeper
         self._watchdog = watchdog
         self._telemetry = telemetry
@@ -113,6 +116,7 @@ class Readiness:
                 parts.append(watchdog)
         if self._trust is not None:
             parts.append(_in_force("alertmanager-ca", self._trust.problem, is_required=False))
+        parts.append(_in_force("duties", self._lasting.problems(), is_required=False))
         return [*parts, await self._audit(), await self._shared_prometheus.answer()]
 
     @property

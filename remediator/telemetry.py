@@ -108,6 +108,9 @@ class Telemetry:
         self._durations = meter.create_histogram(
             "remediator.action_duration", unit="s", description="From the request to the outcome of its verification."
         )
+        self._duty_faults = meter.create_counter(
+            "remediator.duty_faults", description="Faults of ours in what one replica does for all, by duty."
+        )
         self._gauges: dict[str, dict[Labels, float]] = {}
         for name, unit, description in (
             ("mode_info", "", "The most that any rule may do."),
@@ -254,6 +257,10 @@ class Telemetry:
 
     def replica(self, name: str) -> None:
         self._set("replica_info", 1, replica=name)
+
+    def duty_failed(self, duty: str) -> None:
+        """By a fault of ours; what others do not answer is no fault of a duty."""
+        self._duty_faults.add(1, {"duty": duty})
 
     def duties(self, held: Sequence[str]) -> None:
         """Replaces what was said before. Their names are ours and those of the sinks."""

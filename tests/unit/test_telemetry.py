@@ -22,6 +22,7 @@ remediator_config_last_reload_success_timestamp_seconds 1.5e+09
 remediator_config_last_reload_successful 1.0
 remediator_decisions_total{action="rollback",decision="executed",rule="crash-loop"} 1.0
 remediator_decisions_total{action="",decision="no_match",rule=""} 1.0
+remediator_duty_faults_total{duty="watch-rollouts"} 1.0
 remediator_escalations_total{severity="1",step="opened"} 1.0
 remediator_held_total{reason="cooldown",rule="crash-loop"} 1.0
 remediator_incidents_total{outcome="recovered_after_action",rule="crash-loop"} 1.0
@@ -62,6 +63,7 @@ def test_every_metric_has_its_agreed_name_and_labels(telemetry: Telemetry) -> No
     telemetry.paused(True)
     telemetry.queued({"queued": 2})
     telemetry.escalated(step="opened", severity=1)
+    telemetry.duty_failed("watch-rollouts")
     telemetry.open_escalations({(1, False): 2})
     telemetry.rollouts({"rolling-out": 1})
     telemetry.rollouts({"watched": 3})
