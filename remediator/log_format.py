@@ -20,12 +20,13 @@ MAX_TRACEBACK_LENGTH = 16384
 
 
 def configure_logging(
-    level: str, *, log_format: Literal["logfmt", "json", "console"], stream: TextIO = sys.stderr
+    level: str, *, log_format: Literal["logfmt", "json", "console"], stream: TextIO | None = None
 ) -> None:
-    """Send this package's log and the libraries' to `stream`, in one form. Called once by `cli/`.
+    """Send this package's log and the libraries' to `stream` (None: stderr), in one form. Called once by `cli/`.
 
     `level` is the least severe level printed: debug, info, warning or error.
     """
+    stream = stream or sys.stderr  # as it is now: whoever imports this first may have put another in its place
     threshold = logging.getLevelNamesMapping()[level.upper()]
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
