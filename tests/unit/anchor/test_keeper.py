@@ -3,91 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import base64
-import os
 import shutil
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager, closing
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from remediator.anchor.base import Anchor, AnchorUnavailable
-from remediator.anchor.config_map import ConfigMapAnchor
-from remediator.anchor.file import FileAnchor
-from remediator.anchor.keeper import LogKeeper, NotConfirmed
-from remediator.audit.note import checkpoint, new_key, opened, signing_key
-from remediator.clock import SystemClock
-from remediator.kube.base import Conflict, Forbidden, Unreachable
-from remediator.model import Json, Reason, Request
+from remediator.anchor.keeper import NotConfirmed
+from remediator.audit.note import new_key, signing_key
+from remediator.model import Reason
 from remediator.store.base import Record
-from remediator.store.database import Database
 from remediator.store.log import LogKeys
-from remediator.store.opening import open_database
 from tests.clocks import FakeClock
 from tests.cluster.waiting import wait_for_async
-from tests.fakes import FakeCluster
-from tests.logkeys import KEYS
-
-PLACE = "/api/v1/namespaces/ops/configmaps/anchor"
-
-
-class Memory:
-    """An anchor in memory, that can be away."""
-
-    name = "memory"
-
-    def __init__(self, note: bytes | None = None) -> None:
-        self.note = note
-        self.is_away = False
-        self.written: list[bytes] = []
-
-    async def read(self) -> bytes | None:
-        if self.is_away:
-            raise AnchorUnavailable("away")
-        return self.note
-
-    async def write(self, note: bytes, *, unless: Callable[[bytes], bool]) -> None:
-        if self.is_away:
-            raise AnchorUnavailable("away")
-        if self.note is not None and unless(self.note):
-            return
-        self.note = note
-        self.written.append(note)
-
-
-@asynccontextmanager
-async def kept(
-    anchors: Sequence[Anchor], *, path: Path | None = None, keys: LogKeys = KEYS, said: list[str] | None = None
-) -> AsyncIterator[tuple[Database, LogKeeper]]:
-    clock = FakeClock()
-    url = "sqlite:///:memory:" if path is None else f"sqlite:///{path}"
-    store = await open_database(url, clock=clock, keys=keys, log_name="lab")
-    out = said if said is not None else []
-    keeper = LogKeeper(store, anchors, trusted=keys.known, clock=clock, say=out.append, seen=lambda *_: None)
-    await keeper.begin()
-    try:
-        yield store, keeper
-    finally:
-        await store.close()
-
-
-async def note(store: Database, kind: str = "test.noted") -> None:
-    await store.note([Record(kind, {})], at=FakeClock().now())
-
-
-def size_of(one: bytes) -> int:
-    return checkpoint(opened(one, KEYS.known)[0]).size
-
-
-def never(_: bytes) -> bool:
-    return False
-
-
-async def reason(keeper: LogKeeper) -> Reason | None:
-    doubt = await keeper.why_not()
-    return None if doubt is None else doubt.reason
+from tests.unit.anchor.keeping import Memory, confirmed, kept, note, reason, size_of
 
 
 async def test_the_anchor_knows_of_everything_before_it_is_allowed() -> None:
@@ -154,13 +84,6 @@ async def test_without_an_anchor_a_person_has_to_say_it_at_every_start(tmp_path:
             assert await keeper.why_not() is None
             last = (await store.records(after=0, limit=100))[-1]
             assert (last.kind, last.body["by"], last.body["comment"]) == ("audit.confirmed", "ann", "as it was")
-
-
-async def confirmed(keeper: LogKeeper) -> str:
-    begun = keeper.standing_at_start
-    assert begun is not None
-    root = base64.b64encode(begun.root).decode()
-    return await keeper.confirm(size=begun.size, root=root, by="ann", comment="as it was")
 
 
 async def test_what_is_confirmed_must_be_the_log_of_this_start() -> None:
@@ -272,46 +195,6 @@ async def test_what_is_kept_is_printed_once_with_its_note() -> None:
     assert ['"checkpoint": 1,' in said[0], '"checkpoint": 2,' in said[1]] == [True, True]
 
 
-async def test_a_file_is_replaced_whole(tmp_path: Path) -> None:
-    anchor = FileAnchor(tmp_path / "anchor")
-    assert await anchor.read() is None
-    await anchor.write(b"one", unless=never)
-    await anchor.write(b"two", unless=never)
-    assert await anchor.read() == b"two"
-    assert sorted(os.listdir(tmp_path)) == [".anchor.lock", "anchor"]
-
-
-async def test_a_file_that_cannot_be_written_says_so(tmp_path: Path) -> None:
-    anchor = FileAnchor(tmp_path / "gone" / "anchor")
-    with pytest.raises(AnchorUnavailable, match=r"file .*anchor: No such file"):
-        await anchor.write(b"one", unless=never)
-
-
-async def test_a_config_map_is_made_and_then_changed_at_the_version_that_was_read() -> None:
-    cluster = FakeCluster()
-
-    def store(request: Request, dry_run: bool) -> Json:
-        cluster.add({**request.body, "metadata": {**request.body["metadata"], "resourceVersion": "7"}})
-        return request.body
-
-    cluster.replies["POST", PLACE.rpartition("/")[0]] = store
-    anchor = ConfigMapAnchor(cluster, namespace="ops", name="anchor")
-    assert await anchor.read() is None
-    await anchor.write(b"one", unless=never)
-    assert await anchor.read() == b"one"
-    await anchor.write(b"two", unless=never)
-    request, _ = cluster.sent[-1]
-    assert (request.method, request.body["metadata"]) == ("PATCH", {"resourceVersion": "7"})
-
-
-@pytest.mark.parametrize("error", [Conflict("newer"), Forbidden("no"), Unreachable("away")])
-async def test_a_config_map_that_cannot_be_written_says_so(error: Exception) -> None:
-    cluster = FakeCluster()
-    cluster.replies["POST", PLACE.rpartition("/")[0]] = error
-    with pytest.raises(AnchorUnavailable, match="ConfigMap ops/anchor"):
-        await ConfigMapAnchor(cluster, namespace="ops", name="anchor").write(b"one", unless=never)
-
-
 async def test_an_old_record_that_was_changed_is_found_and_forbids_every_write(tmp_path: Path) -> None:
     """The head and its tiles are as they were; only the record is not. The round over all of them finds it."""
     anchor = Memory()
@@ -340,141 +223,3 @@ async def test_the_round_ends_and_finds_nothing_in_a_sound_log() -> None:
             await keeper._look_over()
         assert keeper._tile is None
         assert await keeper.why_not() is None
-
-
-async def test_a_replica_that_is_behind_does_not_turn_the_anchor_back() -> None:
-    anchor = Memory()
-    async with kept([anchor]) as (store, keeper):
-        await note(store)
-        behind = await store.log_standing()
-        await note(store, "action.intent")
-        assert await keeper.why_not() is None
-        further = anchor.note
-        await anchor.write(behind.note, unless=lambda held: keeper._is_further(held, behind))
-        assert anchor.note == further
-        await anchor.write(behind.note, unless=never)
-        assert anchor.note == behind.note, "the negative control"
-
-
-async def test_a_log_that_grew_between_its_look_and_the_anchor_s_is_not_taken_for_an_old_one() -> None:
-    """Another replica acts while this one starts: the anchor knows more than was there when this one looked first."""
-
-    class Moving(Memory):
-        async def read(self) -> bytes | None:
-            await note(store, "action.intent")
-            return (await store.log_standing()).note
-
-    anchor = Moving()
-    store = await open_database("sqlite:///:memory:", clock=FakeClock(), keys=KEYS, log_name="lab")
-    keeper = LogKeeper(
-        store, [anchor], trusted=KEYS.known, clock=FakeClock(), say=lambda _: None, seen=lambda *_: None
-    )
-    await keeper.begin()
-    assert await keeper.why_not() is None
-    await store.close()
-
-
-async def test_replicas_that_write_a_config_map_at_once_all_succeed() -> None:
-    """One finds the other's version, looks again, and leaves what is further."""
-    metadata = {"name": "anchor", "namespace": "ops", "resourceVersion": "1"}
-    cluster = FakeCluster({"kind": "ConfigMap", "metadata": metadata})
-    answers = [Conflict("someone else"), {}]
-
-    def reply(request: Request, dry_run: bool) -> Json:
-        answer = answers.pop(0)
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
-
-    cluster.replies["PATCH", PLACE] = reply
-    await ConfigMapAnchor(cluster, namespace="ops", name="anchor").write(b"one", unless=never)
-    assert answers == []
-
-
-# -- replicas with different keys
-
-OLD, NEW = KEYS.present, signing_key("remediator", new_key())
-ROTATED = LogKeys(NEW, previous=OLD)
-
-
-@asynccontextmanager
-async def replica(url: str, keys: LogKeys, anchor: Anchor) -> AsyncIterator[tuple[Database, LogKeeper]]:
-    store = await open_database(url, clock=SystemClock(), keys=keys, log_name="lab")
-    keeper = LogKeeper(
-        store, [anchor], trusted=keys.known, clock=SystemClock(), say=lambda _: None, seen=lambda *_: None
-    )
-    await keeper.begin()
-    try:
-        yield store, keeper
-    finally:
-        await store.close()
-
-
-async def test_who_has_the_old_key_alone_stops_when_another_has_rotated_it(postgres_url: str) -> None:
-    """And the one with both goes on, whoever wrote last."""
-    anchor = Memory()
-    async with replica(postgres_url, KEYS, anchor) as (old, keeper):
-        assert await keeper.why_not() is None
-        async with replica(postgres_url, ROTATED, anchor) as (new, rotated):
-            await note(new, "action.intent")
-            assert await rotated.why_not() is None
-            doubt = await keeper.why_not()
-            assert doubt is not None
-            assert (doubt.reason, "audit_previous_key_file" in doubt.detail) == (Reason.AUDIT_UNSIGNED, True)
-            await note(old, "action.intent")
-            doubt = await keeper.why_not()
-            assert doubt is not None, "its own note does not go over one that it cannot read"
-            assert (doubt.reason, "audit_previous_key_file" in doubt.detail) == (Reason.AUDIT_NOT_ANCHORED, True)
-            await note(new, "action.intent")
-            assert await rotated.why_not() is None
-            assert anchor.note is not None
-            assert checkpoint(opened(anchor.note, ROTATED.known)[0]).size == (await new.log_standing()).size
-
-
-async def test_an_anchor_is_not_turned_back_by_who_cannot_read_it(postgres_url: str) -> None:
-    """The one with the old key reads how far the log is, and the other anchors more before it writes that."""
-    anchor, sizes = Memory(), []
-
-    class Overtaken(Memory):
-        async def write(self, held: bytes, *, unless: Callable[[bytes], bool]) -> None:
-            if is_overtaken:
-                await note(new, "action.intent")
-                assert await rotated.why_not() is None
-                sizes.append(anchored())
-            await anchor.write(held, unless=unless)
-
-        async def read(self) -> bytes | None:
-            return await anchor.read()
-
-    def anchored() -> int:
-        assert anchor.note is not None
-        return checkpoint(opened(anchor.note, ROTATED.known)[0]).size
-
-    is_overtaken = False
-    async with replica(postgres_url, KEYS, Overtaken()) as (old, keeper):
-        await note(old, "action.intent")
-        assert await keeper.why_not() is None
-        async with replica(postgres_url, ROTATED, anchor) as (new, rotated):
-            await note(old, "action.intent")
-            is_overtaken = True
-            assert await reason(keeper) is Reason.AUDIT_NOT_ANCHORED
-            assert anchored() == sizes[-1]
-
-
-async def test_a_replica_with_a_wrong_key_does_not_make_another_anchor_what_nobody_signed(postgres_url: str) -> None:
-    """Else no start after it could trust the anchor, and all would wait for a person."""
-    anchor = Memory()
-    strange = LogKeys(signing_key("remediator", new_key()))
-    async with replica(postgres_url, KEYS, anchor) as (store, keeper):
-        await note(store, "action.intent")
-        assert await keeper.why_not() is None
-        async with replica(postgres_url, strange, Memory()) as (wrong, unsure):
-            assert await reason(unsure) is Reason.AUDIT_BROKEN
-            await note(wrong, "alert.received")
-            assert await reason(keeper) is Reason.AUDIT_UNSIGNED
-            await keeper._anchor_if_sound()
-        await note(store, "action.intent")
-        assert await keeper.why_not() is None, "it signs again itself, and needs nobody"
-        await note(store, "alert.received")
-    async with replica(postgres_url, KEYS, anchor) as (_, again):
-        assert await again.why_not() is None
