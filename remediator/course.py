@@ -13,12 +13,14 @@ from datetime import datetime, timedelta
 from remediator.clock import Clock, steady_seconds
 from remediator.disclosed import NEEDS_REQUESTS, disclosed_plan, disclosed_summary
 from remediator.guards.check import Ruling
-from remediator.model import Gate, Json, Plan, Reason, Remediation, State, Target
+from remediator.model import Json, Plan, Remediation, State, Target
+from remediator.reasons import Reason
 from remediator.redact import Redactor
 from remediator.rules.escalation import INFRASTRUCTURE
 from remediator.rules.ruleset import RuleSet
 from remediator.store.base import Change, LostClaim, Record, Store, TemplateEvent
 from remediator.store.escalations_base import Call
+from remediator.verdicts import Gate
 
 CALLS_PEOPLE = frozenset({State.ESCALATED, State.UNKNOWN, State.REVERTED})
 """What a remediation ends in when people are needed."""

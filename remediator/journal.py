@@ -29,23 +29,9 @@ from remediator.guards.check import Ruling
 from remediator.guards.spending import reason_of, room_at
 from remediator.guards.stop import Stop
 from remediator.kube.base import TooLate
-from remediator.model import (
-    TERMINAL,
-    AffectedPod,
-    Answer,
-    Bound,
-    Decision,
-    Json,
-    Mode,
-    Outcome,
-    Plan,
-    Reason,
-    Remediation,
-    Request,
-    State,
-    Target,
-)
+from remediator.model import TERMINAL, Answer, Json, Mode, Outcome, Plan, Remediation, Request, State, Target
 from remediator.proof import Proven
+from remediator.reasons import Reason
 from remediator.rules.match import NoMatch
 from remediator.rules.plan import Planned
 from remediator.rules.ruleset import RuleSet
@@ -56,6 +42,7 @@ from remediator.store.budgets_base import BudgetUsed, Use
 from remediator.target.labels import NoTarget
 from remediator.target.resolve import Resolved
 from remediator.units import format_duration
+from remediator.verdicts import AffectedPod, Bound, Decision
 
 APPROVAL_WITHIN = timedelta(minutes=15)
 CONFLICT_PAUSE = timedelta(seconds=2)

@@ -20,8 +20,10 @@ from remediator.guards.stop import Stop
 from remediator.kube.base import Cluster, NotFound, path_of
 from remediator.kube.ownership import MODE, wishes_of
 from remediator.kube.rollout import rollout_status
-from remediator.model import Cause, Decision, Json, Mode, Plan, Reason, Target, Verdict
+from remediator.model import Cause, Json, Mode, Plan, Target
+from remediator.reasons import Reason
 from remediator.together import together
+from remediator.verdicts import Decision, Verdict
 
 SHOWN_BY_PODS = frozenset(
     {

@@ -35,21 +35,10 @@ from remediator.kube.base import Cluster
 from remediator.kube.ownership import wishes_of
 from remediator.kube.workload import Workload, read_workload
 from remediator.last_look import no_longer_wanted, vetoed
-from remediator.model import (
-    Alert,
-    Answer,
-    Mode,
-    Outcome,
-    Plan,
-    Proof,
-    Reason,
-    Remediation,
-    State,
-    Target,
-    most_cautious,
-)
+from remediator.model import Alert, Answer, Mode, Outcome, Plan, Proof, Remediation, State, Target, most_cautious
 from remediator.prometheus.base import Metrics
 from remediator.proof import prove
+from remediator.reasons import Reason
 from remediator.rules.match import NoMatch, match
 from remediator.rules.plan import make_plan
 from remediator.rules.ruleset import RuleSet

@@ -13,7 +13,8 @@ from dataclasses import asdict, dataclass
 from remediator.guards.check import Ruling
 from remediator.kube.access_review import Fence, Permitted, access_of, fence_of, permitted
 from remediator.kube.base import Cluster
-from remediator.model import Decision, DryAnswer, DryRun, Json, Mode, Plan
+from remediator.model import Json, Mode, Plan
+from remediator.verdicts import Decision, DryAnswer, DryRun
 
 PROVEN = frozenset({Decision.RECOMMEND, Decision.ASK})
 """What a proof belongs to: nothing keeps the action from being done but that people have to want it."""

@@ -28,7 +28,8 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 
 from remediator.errors import ConfigError
-from remediator.model import TERMINAL, AlertStatus, Mode, Outcome, Reason, State
+from remediator.model import TERMINAL, AlertStatus, Mode, Outcome, State
+from remediator.reasons import Reason
 
 DURATION_BUCKETS_SECONDS = (0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1200, 1800)
 """From one quick request to a verification that takes half an hour; the SDK's own are shaped for milliseconds."""

@@ -16,7 +16,8 @@ import pytest
 import yaml
 
 from remediator.generate.alerts import Form, Placed, needed, own, shipped_alerts
-from remediator.model import AlertStatus, Mode, Reason
+from remediator.model import AlertStatus, Mode
+from remediator.reasons import Reason
 from remediator.rules.load import load_rules
 from remediator.rules.match import match_labels
 from remediator.rules.ruleset import RuleSet

@@ -14,7 +14,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from remediator.kube.permissions import Permission as Permission
 from remediator.kube.workload import Workload
-from remediator.model import ActionId, Alert, Cause, Finding, Plan, Proof, Reason, Target
+from remediator.model import ActionId, Alert, Cause, Finding, Plan, Proof, Target
+from remediator.reasons import Reason
 from remediator.store.base import TemplateEvent
 
 

@@ -10,7 +10,8 @@ from remediator.clock import rfc3339
 from remediator.kube.base import controller_of
 from remediator.kube.ownership import gitops_owner, wishes_of
 from remediator.kube.rollout import condition, is_observed, rollout_times
-from remediator.model import Mode, Reason
+from remediator.model import Mode
+from remediator.reasons import Reason
 
 
 def not_being_deleted(case: Case) -> NoPlan | None:

@@ -7,7 +7,7 @@ from collections.abc import Collection
 from pydantic import BaseModel, ConfigDict
 
 from remediator.actions.base import Case, NoPlan, Permission
-from remediator.model import Reason
+from remediator.reasons import Reason
 
 
 class Parameters(BaseModel):

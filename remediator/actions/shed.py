@@ -18,7 +18,8 @@ from remediator.kube.permissions import to
 from remediator.kube.quantities import pod_requests
 from remediator.kube.rollout import condition, meaningful_hash
 from remediator.kube.scaling import scale_request
-from remediator.model import Finding, Plan, Reason, Step, Target, ToldBy
+from remediator.model import Finding, Plan, Step, Target, ToldBy
+from remediator.reasons import Reason
 from remediator.units import Duration
 
 RESOURCES = ("cpu", "memory")

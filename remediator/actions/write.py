@@ -24,7 +24,8 @@ from remediator.kube.base import (
 )
 from remediator.kube.ownership import LAST_ACTION
 from remediator.kube.rollout import is_observed
-from remediator.model import Answer, Json, Plan, Reason, Request, Step, Target, ToldBy
+from remediator.model import Answer, Json, Plan, Request, Step, Target, ToldBy
+from remediator.reasons import Reason
 
 OBSERVED_WITHIN_SECONDS = 15.0
 """How long a step waits for the controller to have observed the one before it."""

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Protocol
 
 from remediator.errors import TransientError
-from remediator.model import Reason
+from remediator.reasons import Reason
 from remediator.store.base import Record
 from remediator.store.log_base import LogStanding
 

@@ -26,7 +26,7 @@ from remediator.anchor.base import Anchor, AnchorUnavailable, Doubt, LogOwner
 from remediator.audit.note import BadNote, Checkpoint, VerifyingKey, checkpoint, opened
 from remediator.clock import Clock, rfc3339
 from remediator.errors import PermanentError, RemediatorError, cut
-from remediator.model import Reason
+from remediator.reasons import Reason
 from remediator.store.base import Record
 from remediator.store.log_base import LogStanding
 

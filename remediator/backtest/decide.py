@@ -23,13 +23,15 @@ from remediator.diagnose.affected import affected_pods
 from remediator.errors import cut
 from remediator.guards.base import TargetView
 from remediator.guards.check import Ruling, check
-from remediator.model import Alert, Decision, Gate, Mode, Plan, Proof, Reason, Remediation, State, Target
+from remediator.model import Alert, Mode, Plan, Proof, Remediation, State, Target
 from remediator.pipeline import NO_PROOF, Parts, severity_of, view_of
+from remediator.reasons import Reason
 from remediator.rules.match import NoMatch, match
 from remediator.rules.schema import Rule
 from remediator.store.base import Change, Record
 from remediator.target.labels import NoTarget
 from remediator.target.resolve import resolve
+from remediator.verdicts import Decision, Gate
 
 NOTE = Record("backtest", {})
 """Nobody reads the log of a backtest."""

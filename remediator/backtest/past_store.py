@@ -12,11 +12,12 @@ from datetime import datetime
 
 from remediator.backtest.facts import Facts
 from remediator.clock import Clock
-from remediator.model import Bound, IncidentId, Remediation, State, Target
+from remediator.model import IncidentId, Remediation, State, Target
 from remediator.store.base import Change, Record
 from remediator.store.budgets_base import Spender, Use
 from remediator.store.database import Database
 from remediator.store.writer import Writer
+from remediator.verdicts import Bound
 
 _NO_CHANGE = Change()
 _NO_INCIDENT = IncidentId(0)

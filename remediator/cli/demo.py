@@ -23,7 +23,8 @@ from remediator.audit.note import new_key
 from remediator.cli.output import Output
 from remediator.clock import FastClock, rfc3339
 from remediator.log_format import configure_logging
-from remediator.model import Mode, Reason, State
+from remediator.model import Mode, State
+from remediator.reasons import Reason
 from remediator.rules.shipped import shipped_rules
 from remediator.settings import Settings
 from remediator.simulate.alertrules import kubernetes_rules

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from remediator.diagnose.base import Scene
 from remediator.kube.pods import is_living, is_ready, name_of, statuses_of
-from remediator.model import AffectedPod, Finding, Json
+from remediator.model import Finding, Json
+from remediator.verdicts import AffectedPod
 
 MAX_PODS = 20
 """Of one target: the shares are over all targets, and one large target must not be all of them."""

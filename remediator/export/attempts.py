@@ -9,8 +9,10 @@ from datetime import datetime
 from remediator.export.content import Contents, TakenBack
 from remediator.export.difference import diff
 from remediator.export.events import instant
-from remediator.model import Decision, Json, Reason, Remediation
+from remediator.model import Json, Remediation
+from remediator.reasons import Reason
 from remediator.store.base import CommittedRecord
+from remediator.verdicts import Decision
 
 ACTS = ("action.intent", "action.applied", "revert.intent", "restore.intent")
 UNDOES = ("revert.intent", "restore.intent", "outcome.reverted")

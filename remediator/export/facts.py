@@ -16,7 +16,8 @@ from enum import StrEnum
 from remediator.export.attempts import Attempt, helped, is_only_mode
 from remediator.export.times import length
 from remediator.export.words import WORDS
-from remediator.model import Json, Reason, State
+from remediator.model import Json, State
+from remediator.reasons import Reason
 from remediator.store.base import CommittedRecord
 from remediator.store.reading import IncidentRow
 

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from remediator.guards.budgets import BudgetsGuard, Parameters, budgets_of
-from remediator.model import Budget, Scope
 from remediator.rules.ruleset import RuleSet
 from remediator.rules.schema import Rule
 from remediator.store.base import Store
 from remediator.store.budgets_base import Spender, Use
+from remediator.verdicts import Budget, Scope
 
 DAY = timedelta(days=1)
 

@@ -29,7 +29,8 @@ from typing import TypeVar
 
 from remediator.export.facts import Recovery
 from remediator.export.near_misses import NearMiss, near_misses
-from remediator.model import Outcome, Reason, State
+from remediator.model import Outcome, State
+from remediator.reasons import Reason
 from remediator.store.reports_base import Came, Debited, Step
 
 REPEATS = 3

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
 
-from remediator.model import Reason
+from remediator.reasons import Reason
 from remediator.store.reports_base import Came, Debited, Step
 
 NEAR = timedelta(hours=1)

@@ -12,7 +12,7 @@ from datetime import timedelta
 
 from remediator.export.events import Event
 from remediator.export.words import BEGAN, WORDS
-from remediator.model import Reason
+from remediator.reasons import Reason
 
 SAME = timedelta(minutes=1)
 """Alerts of one name that begin within this time of each other are one line."""

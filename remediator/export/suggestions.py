@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from remediator.export.monthly import Monthly, RuleMonth
-from remediator.model import Reason
+from remediator.reasons import Reason
 
 MIN_ACTIONS = 3
 """Fewer actions than this say nothing of a rule."""

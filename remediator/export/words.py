@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from remediator.model import Json, Reason
+from remediator.model import Json
+from remediator.reasons import Reason
 from remediator.sinks.kubernetes_event import VERBS
 
 

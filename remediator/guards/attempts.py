@@ -11,8 +11,10 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from remediator.clock import rfc3339
 from remediator.guards.base import View
-from remediator.model import Decision, Outcome, Reason, Verdict
+from remediator.model import Outcome
+from remediator.reasons import Reason
 from remediator.store.budgets_base import Forgiven
+from remediator.verdicts import Decision, Verdict
 
 HELD_FOR = timedelta(hours=24)
 

@@ -6,7 +6,9 @@ from pydantic import BaseModel
 
 from remediator.guards.base import NoParameters, View
 from remediator.guards.stop import stopped_by_log
-from remediator.model import Decision, Mode, Reason, Verdict
+from remediator.model import Mode
+from remediator.reasons import Reason
+from remediator.verdicts import Decision, Verdict
 
 
 class AuditGuard:

@@ -16,11 +16,12 @@ from remediator.guards.stop import ProvableLog, SwitchInCluster
 from remediator.kube.base import Cluster
 from remediator.kube.ownership import Wishes, wishes_of
 from remediator.kube.workload import Workload
-from remediator.model import Alert, Mode, Plan, Target, Verdict, most_cautious
+from remediator.model import Alert, Mode, Plan, Target, most_cautious
 from remediator.prometheus.base import Metrics
 from remediator.store.approvals_base import Approval
 from remediator.store.base import Store
 from remediator.units import Limit
+from remediator.verdicts import Verdict
 
 
 class NoParameters(BaseModel):

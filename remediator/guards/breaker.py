@@ -12,8 +12,10 @@ from datetime import UTC, datetime
 from pydantic import BaseModel, ConfigDict, Field
 
 from remediator.guards.base import View
-from remediator.model import Decision, Outcome, Reason, Verdict
+from remediator.model import Outcome
+from remediator.reasons import Reason
 from remediator.store.budgets_base import Forgiven, PastAction
+from remediator.verdicts import Decision, Verdict
 
 EVER = datetime(1970, 1, 1, tzinfo=UTC)
 LAST = 10

@@ -9,8 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from remediator.guards.base import View
 from remediator.guards.spending import spend
-from remediator.model import Budget, Scope, Verdict
 from remediator.units import Limit, LimitText
+from remediator.verdicts import Budget, Scope, Verdict
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 

@@ -13,7 +13,9 @@ from pydantic import BaseModel
 from remediator.guards.base import NoParameters, View
 from remediator.guards.breaker import EVER
 from remediator.guards.spending import spend
-from remediator.model import AtOnce, Decision, Outcome, Reason, Scope, Verdict
+from remediator.model import Outcome
+from remediator.reasons import Reason
+from remediator.verdicts import AtOnce, Decision, Scope, Verdict
 
 FIRST = AtOnce(Scope.RULE, 1, of_same_text=True)
 

@@ -11,7 +11,8 @@ from pydantic import BaseModel
 
 from remediator.guards.base import Question
 from remediator.kube.base import Forbidden
-from remediator.model import Bound, Decision, Gate, Reason, Verdict
+from remediator.reasons import Reason
+from remediator.verdicts import Bound, Decision, Gate, Verdict
 
 GUARD_TIMEOUT_SECONDS = 15.0
 

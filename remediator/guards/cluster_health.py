@@ -9,7 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from remediator.guards.base import View
 from remediator.kube.base import path_of
 from remediator.kube.rollout import condition
-from remediator.model import Decision, Gate, Reason, Verdict
+from remediator.reasons import Reason
+from remediator.verdicts import Decision, Gate, Verdict
 
 LOOK_AGAIN = timedelta(minutes=1)
 QUIET = timedelta(minutes=10)

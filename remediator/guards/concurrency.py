@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from remediator.guards.base import View
 from remediator.guards.spending import spend
-from remediator.model import AtOnce, Scope, Verdict
+from remediator.verdicts import AtOnce, Scope, Verdict
 
 
 class Parameters(BaseModel):

@@ -8,8 +8,10 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from remediator.clock import rfc3339
 from remediator.guards.base import View
-from remediator.model import Decision, Mode, Reason, Verdict
+from remediator.model import Mode
+from remediator.reasons import Reason
 from remediator.units import Duration
+from remediator.verdicts import Decision, Verdict
 
 
 class Parameters(BaseModel):

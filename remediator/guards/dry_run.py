@@ -17,8 +17,10 @@ from remediator.guards.base import NoParameters, View
 from remediator.kube.base import Conflict, DisruptionBudget, Forbidden, NotProvable, value_at
 from remediator.kube.changes import changes, of_object
 from remediator.kube.rollout import is_same_template
-from remediator.model import Decision, DryAnswer, DryRun, FieldChange, Json, Reason, Step, Verdict
+from remediator.model import Json, Step
+from remediator.reasons import Reason
 from remediator.redact import redact_pair
+from remediator.verdicts import Decision, DryAnswer, DryRun, FieldChange, Verdict
 
 LOOK_AGAIN = timedelta(seconds=5)
 BUDGET_AGAIN = timedelta(seconds=30)

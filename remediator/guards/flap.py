@@ -7,7 +7,8 @@ from datetime import timedelta
 from pydantic import BaseModel, ConfigDict, Field
 
 from remediator.guards.base import View
-from remediator.model import Decision, Gate, Reason, Verdict
+from remediator.reasons import Reason
+from remediator.verdicts import Decision, Gate, Verdict
 
 WINDOW = timedelta(minutes=30)
 

@@ -16,7 +16,9 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 
 from remediator.clock import rfc3339
 from remediator.guards.base import NoParameters, View
-from remediator.model import Decision, Json, Reason, Verdict
+from remediator.model import Json
+from remediator.reasons import Reason
+from remediator.verdicts import Decision, Verdict
 
 Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 DAYS: tuple[Day, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")

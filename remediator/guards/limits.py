@@ -6,7 +6,8 @@ from pydantic import BaseModel
 
 from remediator.guards.base import NoParameters, View
 from remediator.guards.spending import spend
-from remediator.model import Budget, Decision, Reason, Scope, Verdict
+from remediator.reasons import Reason
+from remediator.verdicts import Budget, Decision, Scope, Verdict
 
 
 class LimitsGuard:

@@ -8,8 +8,10 @@ from pydantic import BaseModel
 
 from remediator.clock import rfc3339
 from remediator.guards.base import NoParameters, View
-from remediator.model import Decision, Mode, Reason, Verdict
+from remediator.model import Mode
+from remediator.reasons import Reason
 from remediator.store.approvals_base import plan_hash
+from remediator.verdicts import Decision, Verdict
 
 APPROVED_FOR = timedelta(minutes=15)
 

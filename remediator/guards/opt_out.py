@@ -9,7 +9,9 @@ from pydantic import BaseModel
 from remediator.clock import rfc3339
 from remediator.guards.base import NoParameters, View
 from remediator.kube.ownership import ACTIONS, MODE, PAUSE_UNTIL, wishes_of
-from remediator.model import Decision, Json, Mode, Reason, Verdict
+from remediator.model import Json, Mode
+from remediator.reasons import Reason
+from remediator.verdicts import Decision, Verdict
 
 NAME = "opt-out"
 

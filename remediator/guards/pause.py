@@ -6,7 +6,8 @@ from pydantic import BaseModel
 
 from remediator.guards.base import NoParameters, View
 from remediator.guards.stop import stopped_by_pause
-from remediator.model import Decision, Reason, Verdict
+from remediator.reasons import Reason
+from remediator.verdicts import Decision, Verdict
 
 
 class PauseGuard:

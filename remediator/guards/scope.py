@@ -9,7 +9,8 @@ from __future__ import annotations
 from pydantic import BaseModel
 
 from remediator.guards.base import NoParameters, View
-from remediator.model import Decision, Reason, Verdict
+from remediator.reasons import Reason
+from remediator.verdicts import Decision, Verdict
 
 
 class ScopeGuard:

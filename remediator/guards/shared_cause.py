@@ -13,7 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from remediator.guards.base import Surroundings
 from remediator.kube.base import path_of
-from remediator.model import AffectedPod, Decision, Gate, Reason, Verdict
+from remediator.reasons import Reason
+from remediator.verdicts import AffectedPod, Decision, Gate, Verdict
 
 WINDOW = timedelta(minutes=10)
 ZONE = "topology.kubernetes.io/zone"

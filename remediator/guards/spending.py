@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from remediator.guards.base import View
-from remediator.model import AtOnce, Bound, Decision, Mode, Reason, Verdict
+from remediator.model import Mode
+from remediator.reasons import Reason
 from remediator.store.budgets_base import LOOK_AGAIN, Use, spender_of
+from remediator.verdicts import AtOnce, Bound, Decision, Verdict
 
 
 async def spend(guard: str, view: View, budgets: Sequence[Bound]) -> Verdict:

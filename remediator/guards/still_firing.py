@@ -14,9 +14,11 @@ from remediator.alertmanager.base import AlertmanagerUnavailable
 from remediator.errors import cut
 from remediator.guards.base import NoParameters, View
 from remediator.kube.pods import name_of
-from remediator.model import Decision, Mode, Reason, Verdict
+from remediator.model import Mode
 from remediator.prometheus.base import BadQuery, PrometheusUnavailable
 from remediator.prometheus.firing import NotProvable, series_firing
+from remediator.reasons import Reason
+from remediator.verdicts import Decision, Verdict
 
 LOOK_AGAIN = timedelta(seconds=15)
 

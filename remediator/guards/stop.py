@@ -16,7 +16,8 @@ from remediator.clock import parse_rfc3339, rfc3339
 from remediator.errors import RemediatorError, cut
 from remediator.kube.base import Cluster, NotFound, path_of
 from remediator.kube.permissions import Permission, to
-from remediator.model import Json, Reason, Target
+from remediator.model import Json, Target
+from remediator.reasons import Reason
 from remediator.store.base import KillSwitch, Store
 from remediator.store.pauses_base import Pause
 

@@ -15,7 +15,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from remediator.clock import rfc3339
 from remediator.guards.base import Surroundings
-from remediator.model import Decision, Gate, Reason, Verdict
+from remediator.reasons import Reason
+from remediator.verdicts import Decision, Gate, Verdict
 
 WINDOW = timedelta(minutes=5)
 CALM = timedelta(minutes=10)

@@ -8,7 +8,8 @@ from pydantic import BaseModel
 
 from remediator.guards.base import NoParameters, View
 from remediator.kube.base import NotFound, path_of
-from remediator.model import Decision, Reason, Verdict
+from remediator.reasons import Reason
+from remediator.verdicts import Decision, Verdict
 
 LOOK_AGAIN = timedelta(seconds=5)
 

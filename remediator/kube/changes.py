@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from remediator.model import FieldChange, Json
+from remediator.model import Json
+from remediator.verdicts import FieldChange
 
 MAX_CHANGES = 100
 """A reply that differs in more is another object; the first ones say so."""

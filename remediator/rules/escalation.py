@@ -14,7 +14,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from remediator.model import Reason
+from remediator.reasons import Reason
 from remediator.rules.severity import LEAST
 from remediator.store.escalations_base import Call, Escalation, Following, Further
 from remediator.units import Duration, between, format_duration

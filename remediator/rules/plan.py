@@ -12,7 +12,8 @@ from remediator.actions.base import Case, NoPlan
 from remediator.kube.controller_revisions import ordered_times
 from remediator.kube.rollout import deployed_ago
 from remediator.kube.workload import Workload, times_of
-from remediator.model import Cause, Finding, Json, Plan, Reason
+from remediator.model import Cause, Finding, Json, Plan
+from remediator.reasons import Reason
 from remediator.rules.conditions import Evidence
 from remediator.rules.schema import Row, Rule
 from remediator.rules.when import first_row

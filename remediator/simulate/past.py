@@ -7,19 +7,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from remediator.errors import ConfigError
-from remediator.model import (
-    ActionId,
-    Alert,
-    AlertStatus,
-    Outcome,
-    Plan,
-    Proof,
-    Request,
-    State,
-    Step,
-    Target,
-    ToldBy,
-)
+from remediator.model import ActionId, Alert, AlertStatus, Outcome, Plan, Proof, Request, State, Step, Target, ToldBy
 from remediator.rules.ruleset import RuleSet
 from remediator.simulate.facts import Past
 from remediator.simulate.happenings import Happening

@@ -14,7 +14,8 @@ from typing import Annotated
 from pydantic import BeforeValidator, Field
 
 from remediator.clock import parse_rfc3339
-from remediator.model import Cause, Json, Mode, Reason, State
+from remediator.model import Cause, Json, Mode, State
+from remediator.reasons import Reason
 from remediator.rules.schema import GuardParameters, Strict
 from remediator.simulate.events import Event
 from remediator.simulate.facts import Answer, ClusterFacts, Instant, MetricFacts, Moment, Past, Workload, listed

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 
-from remediator.model import Outcome, Reason
+from remediator.model import Outcome
+from remediator.reasons import Reason
 from remediator.sinks.base import LEADS_UP
 from remediator.store.base import CommittedRecord
 from remediator.telemetry import Decided, Recovery, Telemetry

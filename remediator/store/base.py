@@ -13,27 +13,15 @@ from typing import Protocol
 
 from remediator.authority import UNLIMITED, Authority
 from remediator.errors import TransientError
-from remediator.model import (
-    AffectedPod,
-    Alert,
-    Bound,
-    Gate,
-    IncidentId,
-    Json,
-    Mode,
-    Plan,
-    Reason,
-    Remediation,
-    RemediationId,
-    State,
-    Target,
-)
+from remediator.model import Alert, IncidentId, Json, Mode, Plan, Remediation, RemediationId, State, Target
+from remediator.reasons import Reason
 from remediator.store.approvals_base import Approvals
 from remediator.store.budgets_base import Ledger
 from remediator.store.duties_base import Duties
 from remediator.store.escalations_base import Call, Escalations
 from remediator.store.gates_base import Gates
 from remediator.store.pauses_base import Pauses
+from remediator.verdicts import AffectedPod, Bound, Gate
 
 
 class StoreUnavailable(TransientError):

@@ -13,12 +13,13 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from remediator.model import AtOnce, Bound, Outcome, Remediation, RemediationId, Scope, State, Target
+from remediator.model import Outcome, Remediation, RemediationId, State, Target
 from remediator.store.budgets_base import BudgetUsed, Debit, Forgiven, PastAction, Reset, Spender, Use
 from remediator.store.log import Entry
 from remediator.store.rows import from_micros, to_micros
 from remediator.store.tables import BUSY, debits, remediations, resets, rollouts
 from remediator.store.transaction import Transaction
+from remediator.verdicts import AtOnce, Bound, Scope
 
 OUTCOMES = {
     State.VERIFIED: Outcome.VERIFIED,

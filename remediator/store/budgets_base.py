@@ -14,7 +14,8 @@ from typing import Protocol
 
 from remediator.clock import rfc3339
 from remediator.errors import RemediatorError
-from remediator.model import AtOnce, Bound, Outcome, Plan, RemediationId, Target
+from remediator.model import Outcome, Plan, RemediationId, Target
+from remediator.verdicts import AtOnce, Bound
 
 LOOK_AGAIN = timedelta(seconds=15)
 """How long to wait for a place among those under way: nobody can say when one ends."""

@@ -17,18 +17,7 @@ import sqlalchemy as sa
 
 from remediator.authority import UNLIMITED, Authority
 from remediator.clock import Clock
-from remediator.model import (
-    AffectedPod,
-    Alert,
-    Bound,
-    EscalationId,
-    IncidentId,
-    Json,
-    Remediation,
-    RemediationId,
-    State,
-    Target,
-)
+from remediator.model import Alert, EscalationId, IncidentId, Json, Remediation, RemediationId, State, Target
 from remediator.store import (
     approvals,
     duties,
@@ -66,6 +55,7 @@ from remediator.store.tables import records
 from remediator.store.transaction import Transaction
 from remediator.store.watchdog import WatchdogTable
 from remediator.store.writer import Writer
+from remediator.verdicts import AffectedPod, Bound
 
 _NO_CHANGE = Change()
 _PREPARED_AT_ONCE = 100

@@ -9,7 +9,8 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
-from remediator.model import EscalationId, IncidentId, Reason, RemediationId, Target
+from remediator.model import EscalationId, IncidentId, RemediationId, Target
+from remediator.reasons import Reason
 from remediator.store.escalations_base import Escalation
 from remediator.store.rows import from_micros, to_micros
 from remediator.store.tables import escalations, gates, incidents, remediations

@@ -13,7 +13,8 @@ from enum import StrEnum
 from typing import Protocol
 
 from remediator.errors import RemediatorError
-from remediator.model import EscalationId, IncidentId, Reason, RemediationId, Target
+from remediator.model import EscalationId, IncidentId, RemediationId, Target
+from remediator.reasons import Reason
 
 
 class NotOpen(RemediatorError):

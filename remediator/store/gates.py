@@ -12,7 +12,8 @@ from functools import lru_cache
 
 import sqlalchemy as sa
 
-from remediator.model import AffectedPod, Gate, Reason, Target
+from remediator.model import Target
+from remediator.reasons import Reason
 from remediator.store import escalations
 from remediator.store.escalations_base import Call
 from remediator.store.gates_base import SeenGate
@@ -20,6 +21,7 @@ from remediator.store.log import Entry
 from remediator.store.rows import from_micros, to_micros
 from remediator.store.tables import OPEN, affected, alerts, gates, remediations
 from remediator.store.transaction import Transaction
+from remediator.verdicts import AffectedPod, Gate
 
 # Built once: to build a statement takes as long as SQLite takes to answer it.
 _CHANGES = sa.select(alerts.c.first_received_at, alerts.c.resolved_at).where(

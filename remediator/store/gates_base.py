@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from remediator.model import AffectedPod, Target
+from remediator.model import Target
+from remediator.verdicts import AffectedPod
 
 
 @dataclass(frozen=True, slots=True)

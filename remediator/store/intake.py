@@ -12,7 +12,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from remediator.model import AlertStatus, Reason, State
+from remediator.model import AlertStatus, State
+from remediator.reasons import Reason
 from remediator.store import escalations
 from remediator.store.base import Accepted
 from remediator.store.episodes import MILLISECOND, Episode, Event, Intake, Kind, Sorted, sort

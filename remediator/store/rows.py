@@ -23,7 +23,6 @@ from remediator.model import (
     Mode,
     Plan,
     Proof,
-    Reason,
     Remediation,
     RemediationId,
     Request,
@@ -32,6 +31,7 @@ from remediator.model import (
     Target,
     ToldBy,
 )
+from remediator.reasons import Reason
 from remediator.store.base import Change, CommittedRecord
 from remediator.store.tables import alerts, remediations
 

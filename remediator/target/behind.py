@@ -11,7 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from remediator.errors import cut
 from remediator.kube.base import NotFound, controller_of, path_of, selector_text
 from remediator.kube.permissions import Permission, to
-from remediator.model import Json, Reason
+from remediator.model import Json
+from remediator.reasons import Reason
 from remediator.target.labels import NoTarget
 from remediator.target.owners import Owners, Workload, called, is_ours, passed
 from remediator.target.protected import protection_of

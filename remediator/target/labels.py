@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from remediator.errors import cut
-from remediator.model import Reason
+from remediator.reasons import Reason
 from remediator.target.spec import KIND_OF_LABEL, KIND_OF_WORD, TargetSpec
 
 EXPORTED = "exported_"

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 
 from remediator.errors import cut
 from remediator.kube.base import RESOURCES, Cluster, NotFound, controller_of, path_of
-from remediator.model import Json, Reason
+from remediator.model import Json
+from remediator.reasons import Reason
 from remediator.target.labels import NoTarget
 
 CLIMBS: Mapping[str, frozenset[str]] = {

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from remediator.authority import Authority
 from remediator.errors import cut
 from remediator.kube.base import Cluster, Forbidden, NotFound, path_of
-from remediator.model import Alert, Json, Reason, Target
+from remediator.model import Alert, Json, Target
+from remediator.reasons import Reason
 from remediator.target.behind import MAX_OWNERS, workload_behind
 from remediator.target.labels import Claim, NoTarget, claim, claim_beside_pod
 from remediator.target.owners import MAX_HOPS, Owners, Workload

@@ -14,7 +14,8 @@ from remediator.access.base import ANYONE
 from remediator.alertmanager.client import AlertmanagerApi
 from remediator.alertmanager.reconcile import Offer, Pace, Reconciler
 from remediator.clock import SystemClock
-from remediator.model import Reason, State
+from remediator.model import State
+from remediator.reasons import Reason
 from remediator.receive.payload import read
 from remediator.redact import Remembering
 from remediator.store.episodes import RETURNS_AFTER

@@ -19,7 +19,8 @@ from remediator.export.monthly_report import monthly_report, read_monthly
 from remediator.export.report_forms import FORMS
 from remediator.export.stream import Labels, Wanted, export
 from remediator.export.table import FORMATS
-from remediator.model import Mode, Reason, Remediation, State, Target
+from remediator.model import Mode, Remediation, State, Target
+from remediator.reasons import Reason
 from remediator.store.base import Change, Record
 from remediator.store.database import Database
 from remediator.store.exporting_base import Period

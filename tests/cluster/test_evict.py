@@ -25,7 +25,8 @@ from remediator.kube.base import Conflict, DisruptionBudget
 from remediator.kube.client import KubernetesCluster, connect
 from remediator.kube.evicting import deletion_request
 from remediator.kube.workload import read_workload
-from remediator.model import Answer, Plan, Proof, Reason
+from remediator.model import Answer, Plan, Proof
+from remediator.reasons import Reason
 from tests.cluster.controlplane import ControlPlane
 from tests.cluster.credentials import ACTIVE
 from tests.cluster.kwok import FAILURE_ANNOTATION

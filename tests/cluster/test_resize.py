@@ -23,7 +23,8 @@ from remediator.errors import PermanentError
 from remediator.kube.base import Conflict, Invalid
 from remediator.kube.client import KubernetesCluster, connect
 from remediator.kube.workload import read_workload
-from remediator.model import Answer, Finding, Plan, Proof, Reason, Request
+from remediator.model import Answer, Finding, Plan, Proof, Request
+from remediator.reasons import Reason
 from tests.cluster.credentials import ACTIVE
 from tests.cluster.lossy import Fate, LossyProxy
 from tests.cluster.plans import GOOD, act, target_of

@@ -24,7 +24,8 @@ from remediator.kube.client import KubernetesCluster, connect
 from remediator.kube.ownership import LAST_ACTION, MANAGER
 from remediator.kube.restarts import RESTARTED_AT
 from remediator.kube.workload import read_workload
-from remediator.model import Answer, Plan, Proof, Reason
+from remediator.model import Answer, Plan, Proof
+from remediator.reasons import Reason
 from tests.cluster.controlplane import ControlPlane
 from tests.cluster.credentials import ACTIVE
 from tests.cluster.lossy import Fate, LossyProxy

@@ -13,7 +13,8 @@ from remediator.actions.rollback.preconditions import INSTALLED, ROLLED_BACK_FRO
 from remediator.authority import UNLIMITED
 from remediator.clock import FastClock
 from remediator.kube.client import KubernetesCluster
-from remediator.model import Answer, Reason
+from remediator.model import Answer
+from remediator.reasons import Reason
 from remediator.target.resolve import Resolved, resolve
 from remediator.target.spec import TargetSpec
 from tests.cluster.controlplane import ControlPlane

@@ -21,7 +21,8 @@ from remediator.kube.client import KubernetesCluster
 from remediator.kube.controller_revisions import current_revision, pods_of
 from remediator.kube.rollout import condition, owned_by
 from remediator.kube.workload import read_workload
-from remediator.model import Answer, Plan, Reason
+from remediator.model import Answer, Plan
+from remediator.reasons import Reason
 from remediator.store.base import TemplateEvent
 from tests.cluster.controlplane import ControlPlane
 from tests.cluster.credentials import ADMIN

@@ -13,7 +13,8 @@ from remediator.kube.base import Conflict
 from remediator.kube.client import KubernetesCluster
 from remediator.kube.ownership import LAST_ACTION
 from remediator.kube.workload import read_workload
-from remediator.model import Answer, Reason
+from remediator.model import Answer
+from remediator.reasons import Reason
 from tests.cluster.credentials import ACTIVE
 from tests.cluster.plans import BAD, CHANGE_CAUSE, GOOD, act, bad_release, planned, undo
 from tests.cluster.steps import MERGE_PATCH, App, Object

@@ -24,7 +24,8 @@ from remediator.kube.client import KubernetesCluster
 from remediator.kube.ownership import LAST_ACTION
 from remediator.kube.scaling import scale_request
 from remediator.kube.workload import read_workload
-from remediator.model import Answer, Plan, Proof, Reason
+from remediator.model import Answer, Plan, Proof
+from remediator.reasons import Reason
 from tests.cluster.plans import GOOD, act, target_of, undo
 from tests.cluster.steps import MERGE_PATCH, App, Object, stopped
 from tests.cluster.waiting import wait_for, wait_for_async

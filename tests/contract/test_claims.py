@@ -8,7 +8,8 @@ from datetime import timedelta
 
 import pytest
 
-from remediator.model import Mode, Reason, Remediation, State
+from remediator.model import Mode, Remediation, State
+from remediator.reasons import Reason
 from remediator.store.base import Change, LostClaim, Record
 from remediator.store.database import Database
 from tests.contract.examples import LATER, claimed, kinds

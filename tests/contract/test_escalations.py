@@ -12,11 +12,13 @@ from typing import Any
 import pytest
 
 from remediator.clock import SystemClock
-from remediator.model import EscalationId, Gate, Reason, Remediation, State
+from remediator.model import EscalationId, Remediation, State
+from remediator.reasons import Reason
 from remediator.store.base import Change, CommittedRecord, LostClaim
 from remediator.store.database import Database
 from remediator.store.escalations_base import Acknowledgement, Call, Escalation, Following, Further, NotOpen
 from remediator.store.opening import open_database
+from remediator.verdicts import Gate
 from tests.unit.store.examples import LEASE, NOTE, NOW, SECOND, STARTED, brought_to, firing, queued, resolved, target
 
 MINUTE = timedelta(minutes=1)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from remediator.model import IncidentId, Reason, State
+from remediator.model import IncidentId, State
+from remediator.reasons import Reason
 from remediator.store.base import Change, LostClaim, TemplateEvent
 from remediator.store.database import Database
 from tests.contract.examples import LATER, claimed

@@ -9,11 +9,13 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from remediator.model import AtOnce, Bound, Budget, Mode, Outcome, Reason, Remediation, Scope, State, Target
+from remediator.model import Mode, Outcome, Remediation, State, Target
+from remediator.reasons import Reason
 from remediator.store.base import Change
 from remediator.store.budgets_base import BudgetUsed, Forgiven, PastAction, Reset, Spender
 from remediator.store.database import Database
 from remediator.units import Limit
+from remediator.verdicts import AtOnce, Bound, Budget, Scope
 from tests.unit.store.examples import LEASE, NOTE, NOW, SECOND, brought_to, firing, plan, queued, target
 
 

@@ -22,7 +22,7 @@ import sqlalchemy as sa
 
 from remediator.audit.tree import Frontier, leaf_hash
 from remediator.clock import SystemClock
-from remediator.model import Bound, Budget, Remediation, Scope, State
+from remediator.model import Remediation, State
 from remediator.store import postgres as postgresql
 from remediator.store.backend import Backend, Work
 from remediator.store.base import Change, LostClaim, StoreUnavailable
@@ -33,6 +33,7 @@ from remediator.store.opening import open_database, ready
 from remediator.store.urls import parsed
 from remediator.store.writer import Writer
 from remediator.units import Limit
+from remediator.verdicts import Bound, Budget, Scope
 from tests.logkeys import KEYS
 from tests.postgres import Server
 from tests.unit.store.examples import LEASE, NOTE, NOW, brought_to, firing, plan, resolved, target

@@ -7,7 +7,8 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from remediator.model import Mode, Reason, Remediation, RemediationId, State
+from remediator.model import Mode, Remediation, RemediationId, State
+from remediator.reasons import Reason
 from remediator.store.base import Change, Record
 from remediator.store.database import Database
 from remediator.store.scores_base import Case, Happened, Judgement, NotScored, Word, would_of

@@ -9,10 +9,11 @@ from datetime import timedelta
 from remediator.actions.rollback import Rollback
 from remediator.actions.rollback.parameters import Parameters
 from remediator.alertmanager.base import Listed
-from remediator.model import AffectedPod, Alert, AlertStatus, Outcome, Plan, State, Target
+from remediator.model import Alert, AlertStatus, Outcome, Plan, State, Target
 from remediator.store.approvals_base import Approval
 from remediator.store.base import Change, Record
 from remediator.store.pauses_base import Pause, PauseOf
+from remediator.verdicts import AffectedPod
 from tests.pipeline.world import World, node
 from tests.workloads import alert, case
 

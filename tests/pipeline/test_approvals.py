@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from remediator.model import Mode, Reason, RemediationId, State
+from remediator.model import Mode, RemediationId, State
+from remediator.reasons import Reason
 from remediator.sinks.metrics import MetricsSink
 from remediator.store.approvals_base import Approval, Awaiting, NotAwaited
 from remediator.store.base import KillSwitch

@@ -17,8 +17,9 @@ from remediator.anchor.file import FileAnchor
 from remediator.anchor.keeper import LogKeeper
 from remediator.audit.note import checkpoint, opened
 from remediator.journal import Journal
-from remediator.model import IncidentId, Json, Mode, Reason, Request, State
+from remediator.model import IncidentId, Json, Mode, Request, State
 from remediator.pipeline import remediate
+from remediator.reasons import Reason
 from remediator.rules.ruleset import rule_set
 from remediator.store.approvals_base import Approval
 from remediator.store.base import StoreUnavailable

@@ -8,10 +8,12 @@ from typing import Any
 
 import pytest
 
-from remediator.model import Budget, Reason, State
+from remediator.model import State
+from remediator.reasons import Reason
 from remediator.rules.ruleset import rule_set
 from remediator.store.budgets_base import Spender, Use
 from remediator.store.database import Database
+from remediator.verdicts import Budget
 from tests.pipeline.ways import helped_before
 from tests.pipeline.world import LEASE, World, rule, world
 

@@ -25,8 +25,9 @@ from remediator.authority import NAMESPACE_LABELS, UNLIMITED, Authority
 from remediator.clock import rfc3339
 from remediator.guards import GUARDS
 from remediator.journal import Journal
-from remediator.model import Json, Mode, Reason, Request, State
+from remediator.model import Json, Mode, Request, State
 from remediator.pipeline import Parts, remediate
+from remediator.reasons import Reason
 from remediator.receive.payload import fingerprint
 from remediator.rules.automaton import compile_pattern
 from remediator.rules.ruleset import RuleSet, rule_set

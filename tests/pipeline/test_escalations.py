@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from remediator.journal import Journal
-from remediator.model import AlertStatus, Mode, Outcome, Reason, State
+from remediator.model import AlertStatus, Mode, Outcome, State
 from remediator.pipeline import pass_on, remediate
 from remediator.prometheus.base import PrometheusUnavailable
+from remediator.reasons import Reason
 from remediator.rules.escalation import ContactRow, escalation_matrix
 from remediator.rules.ruleset import RuleSet, rule_set
 from remediator.store.approvals_base import Approval

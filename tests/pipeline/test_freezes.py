@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 
 from remediator.guards.freeze import Freeze
-from remediator.model import Reason, State
+from remediator.model import State
+from remediator.reasons import Reason
 from remediator.rules.calendar import CalendarFreeze, read_calendar
 from remediator.rules.ruleset import rule_set
 from tests.pipeline.world import rule, world

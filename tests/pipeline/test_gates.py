@@ -5,8 +5,9 @@ from __future__ import annotations
 from datetime import timedelta
 
 from remediator.journal import Journal
-from remediator.model import Mode, Reason, State
+from remediator.model import Mode, State
 from remediator.pipeline import remediate
+from remediator.reasons import Reason
 from tests.pipeline.history import others_alert
 from tests.pipeline.world import world
 from tests.workloads import alert

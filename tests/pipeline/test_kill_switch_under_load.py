@@ -24,12 +24,14 @@ from remediator.guards.base import View
 from remediator.guards.canary import CanaryGuard
 from remediator.guards.stop import SwitchInCluster
 from remediator.kube.base import path_of
-from remediator.model import Decision, Json, Mode, Reason, Remediation, Request, Verdict
+from remediator.model import Json, Mode, Remediation, Request
 from remediator.pipeline import Parts, admit
+from remediator.reasons import Reason
 from remediator.rules.ruleset import rule_set
 from remediator.store.base import KillSwitch
 from remediator.store.database import Database
 from remediator.store.opening import open_in_memory
+from remediator.verdicts import Decision, Verdict
 from remediator.worker import Pace, Worker
 from tests.jumping import run_jumping
 from tests.pipeline.town import Place, Town, TownMetrics

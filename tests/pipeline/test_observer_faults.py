@@ -13,8 +13,9 @@ import pytest
 
 from remediator.alertmanager.client import AlertmanagerApi
 from remediator.clock import rfc3339
-from remediator.model import Reason, Remediation, State
+from remediator.model import Remediation, State
 from remediator.prometheus.client import PrometheusMetrics
+from remediator.reasons import Reason
 from remediator.rules.ruleset import rule_set
 from tests.pipeline.world import EXPRESSION, World, crashing, rule, world
 from tests.unit.prometheus.conftest import failure, vector

@@ -12,8 +12,9 @@ import pytest
 from remediator.errors import PermanentError
 from remediator.kube.access_review import REVIEW_PATH
 from remediator.kube.base import Conflict, Forbidden, ReplyLost, Unreachable
-from remediator.model import AlertStatus, Json, Mode, Reason, Request, State
+from remediator.model import AlertStatus, Json, Mode, Request, State
 from remediator.prometheus.base import PrometheusUnavailable, Sample
+from remediator.reasons import Reason
 from remediator.rules.ruleset import rule_set
 from remediator.store.base import KillSwitch
 from tests.pipeline.world import BAD, DEPLOYMENT, GOOD, World, rule, world

@@ -15,7 +15,8 @@ from remediator.clock import rfc3339
 from remediator.errors import PermanentError
 from remediator.guards.freeze import Freeze
 from remediator.kube.base import Conflict, DisruptionBudget, Forbidden, ReplyLost, Unreachable
-from remediator.model import Mode, Outcome, Reason
+from remediator.model import Mode, Outcome
+from remediator.reasons import Reason
 from remediator.rules.automaton import compile_pattern
 from remediator.rules.ruleset import rule_set
 from remediator.sinks.kubernetes_event import KubernetesEventSink

@@ -12,8 +12,9 @@ import pytest
 from remediator.alertmanager.base import Listed
 from remediator.clock import rfc3339
 from remediator.kube.base import Forbidden, Unreachable
-from remediator.model import AlertStatus, Mode, Reason, Remediation, State
+from remediator.model import AlertStatus, Mode, Remediation, State
 from remediator.prometheus.base import PrometheusUnavailable
+from remediator.reasons import Reason
 from remediator.store.pauses_base import Pause, PauseOf
 from tests.pipeline.history import Lists
 from tests.pipeline.world import DEPLOYMENT, World, world

@@ -22,7 +22,8 @@ from remediator.app import Service, open_service
 from remediator.clock import Clock, SystemClock
 from remediator.guards.base import View
 from remediator.guards.canary import CanaryGuard
-from remediator.model import Decision, Json, Reason, Verdict
+from remediator.model import Json
+from remediator.reasons import Reason
 from remediator.settings import Settings
 from remediator.simulate.alertmanager import SentAlert, webhook_bodies
 from remediator.simulate.alertrules import CRASH_LOOPING, kubernetes_rules
@@ -31,6 +32,7 @@ from remediator.simulate.prometheus import EmbeddedPrometheus
 from remediator.simulate.scenario import TRACE
 from remediator.simulate.workloads import deployment
 from remediator.store.base import CommittedRecord
+from remediator.verdicts import Decision, Verdict
 from tests.logkeys import signing
 from tests.pipeline.world import rule
 from tests.workloads import NOW

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from remediator.model import AlertStatus, Mode, Reason, State
+from remediator.model import AlertStatus, Mode, State
+from remediator.reasons import Reason
 from remediator.rules.ruleset import rule_set
 from tests.pipeline.world import PATIENCE, World, rule, world
 from tests.workloads import NOW, alert

@@ -13,8 +13,9 @@ from remediator.clock import rfc3339
 from remediator.journal import Journal
 from remediator.kube.base import Forbidden, ReplyLost
 from remediator.kube.rollout import REVISION
-from remediator.model import AlertStatus, Json, Reason, Request, State
+from remediator.model import AlertStatus, Json, Request, State
 from remediator.prometheus.base import PrometheusUnavailable, Sample
+from remediator.reasons import Reason
 from remediator.rules.ruleset import RuleSet, rule_set
 from remediator.store.base import KillSwitch
 from tests.clocks import FakeClock

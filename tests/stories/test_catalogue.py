@@ -13,7 +13,8 @@ import pytest
 import remediator.pipeline
 from remediator.cli.testing import table_lines
 from remediator.guards import GUARDS
-from remediator.model import Reason, State
+from remediator.model import State
+from remediator.reasons import Reason
 from remediator.simulate.stories import Placed, read_stories, story_files
 from remediator.simulate.trial import Trial, tried
 

@@ -9,7 +9,8 @@ import pytest
 
 from remediator.guards.stop import Stop
 from remediator.last_look import SHOWN_BY_PODS, condition_gone
-from remediator.model import Cause, Reason
+from remediator.model import Cause
+from remediator.reasons import Reason
 from tests.workloads import NOW, deployment, template
 
 WELL = {"replicas": 2, "updatedReplicas": 2, "availableReplicas": 2}

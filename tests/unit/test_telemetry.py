@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from remediator.model import AlertStatus, Mode, Outcome, Reason
+from remediator.model import AlertStatus, Mode, Outcome
+from remediator.reasons import Reason
 from remediator.telemetry import Decided, Recovery, Telemetry
 
 EVERYTHING = """\

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from remediator.actions.base import Case, NoPlan
 from remediator.kube.pods import failure_of, is_living, is_ready, is_terminal, name_of, recent_crashes, statuses_of
-from remediator.model import Json, Reason
+from remediator.model import Json
+from remediator.reasons import Reason
 
 FULL = 0.8
 """Share of its memory limit from which the fullest pod is told from the others by it."""

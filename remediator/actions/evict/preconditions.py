@@ -32,7 +32,8 @@ from remediator.kube.pods import (
     statuses_of,
     veto_of,
 )
-from remediator.model import Finding, Json, Mode, Reason
+from remediator.model import Finding, Json, Mode
+from remediator.reasons import Reason
 
 GIVEN_TO_START = timedelta(minutes=2)
 """A pod without a failure that is younger is starting, not sick."""

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from remediator.actions.base import Case, NoPlan
 from remediator.kube.pods import is_living, name_of
-from remediator.model import Finding, Json, Reason
+from remediator.model import Finding, Json
+from remediator.reasons import Reason
 
 NEARLY_FULL = 0.8
 """Share of its limit below which more memory is no answer."""

@@ -23,7 +23,8 @@ from remediator.kube.ownership import wishes_of
 from remediator.kube.pods import is_ready, name_of, protection_of
 from remediator.kube.quantities import quantity
 from remediator.kube.rollout import condition
-from remediator.model import Mode, Reason
+from remediator.model import Mode
+from remediator.reasons import Reason
 
 PASSIVE_MODES = ("Off", "Initial")
 """Modes in which a VerticalPodAutoscaler leaves running pods alone."""

@@ -12,7 +12,8 @@ from remediator.actions.resize.choice import Chosen
 from remediator.actions.resize.parameters import Parameters
 from remediator.kube.pods import name_of
 from remediator.kube.quantities import pod_limits, quantity
-from remediator.model import Finding, Json, Reason
+from remediator.model import Finding, Json
+from remediator.reasons import Reason
 
 MEBIBYTE = 2**20
 

@@ -29,7 +29,8 @@ from remediator.clock import rfc3339
 from remediator.kube.ownership import KEEP_A_RESTART, gitops_owner
 from remediator.kube.pods import failure_of, is_living, name_of
 from remediator.kube.restarts import DEFAULT_HISTORY_LIMIT, releases_of, restarts_of
-from remediator.model import Json, Reason
+from remediator.model import Json
+from remediator.reasons import Reason
 
 NOT_AGAIN_WITHIN = timedelta(hours=1)
 MAX_PER_DAY = 3

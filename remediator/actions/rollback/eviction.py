@@ -14,7 +14,8 @@ from remediator.actions.rollback.revisions import Revision
 from remediator.kube.controller_revisions import HASH
 from remediator.kube.evicting import eviction_request
 from remediator.kube.rollout import condition
-from remediator.model import Json, Reason, Step, Target, ToldBy
+from remediator.model import Json, Step, Target, ToldBy
+from remediator.reasons import Reason
 
 
 def evictions(case: Case, previous: Revision) -> tuple[Step, ...] | NoPlan:

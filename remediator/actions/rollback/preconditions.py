@@ -22,7 +22,8 @@ from remediator.actions.rollback.revisions import Revision, Revisions
 from remediator.clock import rfc3339
 from remediator.kube.rollout import deployed_ago, differing_paths, meaningful_hash
 from remediator.kube.template import claim_names, config_map_names, service_account_names
-from remediator.model import Json, Reason
+from remediator.model import Json
+from remediator.reasons import Reason
 
 INSTALLED = "installed"
 ROLLED_BACK_FROM = "rolled-back-from"

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from remediator.actions.base import Case, NoPlan
 from remediator.actions.scale.parameters import Parameters
 from remediator.actions.scale.size import Size, next_size
-from remediator.model import Json, Reason, Target
+from remediator.model import Json, Target
+from remediator.reasons import Reason
 
 HPA, KEDA = "HorizontalPodAutoscaler", "ScaledObject"
 

@@ -22,7 +22,7 @@ from remediator.actions.preconditions import (
 )
 from remediator.actions.scale.parameters import Parameters
 from remediator.kube.template import claim_names
-from remediator.model import Reason
+from remediator.reasons import Reason
 
 
 @dataclass(frozen=True, slots=True)

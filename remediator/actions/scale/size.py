@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from remediator.actions.base import NoPlan
-from remediator.model import Finding, Json, Reason
+from remediator.model import Finding, Json
+from remediator.reasons import Reason
 
 HUNDRED = 100
 

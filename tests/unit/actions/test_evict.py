@@ -17,7 +17,8 @@ from remediator.actions.evict.choice import Chosen, choose
 from remediator.actions.evict.parameters import Parameters
 from remediator.actions.evict.preconditions import POD, WORKLOAD
 from remediator.clock import rfc3339
-from remediator.model import Finding, Plan, Reason, ToldBy
+from remediator.model import Finding, Plan, ToldBy
+from remediator.reasons import Reason
 from tests.unit.actions.test_restart import BETWEEN_CRASHES, ordered, sets, steady
 from tests.workloads import NOW, TARGET, alert, case, workload
 

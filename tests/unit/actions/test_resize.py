@@ -16,7 +16,8 @@ from remediator.actions.resize.parameters import Parameters
 from remediator.actions.resize.preconditions import POD, WORKLOAD
 from remediator.checks import CHECKS
 from remediator.kube.quantities import binary_quantity, quantity
-from remediator.model import Finding, Plan, Reason, ToldBy
+from remediator.model import Finding, Plan, ToldBy
+from remediator.reasons import Reason
 from tests.unit.actions.test_evict import pod as ready_pod
 from tests.unit.actions.test_restart import sets, steady
 from tests.workloads import TARGET, alert, case, workload

@@ -17,7 +17,8 @@ from remediator.actions.restart.preconditions import PRECONDITIONS, Parameters, 
 from remediator.clock import rfc3339
 from remediator.kube.ownership import LAST_ACTION
 from remediator.kube.restarts import RESTARTED_AT
-from remediator.model import Finding, Plan, Reason, ToldBy
+from remediator.model import Finding, Plan, ToldBy
+from remediator.reasons import Reason
 from tests.workloads import NOW, TARGET, case, deployment, replica_set, template, workload
 
 GOOD, OLD = template("shop/checkout:1.4"), template("shop/checkout:1.3")

@@ -17,7 +17,8 @@ from remediator.actions.rollback.revisions import read_revisions
 from remediator.clock import rfc3339
 from remediator.kube.rollout import WATCH_FOR, meaningful_hash
 from remediator.kube.workload import Workload
-from remediator.model import Finding, Plan, Reason
+from remediator.model import Finding, Plan
+from remediator.reasons import Reason
 from remediator.store.base import TemplateEvent
 from remediator.store.rollouts_base import Rollout, RolloutState
 from tests.workloads import NOW, ROLLOUT_AT, TARGET, alert, case, deployment, replica_set, template, workload

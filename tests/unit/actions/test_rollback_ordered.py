@@ -15,7 +15,8 @@ from remediator.actions.rollback import Rollback
 from remediator.actions.rollback.parameters import Parameters
 from remediator.clock import rfc3339
 from remediator.kube.rollout import meaningful_hash
-from remediator.model import Finding, Plan, Reason, ToldBy
+from remediator.model import Finding, Plan, ToldBy
+from remediator.reasons import Reason
 from remediator.store.base import TemplateEvent
 from tests.workloads import NOW, ROLLOUT_AT, TARGET, alert, case, template, workload
 

@@ -16,7 +16,8 @@ from remediator.actions.scale import HELD, Scale
 from remediator.actions.scale.parameters import Parameters
 from remediator.actions.scale.preconditions import PRECONDITIONS, View
 from remediator.checks import CHECKS
-from remediator.model import Finding, Plan, Reason, ToldBy
+from remediator.model import Finding, Plan, ToldBy
+from remediator.reasons import Reason
 from tests.workloads import NOW, TARGET, case, deployment, replica_set, template, workload
 
 GOOD = template("shop/checkout:1.4")

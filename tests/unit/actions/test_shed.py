@@ -10,7 +10,8 @@ from pydantic import ValidationError
 
 from remediator.actions.base import Case, NoPlan
 from remediator.actions.shed import Parameters, Shed
-from remediator.model import Finding, Json, Plan, Reason, ToldBy
+from remediator.model import Finding, Json, Plan, ToldBy
+from remediator.reasons import Reason
 from tests.workloads import UID, case, workload
 
 REPORTS, INDEX = "batch/deployment/reports", "batch/statefulset/index"

@@ -14,7 +14,8 @@ from remediator.actions.write import Written, act, read_back, read_back_undo, re
 from remediator.errors import PermanentError
 from remediator.kube.base import Conflict, DisruptionBudget, Forbidden, NotFound, ReplyLost, Unreachable
 from remediator.kube.ownership import LAST_ACTION
-from remediator.model import Answer, Json, Plan, Reason, Request, Step, Target, ToldBy
+from remediator.model import Answer, Json, Plan, Request, Step, Target, ToldBy
+from remediator.reasons import Reason
 from tests.clocks import FakeClock, open_gate
 from tests.fakes import FakeCluster
 from tests.workloads import case, workload

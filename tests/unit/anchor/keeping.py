@@ -10,7 +10,7 @@ from pathlib import Path
 from remediator.anchor.base import Anchor, AnchorUnavailable
 from remediator.anchor.keeper import LogKeeper
 from remediator.audit.note import checkpoint, opened
-from remediator.model import Reason
+from remediator.reasons import Reason
 from remediator.store.base import Record
 from remediator.store.database import Database
 from remediator.store.log import LogKeys

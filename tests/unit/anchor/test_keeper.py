@@ -12,7 +12,7 @@ import pytest
 
 from remediator.anchor.keeper import NotConfirmed
 from remediator.audit.note import new_key, signing_key
-from remediator.model import Reason
+from remediator.reasons import Reason
 from remediator.store.base import Record
 from remediator.store.log import LogKeys
 from tests.clocks import FakeClock

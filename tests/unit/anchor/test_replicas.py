@@ -9,7 +9,7 @@ from remediator.anchor.base import Anchor
 from remediator.anchor.keeper import LogKeeper
 from remediator.audit.note import checkpoint, new_key, opened, signing_key
 from remediator.clock import SystemClock
-from remediator.model import Reason
+from remediator.reasons import Reason
 from remediator.store.database import Database
 from remediator.store.log import LogKeys
 from remediator.store.opening import open_database

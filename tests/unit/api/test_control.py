@@ -11,11 +11,13 @@ from typing import Any
 import pytest
 
 from remediator.cli import control
-from remediator.model import Budget, Gate, Mode, Reason, RemediationId, Scope, State
+from remediator.model import Mode, RemediationId, State
+from remediator.reasons import Reason
 from remediator.store.base import Change, Record
 from remediator.store.budgets_base import Forgiven, Reset
 from remediator.store.pauses_base import Pause, PauseOf
 from remediator.units import Limit
+from remediator.verdicts import Budget, Gate, Scope
 from tests.unit.api.service import NOW, TOKEN, Service, running
 from tests.unit.store.examples import NOTE, brought_to, firing, plan, queued, target
 

@@ -12,9 +12,11 @@ import pytest
 
 from remediator.cli import escalations as commands
 from remediator.cli.incidents import show_incident
-from remediator.model import Gate, Reason, State
+from remediator.model import State
+from remediator.reasons import Reason
 from remediator.store.base import Change
 from remediator.store.escalations_base import Call
+from remediator.verdicts import Gate
 from tests.unit.api.service import NOW, TOKEN, Service, running
 from tests.unit.store.examples import NOTE, brought_to, escalated, firing, queued, resolved, target
 

@@ -24,7 +24,8 @@ from remediator.cli.export import export, report
 from remediator.cli.main import app
 from remediator.export import stream
 from remediator.export.table import FORMATS
-from remediator.model import Reason, State
+from remediator.model import State
+from remediator.reasons import Reason
 from remediator.store.base import Change, Record, StoreUnavailable
 from remediator.store.exporting_base import Page
 from remediator.store.pauses_base import Pause, PauseOf

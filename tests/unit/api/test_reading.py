@@ -10,7 +10,8 @@ from datetime import timedelta
 import pytest
 
 from remediator.cli.incidents import list_incidents, show_incident
-from remediator.model import Alert, AlertStatus, Reason, State, Target
+from remediator.model import Alert, AlertStatus, State, Target
+from remediator.reasons import Reason
 from remediator.store.base import Change, Record
 from tests.unit.api.service import NOW, Service, running
 

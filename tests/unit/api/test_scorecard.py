@@ -16,7 +16,8 @@ from remediator.access.base import Credential
 from remediator.authority import Authority
 from remediator.cli import scorecard as commands
 from remediator.cli.main import app
-from remediator.model import Mode, Reason, State
+from remediator.model import Mode, State
+from remediator.reasons import Reason
 from remediator.rules.automaton import compile_pattern
 from remediator.rules.load import load_rules
 from remediator.rules.ruleset import RuleSet

@@ -17,12 +17,12 @@ from remediator.model import (
     IncidentId,
     Json,
     Mode,
-    Reason,
     Remediation,
     RemediationId,
     State,
     Target,
 )
+from remediator.reasons import Reason
 from remediator.store.base import CommittedRecord
 from remediator.store.reading import IncidentRow, IncidentView
 

@@ -12,7 +12,8 @@ from remediator.export.facts import Recovery
 from remediator.export.monthly import Monthly, monthly_of, rank
 from remediator.export.monthly_report import monthly_report, next_month
 from remediator.export.suggestions import suggestions_of
-from remediator.model import Outcome, Reason, State
+from remediator.model import Outcome, State
+from remediator.reasons import Reason
 from remediator.store.reports_base import Came, Debited, Step
 from tests.unit.export.stories import NOON, at
 

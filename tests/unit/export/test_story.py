@@ -11,7 +11,8 @@ import pytest
 from remediator.export.content import TakenBack, gone_from
 from remediator.export.facts import Recovery
 from remediator.export.story import Story
-from remediator.model import Reason, State
+from remediator.model import State
+from remediator.reasons import Reason
 from remediator.store.base import CommittedRecord
 from tests.unit.export.stories import (
     CHECKS,

@@ -16,13 +16,14 @@ from remediator.guards.faults import Faults
 from remediator.guards.stop import SwitchInCluster
 from remediator.kube.base import Forbidden
 from remediator.kube.workload import Workload
-from remediator.model import AffectedPod, AtOnce, Bound, Mode, Outcome, Plan, RemediationId, Scope, Target
+from remediator.model import Mode, Outcome, Plan, RemediationId, Target
 from remediator.prometheus.base import AlertingRule, Sample
 from remediator.rules.schema import PARAMETERS_OF_GUARDS
 from remediator.store.base import KillSwitch
 from remediator.store.budgets_base import Debit, Forgiven, PastAction, Reset, Spender, Use
 from remediator.store.pauses_base import Pause
 from remediator.units import Limit
+from remediator.verdicts import AffectedPod, AtOnce, Bound, Scope
 from tests.clocks import FakeClock
 from tests.fakes import FakeCluster
 from tests.workloads import NOW, TARGET, alert, case

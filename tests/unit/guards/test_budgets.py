@@ -10,7 +10,7 @@ import pytest
 from remediator.guards import GUARDS
 from remediator.guards.budgets import BudgetsGuard
 from remediator.guards.check import check
-from remediator.model import Scope
+from remediator.verdicts import Scope
 from tests.unit.guards.examples import parameters, store, view
 from tests.workloads import NOW
 

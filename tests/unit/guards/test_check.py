@@ -11,7 +11,8 @@ from remediator.guards import GUARDS
 from remediator.guards.base import NoParameters, View
 from remediator.guards.check import BEGIN_A_ROUND, GUARD_TIMEOUT_SECONDS, Ruling, check
 from remediator.kube.base import Forbidden, Unreachable
-from remediator.model import Decision, Reason, Verdict
+from remediator.reasons import Reason
+from remediator.verdicts import Decision, Verdict
 from tests.jumping import run_jumping
 from tests.unit.guards.examples import view
 

@@ -15,11 +15,13 @@ from remediator.guards import GUARDS
 from remediator.guards.check import check
 from remediator.guards.freeze import Freeze
 from remediator.kube.base import Conflict, Forbidden
-from remediator.model import Decision, Mode, Reason, Scope
+from remediator.model import Mode
+from remediator.reasons import Reason
 from remediator.redact import redact
 from remediator.rules.automaton import compile_pattern
 from remediator.store.base import KillSwitch
 from remediator.store.pauses_base import Pause, PauseOf
+from remediator.verdicts import Decision, Scope
 from tests.logkeys import DoubtfulLog
 from tests.unit.guards.examples import (
     BAD,

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from remediator.model import EscalationId, IncidentId, Reason, RemediationId
+from remediator.model import EscalationId, IncidentId, RemediationId
+from remediator.reasons import Reason
 from remediator.rules.escalation import ContactRow, escalation_matrix
 from remediator.rules.load import load_rules
 from remediator.rules.report import RulesError

@@ -8,7 +8,8 @@ from datetime import timedelta
 import pytest
 
 from remediator.clock import SystemClock
-from remediator.model import Mode, Outcome, Reason, State
+from remediator.model import Mode, Outcome, State
+from remediator.reasons import Reason
 from remediator.store import reports
 from remediator.store.base import Change, Record
 from remediator.store.database import Database

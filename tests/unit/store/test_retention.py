@@ -13,7 +13,8 @@ from remediator.audit.findings import Answer
 from remediator.audit.note import checkpoint, opened
 from remediator.audit.verify import verify
 from remediator.export.bundle import write_bundle
-from remediator.model import Gate, Reason, Remediation, State
+from remediator.model import Remediation, State
+from remediator.reasons import Reason
 from remediator.store import gates
 from remediator.store.approvals_base import Approval
 from remediator.store.base import Change, Record, StoreUnavailable
@@ -23,6 +24,7 @@ from remediator.store.leaves import TILE
 from remediator.store.opening import open_database
 from remediator.store.tables import escalations, remediations
 from remediator.store.transaction import Transaction
+from remediator.verdicts import Gate
 from tests.clocks import FakeClock
 from tests.logkeys import KEYS
 from tests.unit.store.examples import NOTE, NOW, brought_to, escalated, firing, queued, resolved, target

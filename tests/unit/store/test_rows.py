@@ -10,21 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from remediator.clock import SystemClock
-from remediator.model import (
-    ActionId,
-    Alert,
-    AlertStatus,
-    Json,
-    Mode,
-    Plan,
-    Proof,
-    Reason,
-    Request,
-    State,
-    Step,
-    Target,
-    ToldBy,
-)
+from remediator.model import ActionId, Alert, AlertStatus, Json, Mode, Plan, Proof, Request, State, Step, Target, ToldBy
+from remediator.reasons import Reason
 from remediator.store.base import Change
 from remediator.store.opening import open_database
 from remediator.store.rows import from_micros, to_micros

@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 
-from remediator.model import Reason
+from remediator.reasons import Reason
 from remediator.target.labels import Claim, NoTarget, claim, claim_beside_pod
 from remediator.target.spec import KIND_OF_LABEL, TargetSpec
 
