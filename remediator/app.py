@@ -47,7 +47,8 @@ from remediator.kube.client import connect
 from remediator.lasting import Lasting
 from remediator.loaded import Loaded
 from remediator.model import Alert, Mode, Remediation
-from remediator.pipeline import Parts, admit
+from remediator.parts import Parts
+from remediator.pipeline import admit
 from remediator.prometheus.base import Metrics
 from remediator.prometheus.client import PrometheusMetrics
 from remediator.readiness import FOR_ANYONE, Readiness

@@ -19,7 +19,7 @@ from remediator.errors import RemediatorError, cut
 from remediator.guards.stop import Stop
 from remediator.kube.base import Cluster
 from remediator.lasting import Lasting
-from remediator.pipeline import Parts
+from remediator.parts import Parts
 from remediator.prometheus.base import Metrics
 from remediator.readiness import Readiness
 from remediator.replica import Replica

@@ -18,7 +18,8 @@ import structlog
 from remediator.errors import RemediatorError, TransientError, cut
 from remediator.journal import Journal
 from remediator.model import Remediation
-from remediator.pipeline import Parts, pass_on, publish, remediate
+from remediator.parts import Parts
+from remediator.pipeline import pass_on, publish, remediate
 from remediator.sinks.base import Sink
 from remediator.store.base import LostClaim, StoreUnavailable
 from remediator.store.reading import IncidentReader

@@ -19,7 +19,8 @@ from remediator.errors import TransientError
 from remediator.journal import Journal
 from remediator.kube.base import Cluster
 from remediator.model import TERMINAL, Alert, Mode, State
-from remediator.pipeline import Parts, admit, remediate
+from remediator.parts import Parts
+from remediator.pipeline import admit, remediate
 from remediator.rules.ruleset import RuleSet, rule_set
 from remediator.store.base import LostClaim
 from remediator.store.opening import open_in_memory

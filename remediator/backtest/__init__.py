@@ -2,7 +2,7 @@
 
 **The service's own code, called and not copied:** the loading of rules; `rules.match.match`; `target.resolve` with the
 owner walk; the collectors `containers` and `rollout`; `rules.plan.evidence_of`; the conditions of rows by
-`rules.when.first_row`; the severity policy and `pipeline.view_of`; each guard that is asked, as the object in
+`rules.when.first_row`; the severity policy and `parts.view_of`; each guard that is asked, as the object in
 `guards.GUARDS` and in that order, by `guards.check.check`, and the gates before people are called; the store's
 SQL, in memory: intake and what is a repeat, the queue, incidents, the ledger of budgets and what is under way,
 cooldowns, storms, shared causes, flapping. Only its queue of calls and its log are left out (`store/direct.py`), and

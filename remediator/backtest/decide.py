@@ -24,7 +24,7 @@ from remediator.errors import cut
 from remediator.guards.base import TargetView
 from remediator.guards.check import Ruling, check
 from remediator.model import Alert, Mode, Plan, Proof, Remediation, State, Target
-from remediator.pipeline import NO_PROOF, Parts, severity_of, view_of
+from remediator.parts import NO_PROOF, Parts, severity_of, view_of
 from remediator.reasons import Reason
 from remediator.rules.match import NoMatch, match
 from remediator.rules.schema import Rule

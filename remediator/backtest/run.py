@@ -22,7 +22,8 @@ from remediator.backtest.history import History
 from remediator.backtest.known import FACTS
 from remediator.backtest.past_store import PastStore
 from remediator.model import Alert, AlertStatus, Mode, Remediation
-from remediator.pipeline import Parts, admit
+from remediator.parts import Parts
+from remediator.pipeline import admit
 from remediator.receive.payload import fingerprint
 from remediator.rules.ruleset import RuleSet
 from remediator.rules.schema import Rule

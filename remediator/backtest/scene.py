@@ -20,7 +20,7 @@ from remediator.diagnose.containers import Containers
 from remediator.diagnose.rollout import Rollout
 from remediator.kube.workload import Workload
 from remediator.model import Alert, Cause, Finding, Json, Remediation, Target
-from remediator.pipeline import NO_PROOF
+from remediator.parts import NO_PROOF
 from remediator.rules.conditions import Evidence
 from remediator.rules.plan import evidence_of
 from remediator.rules.schema import Rule

@@ -18,7 +18,8 @@ from remediator.errors import ConfigError, RemediatorError
 from remediator.guards.faults import CountedCluster, CountedMetrics, Faults
 from remediator.guards.stop import SwitchInCluster
 from remediator.model import Json, Mode
-from remediator.pipeline import Parts, admit
+from remediator.parts import Parts
+from remediator.pipeline import admit
 from remediator.receive.payload import read
 from remediator.redact import Remembering
 from remediator.rules.ruleset import RuleSet

@@ -18,7 +18,8 @@ from remediator.export.attempts import Attempt, attempt_of
 from remediator.export.content import Contents
 from remediator.guards.faults import CountedCluster, Faults
 from remediator.model import Alert, AlertStatus, Json, Mode
-from remediator.pipeline import Parts, admit
+from remediator.parts import Parts
+from remediator.pipeline import admit
 from remediator.prometheus.base import Metrics
 from remediator.receive.base import Quarantined
 from remediator.receive.payload import read

@@ -18,7 +18,8 @@ from remediator.journal import Journal
 from remediator.kube.client import KubernetesCluster
 from remediator.kube.rollout import condition, rollout_status
 from remediator.model import Alert, AlertStatus, Mode, RemediationId, State
-from remediator.pipeline import Parts, admit, remediate
+from remediator.parts import Parts
+from remediator.pipeline import admit, remediate
 from remediator.reasons import Reason
 from remediator.rules.ruleset import rule_set
 from remediator.score.observer import Observer, Pace

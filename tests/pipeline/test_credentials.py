@@ -26,7 +26,8 @@ from remediator.clock import rfc3339
 from remediator.guards import GUARDS
 from remediator.journal import Journal
 from remediator.model import Json, Mode, Request, State
-from remediator.pipeline import Parts, remediate
+from remediator.parts import Parts
+from remediator.pipeline import remediate
 from remediator.reasons import Reason
 from remediator.receive.payload import fingerprint
 from remediator.rules.automaton import compile_pattern

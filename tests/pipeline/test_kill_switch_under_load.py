@@ -25,7 +25,8 @@ from remediator.guards.canary import CanaryGuard
 from remediator.guards.stop import SwitchInCluster
 from remediator.kube.base import path_of
 from remediator.model import Json, Mode, Remediation, Request
-from remediator.pipeline import Parts, admit
+from remediator.parts import Parts
+from remediator.pipeline import admit
 from remediator.reasons import Reason
 from remediator.rules.ruleset import rule_set
 from remediator.store.base import KillSwitch

@@ -20,7 +20,8 @@ from remediator.journal import Journal
 from remediator.kube.base import Cluster, Conflict
 from remediator.kube.rollout import REVISION, current_replica_set
 from remediator.model import TERMINAL, Alert, AlertStatus, Json, Mode, Remediation, Request, State
-from remediator.pipeline import Parts, admit, remediate
+from remediator.parts import Parts
+from remediator.pipeline import admit, remediate
 from remediator.prometheus.base import AlertingRule, Sample
 from remediator.rules.ruleset import RuleSet, rule_set
 from remediator.rules.schema import Rule
