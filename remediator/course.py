@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 
 from remediator.clock import Clock, steady_seconds
 from remediator.disclosed import NEEDS_REQUESTS, disclosed_plan, disclosed_summary
+from remediator.guards import cluster_health, flap, storm
 from remediator.guards.check import Ruling
 from remediator.model import Json, Plan, Remediation, State, Target
 from remediator.reasons import Reason
@@ -26,13 +27,20 @@ CALLS_PEOPLE = frozenset({State.ESCALATED, State.UNKNOWN, State.REVERTED})
 """What a remediation ends in when people are needed."""
 
 ACTS_AT_ONCE = (1, 2)
-"""Severities that wait for nothing (`rules/severity.py`): an approval of one that nobody gave is people's to look at.
-The others have been watched for a while, and may heal as they did not for the question."""
+"""Severities that wait for nothing (`rules/severity.py`): one of them whose time ran out is people's to look at. The
+others have been watched for a while, and may heal as they did not for the question."""
+
+MANY = 5
+"""So many open escalations to one contact for the same reason: what runs out after them is told as one."""
+
+MANY_QUIET = timedelta(hours=1)
+"""How long none may run out until that one is over: severe ones are then passed on down a whole row."""
 
 
 class Course:
     """`remediation` is always as last committed. `known` is what all later records name, `severity` the one that holds,
-    `sense` says how the rule is scored; `redactor` has seen the texts of the plan."""
+    `sense` says how the rule is scored; `decide_by` is when its time runs out, None: it is not being decided;
+    `redactor` has seen the texts of the plan."""
 
     def __init__(self, remediation: Remediation, *, store: Store, clock: Clock, rules: RuleSet) -> None:
         """`rules` is the table in force, which says whom to call."""
@@ -40,6 +48,7 @@ class Course:
         self.known: dict[str, Json] = {}
         self.severity = remediation.severity
         self.sense = ""
+        self.decide_by: datetime | None = None
         self.redactor = Redactor()
         self._store = store
         self._clock = clock
@@ -93,6 +102,9 @@ class Course:
     async def advance(self, to: State, kind: str, body: Mapping[str, Json], change: Change | None = None) -> None:
         reason = body.get("reason")
         change = self._with_plan(to, change or Change())
+        if to is State.HELD and self.decide_by is not None and change.due_at is not None:
+            # A freeze or a budget may hold for days: that its time is over must be seen when it is.
+            change = replace(change, due_at=min(change.due_at, self.decide_by))
         if change.reason is None and reason is not None:
             change = replace(change, reason=Reason(reason))
         alert = self.remediation.alert
@@ -108,12 +120,45 @@ class Course:
         # The rule is the operator's own text, and its digest stands beside it: it stays as it was.
         shown = self.redactor.object
         record = Record(kind, {name: told[name] if name == "rule_text" else shown(told[name]) for name in told})
-        is_unanswered = change.reason is Reason.APPROVAL_EXPIRED and self.severity in ACTS_AT_ONCE
-        if to in CALLS_PEOPLE or is_unanswered:
+        if to in CALLS_PEOPLE:
             change = replace(change, call=self._call(record.body))
         self.remediation = await self._store.advance(
             self.remediation, to=to, record=record, at=self._clock.now(), change=change
         )
+
+    async def run_out(self, body: Mapping[str, Json]) -> None:
+        """Its time is over while it fires, and it would have been acted on: what was not to wait calls people."""
+        change = Change()
+        if self.severity in ACTS_AT_ONCE and not await self._are_told(Reason(body["reason"])):
+            change = await self._call_of_one_or_many(self._call(self.redactor.object(body)))
+        await self.advance(State.EXPIRED, "decision.expired", body, change)
+
+    async def _are_told(self, reason: Reason) -> bool:
+        """Whether the gate that held it stands, and has called people when it was entered."""
+        keys = {
+            Reason.STORM: storm.KEY,
+            Reason.CLUSTER_UNHEALTHY: cluster_health.KEY,
+            Reason.FLAPPING: flap.key_of(self.remediation.fingerprint),
+        }
+        standing = await self._store.gates(at=self._clock.now())
+        return any((gate.cluster, gate.key) == (self._cluster, keys.get(reason)) for gate in standing)
+
+    async def _call_of_one_or_many(self, call: Call) -> Change:
+        """A kill switch or a server that is away holds up a whole cluster's alerts, which then run out together."""
+        same = (call.contact, call.reason, self._cluster)
+        open_ones = await self._store.escalations()
+        if sum((one.contact, one.reason, one.cluster) == same for one in open_ones) < MANY:
+            return Change(call=call)
+        key = f"ran-out/{call.reason}/{call.contact}"
+        detail = f"more than {MANY} of severity 1 or 2 ran out of their time; one of them: {call.detail}"
+        gate = Gate(key, call.reason, detail, MANY_QUIET)
+        many = self._rules.escalation.call(call.contact, severity=1, reason=call.reason, detail=detail)
+        return Change(gates=(gate,), gate_calls={key: many})
+
+    @property
+    def _cluster(self) -> str:
+        """As escalations and gates have it; empty before the target is known."""
+        return "" if self.remediation.target is None else self.remediation.target.cluster
 
     async def release(self, *, due_at: datetime, progress: Mapping[str, Json]) -> None:
         """Nothing moved: look at it again then. Raises LostClaim."""

@@ -56,6 +56,12 @@ MAX_TRIES = 3
 DECIDE_AGAIN = frozenset({Reason.CONFLICT, Reason.REPLY_LOST, Reason.NOT_SENT, Reason.DISRUPTION_BUDGET})
 """Why a first request was not done, where deciding again may lead to one that is."""
 
+ONLY_SAYS = frozenset({Mode.OFF, Mode.SILENT})
+"""Modes in which it would not have been done either, and a recommendation calls nobody."""
+
+MAY_BE_OVER = frozenset({Reason.ALERT_NOT_FIRING, Reason.ALERT_SILENCED, Reason.RESOLVED_UNCONFIRMED})
+"""What held it where it may fire no longer, or a person wants to hear nothing of it."""
+
 SPOKEN_FOR = frozenset({Reason.STORM, Reason.SHARED_CAUSE})
 """Why people are not called for one of many: they are for all of them."""
 
@@ -114,8 +120,10 @@ class Journal:
             self._course.remediation = replace(self.remediation, progress=progress)
             raise
 
-    async def begin(self) -> None:
-        """Decide, or decide again: what was read before may no longer hold."""
+    async def begin(self, *, decide_by: datetime | None = None) -> None:
+        """Decide, or decide again: what was read before may no longer hold. It is held until `decide_by` at most, None:
+        as long as it has to be."""
+        self._course.decide_by = decide_by
         await self._course.advance(State.DIAGNOSING, "step.diagnosing", {})
 
     async def resolved_before_acting(self) -> None:
@@ -128,17 +136,30 @@ class Journal:
         body = {**_no(Reason.RESOLVED_UNCONFIRMED, doubt), "until": rfc3339(at)}
         await self._course.advance(State.HELD, "decision.held", body, Change(due_at=at))
 
-    async def expired(self) -> None:
-        reason = self.remediation.reason or Reason.DECISION_EXPIRED
-        detail = f"no decision to act within its time; last: {reason}"
-        await self._course.advance(State.EXPIRED, "decision.expired", _no(reason, detail))
+    async def expired(self, within: timedelta, *, doubt: str | None) -> None:
+        """For that long not decided: held back, or we could not look. What was severe, and more than to be recommended,
+        is people's then (`course.py`). `doubt` is why its resolution does not count, None: there was none."""
+        waited, plan = format_duration(within), self.remediation.plan
+        if doubt is not None:
+            reason, detail = Reason.RESOLVED_UNCONFIRMED, f"no decision within {waited}; {doubt}"
+        elif self.state is State.HELD:
+            reason = self.remediation.reason
+            detail = f"no decision to act within {waited}; last: {reason}"
+        else:
+            reason, detail = Reason.DECISION_EXPIRED, f"could not be decided within {waited}"
+        detail += "" if plan is None else f"; would {plan.summary}"
+        body = _no(reason, detail)
+        if self.rule and self.remediation.mode not in ONLY_SAYS and reason not in MAY_BE_OVER:
+            await self._course.run_out(body)
+        else:
+            await self._course.advance(State.EXPIRED, "decision.expired", body)
 
     async def approval_expired(self) -> None:
         """Nobody said yes or no to the plan. What is severe is people's then: it was not to wait (`course.py`)."""
         waited, plan = format_duration(APPROVAL_WITHIN), self.remediation.plan
         wanted = "" if plan is None else f": would {plan.summary}"
         body = _no(Reason.APPROVAL_EXPIRED, f"nobody approved or denied it within {waited}{wanted}")
-        await self._course.advance(State.EXPIRED, "decision.expired", body)
+        await self._course.run_out(body)
 
     async def denied(self, said: Approval) -> None:
         body = {**_no(Reason.APPROVAL_DENIED, f"denied by {said.by}: {said.comment}"), "plan_hash": said.plan_hash}
@@ -248,7 +269,7 @@ class Journal:
                 try:
                     await self._course.advance(State.RECOMMENDED, "decision.recommended", body, change)
                 except BudgetUsed as error:
-                    await self._no_room(error.use)
+                    await self._no_room(error.use, mode)
             case Decision.ESCALATE:
                 body["detail"] = f"would {plan.summary}, but {verdict.guard}: {verdict.detail}"
                 await self._course.advance(State.ESCALATED, "decision.escalated", body, change)
@@ -271,14 +292,14 @@ class Journal:
         try:
             await self._intend(State.ACTING, "action.intent", 0, body, request, budgets=ruling.budgets, mode=view.mode)
         except BudgetUsed as error:
-            await self._no_room(error.use)
+            await self._no_room(error.use, view.mode)
             return False
         return True
 
-    async def _no_room(self, use: Use) -> None:
+    async def _no_room(self, use: Use, mode: Mode) -> None:
         due = room_at(use, self._clock.now())
         body = {**self._course.told(self.plan), **_no(reason_of(use), str(use)), "until": rfc3339(due)}
-        await self._course.advance(State.HELD, "decision.held", body, Change(due_at=due))
+        await self._course.advance(State.HELD, "decision.held", body, Change(due_at=due, mode=mode))
 
     async def _intend(
         self,

@@ -97,7 +97,7 @@ async def remediate(journal: Journal, parts: Parts) -> None:
     if journal.state in UNDECIDED:
         if await is_over(journal, parts):
             return None
-        await journal.begin()
+        await journal.begin(decide_by=journal.remediation.created_at + parts.decide_within)
 
         # 2 match
         rule = match(alert, parts.rules())
@@ -309,8 +309,11 @@ async def is_over(journal: Journal, parts: Parts) -> bool:
             return True
         if doubt is None:
             return False
-    if parts.clock.now() - remediation.created_at > parts.decide_within:
-        await journal.expired()
+    if parts.clock.now() - remediation.created_at >= parts.decide_within:
+        rule = match(remediation.alert, parts.rules())
+        if remediation.rule is None and not isinstance(rule, NoMatch):
+            journal.matched(rule, severity_of(parts.rules(), rule, remediation.alert))
+        await journal.expired(parts.decide_within, doubt=doubt)
         return True
     if doubt is not None:
         await journal.resolved_unconfirmed(doubt, at=parts.clock.now() + CONFIRM_PAUSE)

@@ -21,6 +21,10 @@ class Parameters(BaseModel):
     )
 
 
+def key_of(fingerprint: str) -> str:
+    return f"flap/{fingerprint}"
+
+
 class FlapGuard:
     name = "flap"
     parameters = Parameters
@@ -33,6 +37,6 @@ class FlapGuard:
         if len(changes) < parameters.changes:
             return Verdict(self.name, Decision.ALLOW, Reason.NONE, detail)
         said = f"{view.alert.name} of {view.plan.target}: {detail}"
-        gate = Gate(f"flap/{fingerprint}", Reason.FLAPPING, said, WINDOW)
+        gate = Gate(key_of(fingerprint), Reason.FLAPPING, said, WINDOW)
         until = changes[-parameters.changes] + WINDOW
         return Verdict(self.name, Decision.HOLD, Reason.FLAPPING, detail, until=until, gate=gate)

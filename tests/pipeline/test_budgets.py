@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from remediator.model import State
+from remediator.model import Mode, State
 from remediator.reasons import Reason
 from remediator.rules.ruleset import rule_set
 from remediator.store.budgets_base import Spender, Use
@@ -16,6 +16,7 @@ from remediator.store.database import Database
 from remediator.verdicts import Budget
 from tests.pipeline.ways import helped_before
 from tests.pipeline.world import LEASE, World, rule, world
+from tests.workloads import alert
 
 ROOMY = {"cooldown": {"period": "1m"}, "budgets": {"action": ["9 per 1h"], "namespace": ["9 per 1h"]}}
 NARROW: dict[str, dict[str, Any]] = {
@@ -66,3 +67,18 @@ async def test_with_room_in_every_budget_it_acts() -> None:
     async with world(rules=rule_set([rule(guards=ROOMY)])) as one:
         assert await decided_again(one) is State.VERIFYING
         assert len(one.shop.writes()) == 2
+
+
+async def test_a_shadow_that_lost_the_last_slot_calls_nobody_when_its_time_is_over() -> None:
+    """It is held as what silent mode would only have recommended."""
+    async with world(rules=rule_set([rule(limits=["1 per 1d"], guards=ROOMY)]), mode=Mode.SILENT) as one:
+        stale: Any = Stale(one.database)
+        one.store = stale
+        await one.receive()
+        assert await one.run() is State.RECOMMENDED
+        one.clock.jump(minutes=5)
+        await one.receive(alert(fingerprint="00000000000000ff"))
+        assert await one.one_pass() is State.HELD
+        assert (await one.last_body())["reason"] == Reason.LIMIT_USED
+        assert await one.run() is State.EXPIRED
+        assert await one.told() == []
