@@ -172,10 +172,11 @@ def _is_understood(item: Json) -> bool:
 
 
 def _muted_by(item: Json) -> list[str]:
-    status = item.get("status") or {}
-    if status.get("state") != "suppressed":
+    status = item.get("status")
+    if not isinstance(status, dict) or status.get("state") != "suppressed":
         return []
-    named = [f"{word} {cut(str(one), max_length=80)}" for key, word in MUTED_BY for one in status.get(key) or ()]
+    lists = [(word, status.get(key)) for key, word in MUTED_BY]
+    named = [f"{word} {cut(str(one), max_length=80)}" for word, ids in lists if isinstance(ids, list) for one in ids]
     return named or ["suppressed"]
 
 

@@ -109,7 +109,8 @@ def absent(listed: Sequence[Json], firing: Sequence[KnownAlert]) -> Sequence[Kno
 
 
 def receivers_of(item: Json) -> Sequence[str]:
-    return [str(one.get("name", "")) for one in item.get("receivers") or () if isinstance(one, dict)]
+    named = item.get("receivers")
+    return [str(one.get("name", "")) for one in named if isinstance(one, dict)] if isinstance(named, list) else []
 
 
 def quoted(receiver: str) -> str:
@@ -278,7 +279,7 @@ def _is_active(item: Json) -> bool:
 
 
 def _texts(labels: Json) -> Mapping[str, str]:
-    return labels if isinstance(labels, dict) else {}
+    return {name: str(value) for name, value in labels.items()} if isinstance(labels, dict) else {}
 
 
 def _milliseconds(instant: datetime) -> datetime:

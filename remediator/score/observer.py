@@ -17,7 +17,7 @@ from pydantic import TypeAdapter, ValidationError
 from remediator.clock import Clock
 from remediator.errors import RemediatorError, cut
 from remediator.kube.base import Cluster
-from remediator.model import Json
+from remediator.model import Json, RemediationId
 from remediator.score.follow import Memory, begun, follow
 from remediator.score.judge import judge
 from remediator.score.reading import look_at
@@ -76,6 +76,8 @@ class Observer:
         self._pace = pace
         self._log = structlog.get_logger("remediator.score")
         self._problem = ""
+        self._odd: set[RemediationId] = set()
+        """Whose objects could not be understood when they were last looked at."""
 
     async def run(self) -> None:
         while True:
@@ -116,6 +118,7 @@ class Observer:
         now = self._clock.now()
         found = judge(case, seen, around, now=now, window=self._pace.window, max_gap=self._pace.max_gap)
         if found is not None:
+            self._odd.discard(case.remediation)
             await self._store.judged(case, found, at=now)
         else:
             await self._keep(case, seen, now)
@@ -128,6 +131,14 @@ class Observer:
         except RemediatorError as error:
             self._log.info("could not look", remediation=case.remediation, problem=cut(str(error)))
             return None
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
+            # Not as the API has it: the others are looked at all the same, and this one is judged in its time.
+            if case.remediation not in self._odd:
+                problem = type(error).__name__
+                self._log.warning("an object is not understood", object=str(case.would.target), problem=problem)
+            self._odd.add(case.remediation)
+            return None
+        self._odd.discard(case.remediation)
         self._sights += 1
         return sight
 

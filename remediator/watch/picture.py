@@ -19,6 +19,9 @@ from remediator.kube.rollout import (
 )
 from remediator.model import Json, Target
 
+NOT_AS_SPECIFIED = (LookupError, TypeError, ValueError, AttributeError)
+"""What reading an object raises in which something is missing, or of another type, that the API server always gives."""
+
 
 @dataclass(frozen=True, slots=True)
 class Picture:
@@ -41,13 +44,15 @@ class Picture:
 
 
 def picture_of(deployment: Json, *, cluster: str, template_hash: str | None = None) -> Picture:
-    """`template_hash` as computed before for this uid and generation, which saves most of the work."""
+    """`template_hash` as computed before for this uid and generation, which saves most of the work. Raises one of
+    NOT_AS_SPECIFIED for an object that is not as the API has them."""
     metadata, spec = deployment["metadata"], deployment["spec"]
     status = rollout_status(deployment)
     progressing = condition(deployment, "Progressing") or {}
     is_done = progressing.get("reason") == "NewReplicaSetAvailable"
     created_at = instant_of(metadata["creationTimestamp"])
-    assert created_at is not None
+    if created_at is None:
+        raise ValueError("it does not say when it was created")
     return Picture(
         target=Target(cluster, "Deployment", metadata["namespace"], metadata["name"], metadata["uid"]),
         template_hash=template_hash or meaningful_hash(spec["template"]),
@@ -79,7 +84,7 @@ NO_HISTORY = History(None, None, {})
 
 
 def history_of(deployment: Json, owned: Sequence[Json]) -> History:
-    """`owned` are its ReplicaSets, by owner reference."""
+    """`owned` are its ReplicaSets, by owner reference. Raises as `picture_of`."""
     current = current_replica_set(deployment, owned)
     return History(
         started_at=rollout_times(deployment, owned).started_at,

@@ -18,13 +18,13 @@ from remediator.clock import Clock, rfc3339
 from remediator.errors import RemediatorError, TransientError, cut
 from remediator.kube.base import Cluster, Forbidden, controller_of, path_of
 from remediator.kube.permissions import to
-from remediator.model import Json
+from remediator.model import Json, Target
 from remediator.prometheus.base import Metrics
 from remediator.prometheus.measures import measure
 from remediator.store.base import Record, StoreUnavailable
 from remediator.store.rollouts_base import Known, Look, Rollout, RolloutState, RolloutStore
 from remediator.watch.decide import Glance, Step, begin, follow, glance_at, gone, is_doubtful, is_new
-from remediator.watch.picture import NO_HISTORY, History, Picture, history_of, picture_of
+from remediator.watch.picture import NO_HISTORY, NOT_AS_SPECIFIED, History, Picture, history_of, picture_of
 
 PERMISSIONS = (to("Deployment", "list"), to("ReplicaSet", "list"))
 """Of all namespaces."""
@@ -99,6 +99,8 @@ class Watcher:
         """(uid, generation) -> template hash, of the last look only."""
         self._log = structlog.get_logger("remediator.watch")
         self._is_cut_off = False
+        self._odd: frozenset[str] = frozenset()
+        """Objects that could not be understood in the last look."""
         self._measure_from = clock.now()
         self.problem = NOT_YET if pace.poll_seconds > 0 else "switched off: rollout_poll_seconds is 0"
 
@@ -143,19 +145,21 @@ class Watcher:
         listed = await self._cluster.list(path_of("Deployment", namespace=None), limit=MAX_DEPLOYMENTS)
         now = self._clock.now()
         glance = glance_at(now, known.looked_at, max_gap=self._pace.max_gap)
-        deployments = [item for item in listed if item["metadata"]["namespace"] not in self._protected]
-        pictures = await self._pictures(deployments)
+        seen, odd = await self._pictures(listed)
+        pictures = [picture for picture, _ in seen]
         present = {rollout.target.key: rollout for rollout in known.rollouts}
         doubtful = [
             (present.get(picture.target.key), item)
-            for item, picture in zip(deployments, pictures, strict=True)
+            for picture, item in seen
             if is_doubtful(present.get(picture.target.key), picture)
         ]
-        histories = await self._histories(doubtful)
+        histories, odd_sets = await self._histories(doubtful)
+        self._say_odd({**odd, **odd_sets})
         steps = [self._step(picture, known, present.get(picture.target.key), histories, glance) for picture in pictures]
         self._say_cut_off(len(listed))
         # What is cut off ends too: it is not looked at any more, so that a later change of it would have no start.
-        there = {picture.target.key for picture in pictures}
+        # What is not understood does not: it is there.
+        there = {picture.target.key for picture in pictures} | odd.keys()
         steps += [gone(rollout, glance) for key, rollout in present.items() if key not in there]
         look = _look_of(steps, known, cluster=self._cluster.name, began_at=began_at, glance=glance)
         await self._store.keep(look)
@@ -165,34 +169,64 @@ class Watcher:
         self._count({state.value: states[state] for state in RolloutState if state is not RolloutState.REPLACED})
         await self._take_baselines(left)
 
-    async def _pictures(self, deployments: Sequence[Json]) -> list[Picture]:
+    async def _pictures(self, listed: Sequence[Json]) -> tuple[Sequence[tuple[Picture, Json]], Mapping[str, str]]:
+        """Each Deployment that is ours to watch, with its picture; and of those that are not understood, key -> why."""
         before, self._hashes = self._hashes, {}
-        found = []
-        for number, item in enumerate(deployments):
-            key = (str(item["metadata"]["uid"]), int(item["metadata"].get("generation") or 0))
-            picture = picture_of(item, cluster=self._cluster.name, template_hash=before.get(key))
+        found, odd = [], {}
+        for number, item in enumerate(listed):
+            try:
+                if item["metadata"]["namespace"] in self._protected:
+                    continue
+                key = (str(item["metadata"]["uid"]), int(item["metadata"].get("generation") or 0))
+                picture = picture_of(item, cluster=self._cluster.name, template_hash=before.get(key))
+            except NOT_AS_SPECIFIED as error:
+                odd[self._key_of("Deployment", item)] = type(error).__name__
+                continue
             self._hashes[key] = picture.template_hash
-            found.append(picture)
+            found.append((picture, item))
             if number % 100 == 99:
                 await asyncio.sleep(0)  # hashing thousands of templates must not keep a webhook waiting
-        return found
+        return found, odd
 
-    async def _histories(self, doubtful: Sequence[tuple[Rollout | None, Json]]) -> Mapping[str, History]:
-        """Uid -> what its ReplicaSets tell, of as many of these as may be looked up now, known ones first."""
+    def _key_of(self, kind: str, item: Json) -> str:
+        """As `Target.key`, as far as it says a name."""
+        metadata = item.get("metadata") if isinstance(item, dict) else None
+        named = metadata if isinstance(metadata, dict) else {}
+        return Target(self._cluster.name, kind, str(named.get("namespace")), str(named.get("name")), "").key
+
+    def _say_odd(self, odd: Mapping[str, str]) -> None:
+        """One that cannot be understood must not keep the others from being watched; it is named once."""
+        for key, why in odd.items():
+            if key not in self._odd:
+                self._log.warning("not as the API has them: left out of the watch", object=key, problem=why)
+        self._odd = frozenset(odd)
+
+    async def _histories(
+        self, doubtful: Sequence[tuple[Rollout | None, Json]]
+    ) -> tuple[Mapping[str, History], Mapping[str, str]]:
+        """Uid -> what its ReplicaSets tell, of as many of these as may be looked up now, known ones first; and what
+        of them is not understood -> why. A Deployment without is followed all the same."""
         by_namespace: dict[str, list[Json]] = {}
         for _, item in sorted(doubtful, key=lambda pair: pair[0] is None):
             by_namespace.setdefault(item["metadata"]["namespace"], []).append(item)
         found: dict[str, History] = {}
+        odd: dict[str, str] = {}
         for namespace in list(by_namespace)[:MAX_NAMESPACES]:
             owned: dict[str, list[Json]] = {}
             for one in await self._cluster.list(path_of("ReplicaSet", namespace=namespace)):
-                if (owner := controller_of(one)) is not None:
-                    owned.setdefault(owner["uid"], []).append(one)
+                try:
+                    if (owner := controller_of(one)) is not None:
+                        owned.setdefault(owner["uid"], []).append(one)
+                except NOT_AS_SPECIFIED as error:
+                    odd[self._key_of("ReplicaSet", one)] = type(error).__name__
             for item in by_namespace[namespace]:
                 uid = item["metadata"]["uid"]
-                found[uid] = history_of(item, owned.get(uid, ()))
+                try:
+                    found[uid] = history_of(item, owned.get(uid, ()))
+                except NOT_AS_SPECIFIED as error:
+                    odd[f"{self._key_of('Deployment', item)}, its ReplicaSets"] = type(error).__name__
                 await asyncio.sleep(0)  # as above
-        return found
+        return found, odd
 
     def _step(
         self,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+from structlog.testing import capture_logs
 
 from remediator.kube.base import Forbidden, Unreachable
 from remediator.model import Mode, State
@@ -129,3 +130,16 @@ async def test_what_we_did_ourselves_is_not_without_us(watched: Watched) -> None
     assert judged is not None
     assert judged.happened is Happened.UNKNOWN
     assert "remediator itself acted" in judged.detail
+
+
+async def test_a_target_that_is_not_understood_is_named_once_and_keeps_no_other_from_being_looked_at(
+    watched: Watched,
+) -> None:
+    """It is judged in its time, by what was seen of it."""
+    watched.shop.live["spec"]["template"]["spec"] = "?"
+    with capture_logs() as lines:
+        await watched.looks(minutes=61)
+    assert [line["object"] for line in lines if "object" in line] == ["shop/deployment/checkout"]
+    one = await watched.score()
+    assert one.judgement is not None
+    assert one.judgement.happened is Happened.UNKNOWN

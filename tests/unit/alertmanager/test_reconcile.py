@@ -142,6 +142,31 @@ async def test_what_is_not_offered(store: Database, item: Json) -> None:
     assert await Round(store).look(item) == []
 
 
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"receivers": 7},
+        {"receivers": ["remediator"]},
+        {"labels": "none"},
+        {"labels": {"alertname": 7, "namespace": ["shop"]}},
+        {"status": "active"},
+        {"status": {"state": "suppressed", "silencedBy": 7}},
+        {"startsAt": {"at": 7}},
+        {"fingerprint": None},
+        {"annotations": 7},
+    ],
+    ids=lambda odd: "-".join(f"{name} {value}" for name, value in odd.items()),
+)
+async def test_an_item_that_is_not_as_the_api_has_it_keeps_no_other_from_being_taken(
+    store: Database, odd: Json
+) -> None:
+    replica = (Answer(body=[listed(1) | odd, listed(2)]), up(9))
+    found = await listing_of(replica, replica)
+    await Round(store).look(*found.alerts)
+    claimed = await store.claim(owner="w", at=NOW, lease=MINUTE, limit=9)
+    assert firing(2).fingerprint in {one.alert.fingerprint for one in claimed}
+
+
 async def test_what_is_known_is_never_new(store: Database) -> None:
     """Neither by a beginning that was cut to milliseconds, nor by a later one while it fires, nor after its end."""
     whole = OLD + timedelta(microseconds=123456)

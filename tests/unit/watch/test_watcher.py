@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
 
 from remediator.kube.base import Forbidden
 from remediator.watch.watcher import MAX_NAMESPACES
@@ -75,3 +79,58 @@ async def test_protected_namespaces_are_not_watched(shop: Shop) -> None:
     await shop.look()
 
     assert await shop.database.rollouts.present(limit=10) == []
+
+
+def odd(**parts: Any) -> Any:
+    """A Deployment beside `shop/checkout` that is not as the API has them."""
+    item = deployment(OLD)
+    item["metadata"] |= {"name": "odd", "uid": "odd"}
+    return item | parts
+
+
+@pytest.mark.parametrize(
+    "item",
+    [odd(spec={"replicas": 2}), odd(spec="none"), odd(status={"conditions": 7}), odd(spec={"template": {"spec": []}})],
+    ids=["no template", "no spec", "conditions", "template"],
+)
+async def test_an_object_that_is_not_understood_is_named_once_and_the_others_are_watched(
+    shop: Shop, item: Any
+) -> None:
+    shop.cluster.add(item)
+    shop.release(OLD, 2)
+    with capture_logs() as lines:
+        await shop.looks(minutes=5)
+
+    assert [rollout.target.name for rollout in await shop.database.rollouts.present(limit=10)] == ["checkout"]
+    assert [line["object"] for line in lines if "object" in line] == ["test/shop/Deployment/odd"]
+
+
+async def test_what_is_not_understood_any_more_is_not_taken_for_gone(shop: Shop) -> None:
+    """It is there: its rollout goes on when it is understood again."""
+    shop.release(OLD, 2)
+    await shop.looks(minutes=2)
+    [before] = await shop.rollouts()
+    live = shop.cluster.peek("Deployment", "shop", "checkout")
+    status, live["status"] = live["status"], "?"
+    await shop.looks(minutes=1)
+    live["status"] = status
+    await shop.looks(minutes=1)
+
+    assert [(rollout.id, rollout.ended_at) for rollout in await shop.rollouts()] == [(before.id, None)]
+
+
+@pytest.mark.parametrize("broken", ["owner", "template"])
+async def test_a_replica_set_that_is_not_understood_keeps_no_deployment_from_being_watched(
+    shop: Shop, broken: str
+) -> None:
+    one = replica_set(9, OLD, created=shop.clock.now()) | {"kind": "ReplicaSet"}
+    one["metadata"] |= {"name": "odd-9", "ownerReferences": ["?"] if broken == "owner" else []}
+    if broken == "template":
+        one["metadata"]["ownerReferences"] = [{"controller": True, "uid": "odd"}]
+        one["spec"] = {}
+        shop.cluster.add(odd())
+    shop.cluster.add(one)
+    shop.release(OLD, 2)
+    await shop.look()
+
+    assert "checkout" in {rollout.target.name for rollout in await shop.database.rollouts.present(limit=10)}
