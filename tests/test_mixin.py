@@ -191,6 +191,7 @@ def touch(telemetry: Telemetry) -> None:
     telemetry.notification_failed("webhook", error=TimeoutError)
     telemetry.reloaded(at_seconds=1, successful=True)
     telemetry.watchdog(last_seen_seconds=1, is_absent=True)
+    telemetry.duty_failed("watch-rollouts")
     telemetry.log_stands(size=1, root=b"123456", anchored=1, is_sound=True, at_seconds=1)
 
 
