@@ -1,8 +1,8 @@
 """The bodies of others' answers: read up to a bound, and decoded so that nobody else waits for it.
 
-Called by the clients of Prometheus, Alertmanager and the API server. The decoder of the standard library gives no other
-thread a turn before it is through: 16 MiB stop the event loop for 300 ms, also from a thread. With a function of ours
-at each object it lets others in between.
+Called by the clients of Prometheus, Alertmanager and the API server, and by the commands that ask the service. The
+decoder of the standard library gives no other thread a turn before it is through: 16 MiB stop the event loop for
+300 ms, also from a thread. With a function of ours at each object it lets others in between.
 """
 
 from __future__ import annotations

@@ -23,6 +23,10 @@ from remediator.errors import ConfigError, RemediatorError, TransientError, cut
 
 DEFAULT_URL = "http://127.0.0.1:9095"
 TIMEOUT_SECONDS = 10.0
+CHUNK_BYTES = 64 * 1024
+MAX_BYTES = 64 * 1024 * 1024
+"""Of an answer that is kept in memory. An export goes to its file or to stdout piece by piece, and may be larger."""
+
 GOOD, FAILED, MISUSED = 0, 1, 2
 HTML = "text/html"
 NO_ROUTE = "Not Found"
@@ -50,7 +54,7 @@ def print_answer(
         return MISUSED
     try:
         with _opened(url, path, post, token_file=token_file) as answered:
-            found = json.load(answered)
+            found = json.loads(whole_answer(answered))
         if output == "json":
             print(json.dumps(found, indent=2))
         else:
@@ -69,7 +73,7 @@ def ask_text(url: str | None, path: str) -> tuple[str, int]:
     """The text that is served at `path`, and the exit code; what went wrong is on stderr."""
     try:
         with _opened(url, path) as answer:
-            return answer.read().decode("utf-8"), GOOD
+            return whole_answer(answer).decode("utf-8"), GOOD
     except ConfigError as error:
         print(f"error: {error}", file=sys.stderr)
         return "", MISUSED
@@ -89,6 +93,16 @@ def answer_of(
     """
     with _opened(url, path, token_file=token_file, timeout_seconds=timeout_seconds) as answer:
         yield answer
+
+
+def whole_answer(answer: Any) -> bytes:
+    """What an open answer holds, of at most `MAX_BYTES`. Raises TransientError for more."""
+    from remediator.bodies import TooLarge, whole_of  # is not needed to say what a command does
+
+    try:
+        return whole_of(iter(lambda: answer.read(CHUNK_BYTES), b""), max_bytes=MAX_BYTES)
+    except TooLarge as error:
+        raise TransientError(f"{_place(answer.url, '')} answers with {error}: {_ELSEWHERE}") from error
 
 
 def who() -> str:
@@ -156,7 +170,7 @@ def _opened(
         why = (getattr(reason, "strerror", None) or str(reason) or type(reason).__name__).lower()
         hint = "is it running? (--url, REMEDIATOR_URL)"
         raise TransientError(f"no remediator answers at {url}: {why}; {hint}") from error
-    except (ValueError, http.client.HTTPException) as error:
+    except (ValueError, RecursionError, http.client.HTTPException) as error:
         raise TransientError(f"{_place(url, path)} does not answer as a remediator does: {_ELSEWHERE}") from error
 
 
@@ -164,7 +178,7 @@ _ELSEWHERE = "a login, or another service? name a remediator, with its path pref
 
 
 def _place(url: str, path: str) -> str:
-    return url.rstrip("/") + path.partition("?")[0]
+    return (url.rstrip("/") + path).partition("?")[0]
 
 
 class _NoRedirects(urllib.request.HTTPRedirectHandler):

@@ -11,6 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from remediator.cli.main import app
+from remediator.cli.reading import MAX_BYTES
 from tests.unit.api.service import running
 from tests.unit.scripted_server import Answer, ScriptedServer
 
@@ -92,3 +93,21 @@ async def test_an_answer_that_is_no_json_is_told_with_its_address(
 ) -> None:
     server.answers(answer)
     assert f"error: {server.url}/api/v1/status {text}" in await said(("status",), server.url)
+
+
+@pytest.mark.parametrize("words", [("status",), ("explain", "--incident", "inc-7")], ids=" ".join)
+async def test_an_answer_without_an_end_is_not_taken_into_memory(
+    server: ScriptedServer, words: Sequence[str]
+) -> None:
+    """As a download that somebody put at that address."""
+    server.answers(Answer(200, b'{"a": "' + bytes(MAX_BYTES) + b'"}'))
+    assert "answers with more than 64 MiB: a login, or another service?" in await said(words, server.url)
+
+
+async def test_an_export_may_be_larger_than_what_is_taken_into_memory(server: ScriptedServer, tmp_path: Path) -> None:
+    """It is written piece by piece."""
+    server.answers(Answer(200, bytes(MAX_BYTES + 1)))
+    file = tmp_path / "bundle.zip"
+    words = ["export", "--since", "1h", "-o", str(file), "--url", server.url]
+    assert (await asyncio.to_thread(CliRunner().invoke, app, words)).exit_code == 0
+    assert file.stat().st_size == MAX_BYTES + 1
