@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
@@ -22,11 +22,11 @@ from prometheus_api_client.exceptions import PrometheusApiClientException
 from prometheus_api_client.prometheus_connect import PrometheusConnect
 from requests.auth import AuthBase
 from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, wait_random_exponential
-from urllib3.exceptions import ReadTimeoutError
+from urllib3.exceptions import HTTPError, ReadTimeoutError
 from urllib3.util.retry import Retry
 
 from remediator.bodies import TooLarge, decoded, whole_of
-from remediator.clock import Clock
+from remediator.clock import Clock, steady_seconds
 from remediator.errors import ConfigError, RemediatorError, cut
 from remediator.prometheus.base import AlertingRule, Course, PrometheusUnavailable, Sample, Samples, TooManySamples
 from remediator.prometheus.breaker import Breaker
@@ -75,7 +75,8 @@ class TokenFile(AuthBase):
 class PrometheusMetrics:
     """One Prometheus, or anything that speaks its query API (Thanos, Mimir, VictoriaMetrics) at `url`.
 
-    `read_seconds` bounds the silence of one answer, and with a margin the whole call; `max_bytes` bounds its size.
+    `read_seconds` bounds the silence of one answer, and with a margin the whole call: also of one that comes byte by
+    byte. `max_bytes` bounds its size.
     Proxies and REQUESTS_CA_BUNDLE of the environment are honoured, as is a matching line of ~/.netrc without a token.
     """
 
@@ -104,7 +105,8 @@ class PrometheusMetrics:
         self._session = requests.Session()
         self._session.verify = str(ca_file) if ca_file else True
         self._session.auth = TokenFile(token_file) if token_file else None
-        self._session.hooks["response"].append(partial(_check_response, max_bytes=max_bytes))
+        hook = partial(_check_response, max_bytes=max_bytes, limit_seconds=sum(self._timeout))
+        self._session.hooks["response"].append(hook)
         # Its own retries are hidden, slow and without a limit on Retry-After. `read=False`, or a read timeout comes out
         # of urllib3 as "max retries exceeded" and no longer as a timeout. GET, since gateways
         # that check the verb (kube-rbac-proxy) take a POST for a write.
@@ -232,8 +234,10 @@ def _translated(ask: Callable[[], T]) -> T:
     except requests.Timeout as error:
         raise TimedOut(f"Prometheus: {_reason(error)}") from error
     except requests.RequestException as error:
-        if error.args and isinstance(error.args[0], ReadTimeoutError):  # in the middle of the body
-            raise TimedOut(f"Prometheus: {_reason(error)}") from error
+        raise PrometheusUnavailable(f"Prometheus: {_reason(error)}") from error
+    except ReadTimeoutError as error:
+        raise TimedOut(f"Prometheus: {_reason(error)}") from error
+    except HTTPError as error:  # of urllib3, in the middle of the body
         raise PrometheusUnavailable(f"Prometheus: {_reason(error)}") from error
     except PrometheusApiClientException as error:
         raise PrometheusUnavailable(f"Prometheus: {cut(str(error), max_length=200)}") from error
@@ -241,12 +245,14 @@ def _translated(ask: Callable[[], T]) -> T:
         raise PrometheusUnavailable(f"Prometheus: answer not understood: {type(error).__name__}") from error
 
 
-def _check_response(response: requests.Response, *_: Any, max_bytes: int, **__: Any) -> None:
-    """The session's hook: raises our error for an answer that is too large, or that the library would half read or
-    drop."""
+def _check_response(
+    response: requests.Response, *_: Any, max_bytes: int, limit_seconds: float, **__: Any
+) -> None:
+    """The session's hook: raises our error for an answer that is too large or too slow, or that the library would half
+    read or drop."""
     path = response.url.partition("?")[0]
     operation = f"Prometheus {path.rpartition('/')[2]}"
-    body = _body(operation, response, max_bytes)
+    body = _body(operation, response, max_bytes=max_bytes, limit_seconds=limit_seconds)
     if path.endswith(READY_PATH):
         return
     try:
@@ -260,10 +266,10 @@ def _check_response(response: requests.Response, *_: Any, max_bytes: int, **__: 
     response.json = lambda **_: reply  # type: ignore[method-assign]
 
 
-def _body(operation: str, response: requests.Response, max_bytes: int) -> bytes:
+def _body(operation: str, response: requests.Response, *, max_bytes: int, limit_seconds: float) -> bytes:
     """The body, read before the session reads it without a bound."""
     try:
-        body = whole_of(response.iter_content(CHUNK_BYTES), max_bytes=max_bytes)
+        body = whole_of(_chunks(operation, response, limit_seconds), max_bytes=max_bytes)
     except TooLarge as error:
         response.close()
         what = f"{operation}: the answer has {error}"
@@ -272,6 +278,17 @@ def _body(operation: str, response: requests.Response, max_bytes: int) -> bytes:
         raise Refused(what) from error
     response._content = body  # as `content` keeps it: a stream can be read once
     return body
+
+
+def _chunks(operation: str, response: requests.Response, limit_seconds: float) -> Iterator[bytes]:
+    """What has arrived, as it arrives (`iter_content` waits until a chunk is full): the timeout of a read is none of the
+    whole, so that a server that sends a byte now and then would hold the thread for ever."""
+    ends_at = steady_seconds() + limit_seconds - response.elapsed.total_seconds()
+    while chunk := response.raw.read1(CHUNK_BYTES, decode_content=True):
+        yield chunk
+        if steady_seconds() >= ends_at:
+            response.close()
+            raise TimedOut(f"{operation}: no end of the answer within {limit_seconds:g} s")
 
 
 def _is_worth_another_try(error: BaseException) -> bool:

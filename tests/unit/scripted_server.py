@@ -6,6 +6,7 @@ import asyncio
 import json
 import ssl
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -16,7 +17,7 @@ from aiohttp import web
 @dataclass(frozen=True)
 class Answer:
     """`body` is sent as it is when bytes, else as JSON. `then` replaces it: hang, drop the connection, cut the body,
-    or answer two at a time."""
+    send a byte of it now and then, or answer two at a time."""
 
     status: int = 200
     body: Any = field(default_factory=dict)
@@ -31,6 +32,7 @@ class Answer:
 HANG = Answer(then="hang")
 DROP = Answer(then="drop")
 PAIR = Answer(then="pair")
+DRIP = Answer(then="drip")
 CUT = Answer(body={"metadata": {"name": "web"}}, then="cut")
 
 
@@ -134,6 +136,14 @@ class ScriptedServer:
                 await response.prepare(request)
                 await response.write(answer.content)
                 transport.close()
+                return response
+            case "drip":
+                response = web.StreamResponse(headers={"Content-Length": str(10**6)})
+                await response.prepare(request)
+                with suppress(ConnectionError):
+                    while not self._gate.is_set():
+                        await response.write(b" ")
+                        await asyncio.sleep(0.05)
                 return response
         return web.Response(status=answer.status, body=answer.content, headers=answer.headers)
 

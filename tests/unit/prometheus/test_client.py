@@ -16,7 +16,7 @@ from remediator.errors import ConfigError
 from remediator.prometheus.base import AlertingRule, BadQuery, PrometheusUnavailable, Sample, TooManySamples
 from remediator.prometheus.client import PrometheusMetrics
 from tests.unit.prometheus.conftest import Make, failure, vector
-from tests.unit.scripted_server import CUT, DROP, HANG, Answer, JumpingClock, ScriptedServer
+from tests.unit.scripted_server import CUT, DRIP, DROP, HANG, Answer, JumpingClock, ScriptedServer
 
 PARTIAL = vector(({}, "1"), warnings=["receive series from store-2: connection refused"])
 ANNOTATED = vector(({}, "1"), warnings=['PromQL warning: bucket label "le" is missing'], infos=["PromQL info: x"])
@@ -202,6 +202,17 @@ async def test_a_hung_server_is_asked_once_per_call_and_then_left_alone(
 
     assert asked_while_hung == 3
     assert await metrics.query("up") == await metrics.query("up") == [Sample({}, 1.0)]
+
+
+async def test_an_answer_that_comes_byte_by_byte_holds_its_thread_no_longer_than_the_call(
+    make: Make, server: ScriptedServer
+) -> None:
+    """No read of it is ever too long. The thread gives up by itself, before nobody waits for it any more."""
+    server.answers(DRIP)
+
+    with pytest.raises(PrometheusUnavailable, match=r"query: no end of the answer within 3\.2 s"):
+        await make(read_seconds=0.2).query("up")
+    assert len(server.asked) == 1
 
 
 async def test_a_query_that_prometheus_gave_up_is_not_repeated(
