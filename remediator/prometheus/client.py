@@ -281,8 +281,8 @@ def _body(operation: str, response: requests.Response, *, max_bytes: int, limit_
 
 
 def _chunks(operation: str, response: requests.Response, limit_seconds: float) -> Iterator[bytes]:
-    """What has arrived, as it arrives (`iter_content` waits until a chunk is full): the timeout of a read is none of the
-    whole, so that a server that sends a byte now and then would hold the thread for ever."""
+    """What has arrived, as it arrives (`iter_content` waits until a chunk is full): the timeout of a read is none of
+    the whole, so that a server that sends a byte now and then would hold the thread for ever."""
     ends_at = steady_seconds() + limit_seconds - response.elapsed.total_seconds()
     while chunk := response.raw.read1(CHUNK_BYTES, decode_content=True):
         yield chunk
