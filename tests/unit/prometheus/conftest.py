@@ -1,12 +1,16 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from remediator.prometheus.client import PrometheusMetrics
 from tests.unit.scripted_server import Answer, JumpingClock, ScriptedServer
+
+BEGIN = datetime(2026, 11, 23, 12, tzinfo=UTC)
+HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
 
 Make = Callable[..., PrometheusMetrics]
 
