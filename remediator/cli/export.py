@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from remediator.cli.reading import FAILED, GOOD, MISUSED, answer_of, clean
+from remediator.cli.reading import FAILED, GOOD, MISUSED, answer_of, clean, pieces
 from remediator.errors import ConfigError, RemediatorError, TransientError
 
 STDOUT = "-"
@@ -111,7 +111,7 @@ def _copy(answer: Any, out: BinaryIO) -> int:
     written = 0
     with _bar(answer) as told:
         try:
-            while chunk := answer.read(_CHUNK):
+            for chunk in pieces(answer, _CHUNK):
                 out.write(chunk)
                 written += len(chunk)
                 told(chunk, written)

@@ -96,13 +96,24 @@ def answer_of(
 
 
 def whole_answer(answer: Any) -> bytes:
-    """What an open answer holds, of at most `MAX_BYTES`. Raises TransientError for more."""
+    """What an open answer holds, of at most `MAX_BYTES`. Raises TransientError for more, and for one that broke off."""
     from remediator.bodies import TooLarge, whole_of  # is not needed to say what a command does
 
     try:
-        return whole_of(iter(lambda: answer.read(CHUNK_BYTES), b""), max_bytes=MAX_BYTES)
+        return whole_of(pieces(answer, CHUNK_BYTES), max_bytes=MAX_BYTES)
     except TooLarge as error:
         raise TransientError(f"{_place(answer.url, '')} answers with {error}: {_ELSEWHERE}") from error
+    except http.client.IncompleteRead as error:
+        raise TransientError(f"{_place(answer.url, '')}: the answer broke off; try again") from error
+
+
+def pieces(answer: Any, size_bytes: int) -> Iterator[bytes]:
+    """An open answer until its end. Raises HTTPException, OSError: also for one that ends before what its header says,
+    of which the library tells nobody who reads it by pieces."""
+    while piece := answer.read(size_bytes):
+        yield piece
+    if answer.length:
+        raise http.client.IncompleteRead(b"", answer.length)
 
 
 def who() -> str:
@@ -161,7 +172,7 @@ def _opened(
         if (elsewhere := redirection(error)) is not None:
             raise TransientError(f"{url} {elsewhere} --url") from error
         place = _place(url, path)
-        text = _error_of(error.read(65536), fallback=f"{place} answered {error.code}")
+        text = _error_of(error, fallback=f"{place} answered {error.code}")
         if error.code == 404 and text in (NO_ROUTE, f"{place} answered 404"):
             text = f"{place} answered 404: {_ELSEWHERE}"
         raise (ConfigError if error.code == 400 else TransientError)(text) from error
@@ -204,10 +215,10 @@ def redirection(error: urllib.error.HTTPError) -> str | None:
     return f"answered {error.code} and points to {place}, which is not followed: name the right address with"
 
 
-def _error_of(body: bytes, *, fallback: str) -> str:
+def _error_of(answer: urllib.error.HTTPError, *, fallback: str) -> str:
     try:
-        return cut(str(json.loads(body)["error"]))
-    except (ValueError, KeyError, TypeError):
+        return cut(str(json.loads(answer.read(65536))["error"]))
+    except (ValueError, KeyError, TypeError, RecursionError, http.client.HTTPException, OSError):
         return fallback
 
 

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from remediator.cli.main import app
 from remediator.cli.reading import MAX_BYTES
 from tests.unit.api.service import running
-from tests.unit.scripted_server import Answer, ScriptedServer
+from tests.unit.scripted_server import CUT, Answer, ScriptedServer
 
 COMMANDS: Sequence[tuple[Sequence[str], str]] = (
     (("status",), "/api/v1/status"),
@@ -93,6 +93,22 @@ async def test_an_answer_that_is_no_json_is_told_with_its_address(
 ) -> None:
     server.answers(answer)
     assert f"error: {server.url}/api/v1/status {text}" in await said(("status",), server.url)
+
+
+@pytest.mark.parametrize("words", [("status",), ("audit", "checkpoint"), ("export", "--since", "1h")], ids=" ".join)
+async def test_an_answer_that_breaks_off_is_not_taken_for_a_whole_one(
+    server: ScriptedServer, tmp_path: Path, words: Sequence[str]
+) -> None:
+    """A text, and an export, have no end by which it would be seen."""
+    server.answers(CUT)
+    to = ("-o", str(tmp_path / "bundle.zip")) if words[0] == "export" else ()
+    assert "broke off" in await said((*words, *to), server.url)
+    assert os.listdir(tmp_path) == []
+
+
+async def test_an_error_that_nobody_can_read_is_told_by_its_number(server: ScriptedServer) -> None:
+    server.answers(Answer(500, b"[" * 60_000))
+    assert await said(("status",), server.url) == f"error: {server.url}/api/v1/status answered 500\n"
 
 
 @pytest.mark.parametrize("words", [("status",), ("explain", "--incident", "inc-7")], ids=" ".join)
