@@ -55,18 +55,17 @@ def print_answer(
     try:
         with _opened(url, path, post, token_file=token_file) as answered:
             found = json.loads(whole_answer(answered))
-        if output == "json":
-            print(json.dumps(found, indent=2))
-        else:
-            for line in lines(found):
-                print(line)
+            with understood(answered):
+                shown, ends = [json.dumps(found, indent=2)] if output == "json" else list(lines(found)), code(found)
     except ConfigError as error:
         print(f"error: {error}", file=sys.stderr)
         return MISUSED
     except RemediatorError as error:
         print(f"error: {error}", file=sys.stderr)
         return FAILED
-    return code(found)
+    for line in shown:
+        print(line)
+    return ends
 
 
 def ask_text(url: str | None, path: str) -> tuple[str, int]:
@@ -105,6 +104,16 @@ def whole_answer(answer: Any) -> bytes:
         raise TransientError(f"{_place(answer.url, '')} answers with {error}: {_ELSEWHERE}") from error
     except http.client.IncompleteRead as error:
         raise TransientError(f"{_place(answer.url, '')}: the answer broke off; try again") from error
+
+
+@contextmanager
+def understood(answer: Any) -> Iterator[None]:
+    """Around what reads an answer that is JSON: another service answers in JSON too. Raises TransientError."""
+    try:
+        yield
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        unlike = f"{_place(answer.url, '')} does not answer as a remediator does"
+        raise TransientError(f"{unlike} ({type(error).__name__}): {_ELSEWHERE}") from error
 
 
 def pieces(answer: Any, size_bytes: int) -> Iterator[bytes]:

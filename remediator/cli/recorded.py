@@ -50,14 +50,16 @@ class Recorded:
 
 def of_service(url: str | None, incident: str, token_file: str | None) -> list[Recorded]:
     """Raises ConfigError, TransientError."""
-    from remediator.cli.reading import answer_of, whole_answer
+    from remediator.cli.reading import answer_of, understood, whole_answer
 
     with answer_of(url, f"/api/v1/incidents/{urllib.parse.quote(incident, safe='')}", token_file=token_file) as answer:
         found = json.loads(whole_answer(answer))
-    entries = [
-        Entry(one["seq"], one["at"], one["kind"], one["remediation_id"], one["body"]) for one in found["records"]
-    ]
-    return _recorded(str(found["incident"]["ref"]), entries)
+        with understood(answer):
+            entries = [
+                Entry(one["seq"], one["at"], one["kind"], one["remediation_id"], one["body"])
+                for one in found["records"]
+            ]
+            return _recorded(str(found["incident"]["ref"]), entries)
 
 
 def of_bundle(file: Path) -> list[Recorded]:

@@ -106,6 +106,19 @@ async def test_an_answer_that_breaks_off_is_not_taken_for_a_whole_one(
     assert os.listdir(tmp_path) == []
 
 
+@pytest.mark.parametrize(
+    "words", [("status",), ("incidents", "list"), ("explain", "--incident", "inc-7")], ids=" ".join
+)
+@pytest.mark.parametrize("body", [{}, [], {"status": "ok"}, None], ids=str)
+async def test_json_of_another_service_is_told_with_its_address(
+    server: ScriptedServer, words: Sequence[str], body: object
+) -> None:
+    server.answers(Answer(200, body))
+    text = await said(words, server.url)
+    assert text.startswith(f"error: {server.url}/api/v1/")
+    assert "does not answer as a remediator does" in text
+
+
 async def test_an_error_that_nobody_can_read_is_told_by_its_number(server: ScriptedServer) -> None:
     server.answers(Answer(500, b"[" * 60_000))
     assert await said(("status",), server.url) == f"error: {server.url}/api/v1/status answered 500\n"
