@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from remediator.clock import Clock, steady_seconds
+from remediator.clock import Clock, rfc3339, steady_seconds
 from remediator.disclosed import NEEDS_REQUESTS, disclosed_plan, disclosed_summary
 from remediator.guards import cluster_health, flap, storm
 from remediator.guards.check import Ruling
@@ -104,7 +104,8 @@ class Course:
         change = self._with_plan(to, change or Change())
         if to is State.HELD and self.decide_by is not None and change.due_at is not None:
             # A freeze or a budget may hold for days: that its time is over must be seen when it is.
-            change = replace(change, due_at=min(change.due_at, self.decide_by))
+            due_at = min(change.due_at, self.decide_by)
+            change, body = replace(change, due_at=due_at), {**body, "until": rfc3339(due_at)}
         if change.reason is None and reason is not None:
             change = replace(change, reason=Reason(reason))
         alert = self.remediation.alert

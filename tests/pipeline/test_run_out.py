@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
 from remediator.authority import UNLIMITED
+from remediator.clock import rfc3339
 from remediator.guards.freeze import Freeze
 from remediator.journal import Journal
 from remediator.kube.base import Unreachable
@@ -25,7 +27,7 @@ from tests.pipeline.history import (
     silenced,
 )
 from tests.pipeline.world import DEPLOYMENT, LEASE, World, world
-from tests.workloads import alert
+from tests.workloads import NOW, alert
 
 
 @pytest.mark.parametrize("severity", [1, 2])
@@ -112,6 +114,8 @@ async def test_a_hold_of_a_day_is_told_when_the_time_to_decide_is_over_and_not_w
     rules = replace(table(), freezes=(Freeze(name="release"),))
     async with world(rules=rules) as one:
         await one.receive()
+        assert await one.one_pass() is State.HELD
+        assert (await one.last_body())["until"] == rfc3339(NOW + timedelta(hours=1)), "it is held no longer"
         assert await one.run(minutes=61) is State.EXPIRED
         assert (await the_one(one)).reason is Reason.FREEZE_WINDOW
 
