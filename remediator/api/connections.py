@@ -152,6 +152,8 @@ class Connection(web.RequestHandler):
             self.since = asyncio.get_running_loop().time()  # it came together with the one before
         self.standing = Standing.ASKED
         self._request = request
+        if not self.connected:  # it ended before its handler had a turn
+            self._break_off()
 
     def answered(self, *, is_delivery: bool) -> None:
         self._request = None
@@ -206,8 +208,16 @@ class Connection(web.RequestHandler):
         """Close; what was written is not waited for."""
         transport = self.transport
         self.force_close()
+        self._break_off()
         if transport is not None and (self._unread or self.standing is Standing.ASKED):
             transport.abort()
+
+    def _break_off(self) -> None:
+        """Let whoever reads the body hear that no more of it comes. aiohttp would raise RuntimeError there, as for a
+        fault of ours, and whoever opens sockets fast enough could fill the log with its traces."""
+        body = None if self._request is None else self._request.content
+        if body is not None and not body.is_eof() and body.exception() is None:
+            body.set_exception(ConnectionResetError("the connection has ended"))
 
     def _give_up_body(self, request: web.Request) -> None:
         if not request.content.is_eof() and request.content.exception() is None:

@@ -60,6 +60,8 @@ class Desk:
                 return answer
             except connections.BodyTooSlow as error:
                 return web.Response(status=408, text=str(error), headers={"Connection": "close"})
+            except ConnectionError:
+                return web.Response(status=400)
             finally:
                 request_answered(request, is_delivery=self.is_delivery)
 
@@ -220,6 +222,23 @@ async def test_who_has_only_just_connected_is_not_sent_away_for_who_idles_after_
     for _, writer in (good, person, newest):
         writer.close()
     await desk.server.stop()
+
+
+@pytest.mark.parametrize("waits", [False, True])
+async def test_a_body_whose_connection_has_ended_is_no_fault_of_ours(
+    desk: Desk, waits: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Where sockets are short it ends at any time: before its handler has a turn, or between two pieces of a body."""
+    _, writer = await desk.opened()
+    [one] = desk.connections.all()
+    one.data_received(b"POST /x HTTP/1.1\r\nHost: x\r\nContent-Length: 500\r\n\r\n{")
+    if waits:
+        await asyncio.sleep(0.05)
+        one.data_received(b" ")
+    one.end()
+    await asyncio.sleep(0.05)
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
+    writer.close()
 
 
 def stall(count: int, port: int, stack: ExitStack) -> list[socket.socket]:
