@@ -103,10 +103,12 @@ def test_files_are_told_apart_and_together_they_are_a_storm(dump: Path, capsys: 
 
 
 def test_a_not_yet_is_followed(dump: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The second pod of one workload waits for the first one's cooldown."""
+    """The second pod of one workload waits for a cooldown, then for a slot: for as long as its time to decide."""
     assert run(wanted(dump, PAYLOADS / "firing-multi-kubepodcrashlooping.json"), Output.JSON) == 0
     [_, second] = json.loads(capsys.readouterr().out)["deliveries"][0]["alerts"]
-    assert [one["reason"] for one in second["decisions"]] == ["cooldown", "limit-used", "mode-silent"]
+    told = [(one["kind"], one["reason"]) for one in second["decisions"]]
+    assert told[:2] == [("decision.held", "cooldown"), ("decision.held", "limit-used")]
+    assert told[2:] == [("decision.expired", "limit-used")]
 
 
 def test_the_time_is_the_newest_in_the_files(dump: Path, capsys: pytest.CaptureFixture[str]) -> None:
