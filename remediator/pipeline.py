@@ -310,8 +310,8 @@ async def is_over(journal: Journal, parts: Parts) -> bool:
         if doubt is None:
             return False
     if parts.clock.now() - remediation.created_at >= parts.decide_within:
-        rule = match(remediation.alert, parts.rules())
-        if remediation.rule is None and not isinstance(rule, NoMatch):
+        # Where something could not be read all the time, no pass came to commit its rule: that says whom to call.
+        if remediation.rule is None and not isinstance(rule := match(remediation.alert, parts.rules()), NoMatch):
             journal.matched(rule, severity_of(parts.rules(), rule, remediation.alert))
         await journal.expired(parts.decide_within, doubt=doubt)
         return True
